@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/weirhq/weir/catalog/schedule"
+)
+
+// Severity ranks a [Finding].
+type Severity string
+
+const (
+	// SeverityError findings make the check fail and the runtime refuse to start.
+	SeverityError Severity = "error"
+	// SeverityWarning findings are shown only.
+	SeverityWarning Severity = "warning"
+)
+
+// Finding is one thing that is wrong with a catalog. Rule ids are stable and
+// the same as those of the static checker.
+type Finding struct {
+	// Rule is the id, for example "SC201".
+	Rule string `json:"rule"`
+	// Severity ranks the finding.
+	Severity Severity `json:"severity"`
+	// Connector is the key of the connector concerned.
+	Connector string `json:"connector"`
+	// Subject is the stream, endpoint or connector concerned.
+	Subject string `json:"subject"`
+	// Message states the fact and then what to do.
+	Message string `json:"message"`
+}
+
+// String formats f on one line.
+func (f Finding) String() string {
+	return fmt.Sprintf("%s: %s %s", f.Connector, f.Rule, f.Message)
+}
+
+// KeyPattern is what stream and connector keys must match.
+const KeyPattern = `^[a-z][a-z0-9_]{0,62}$`
+
+// PathPattern is what endpoint paths must match.
+const PathPattern = `^[a-z0-9][a-z0-9_-]{0,62}$`
+
+var (
+	keyRegexp  = regexp.MustCompile(KeyPattern)
+	pathRegexp = regexp.MustCompile(PathPattern)
+)
+
+// ReservedKeys may not name a stream.
+func ReservedKeys() []string { return []string{"all"} }
+
+// ValidKey reports whether s may be a stream's or connector's key by its form.
+func ValidKey(s string) bool { return keyRegexp.MatchString(s) }
+
+// ValidPath reports whether s may be an endpoint's path.
+func ValidPath(s string) bool { return pathRegexp.MatchString(s) }
+
+// Validate returns every finding about c that can be decided from its
+// declarations, in declaration order. The rules about routes are checked when
+// a connection is opened.
+func Validate(c Connector) []Finding {
+	findings := ValidateManifest(c.Manifest())
+	if !c.Dynamic && generatedFor(c.Key) {
+		if _, ok := Described(c); !ok {
+			findings = append(findings, Finding{
+				Rule: "SC504", Severity: SeverityError, Connector: c.Key, Subject: c.Key,
+				Message: fmt.Sprintf("generated catalog of %q is out of date; run go generate", c.Key),
+			})
+		}
+	}
+	for _, e := range c.Endpoints {
+		findings = append(findings, endpointSpecFindings(c.Key, e)...)
+	}
+	return findings
+}
+
+// ValidateManifest returns every finding about m. It serves manifests that
+// come from the settings of a connection as well.
+func ValidateManifest(m Manifest) []Finding {
+	v := &validation{connector: m.Connector}
+	if !ValidKey(m.Connector) {
+		v.add("SC102", m.Connector, "connector key %q does not match %s; use lower_snake_case of 1 to 63 characters", m.Connector, KeyPattern)
+	}
+	seen := map[string]bool{}
+	webhooks := ""
+	for _, s := range m.Streams {
+		if s.Mode == ModeWebhook && webhooks == "" {
+			webhooks = s.Key
+		}
+		v.stream(s)
+		if seen[s.Key] {
+			v.add("SC103", s.Key, "stream %q is declared twice; give each stream its own key", s.Key)
+		}
+		seen[s.Key] = true
+	}
+	if webhooks != "" && len(m.Endpoints) == 0 {
+		v.add("SC301", webhooks, "webhook stream %q can never receive anything: the connector has no endpoint; add one with catalog.Receive to Connector.Endpoints", webhooks)
+	}
+	paths := map[string]bool{}
+	for _, e := range m.Endpoints {
+		v.endpoint(e)
+		if paths[e.Path] {
+			v.add("SC502", e.Path, "two endpoints share the path %q; give each its own", e.Path)
+		}
+		paths[e.Path] = true
+	}
+	return v.findings
+}
+
+type validation struct {
+	connector string
+	findings  []Finding
+}
+
+func (v *validation) add(rule, subject, format string, args ...any) {
+	v.findings = append(v.findings, Finding{
+		Rule: rule, Severity: SeverityError, Connector: v.connector, Subject: subject,
+		Message: fmt.Sprintf(format, args...),
+	})
+}
+
+func (v *validation) stream(s StreamManifest) {
+	if !ValidKey(s.Key) {
+		v.add("SC102", s.Key, "stream key %q does not match %s; use lower_snake_case of 1 to 63 characters", s.Key, KeyPattern)
+	} else if slices.Contains(ReservedKeys(), s.Key) {
+		v.add("SC108", s.Key, "stream key %q is reserved; choose another", s.Key)
+	}
+	switch s.Mode {
+	case ModeWebhook:
+		if s.Schedule != "" {
+			v.add("SC107", s.Key, "webhook stream %q has the schedule %q; remove it, or make it a poll stream", s.Key, s.Schedule)
+		}
+	case ModePoll:
+		if strings.TrimSpace(s.Schedule) == "" {
+			v.add("SC107", s.Key, "poll stream %q has no schedule; set PollSpec.Schedule, for example \"*/15 * * * *\"", s.Key)
+			return
+		}
+		for _, p := range schedule.Check(s.Schedule) {
+			severity := SeverityError
+			if p.Severity == schedule.Warning {
+				severity = SeverityWarning
+			}
+			v.findings = append(v.findings, Finding{
+				Rule: p.Rule, Severity: severity, Connector: v.connector, Subject: s.Key,
+				Message: fmt.Sprintf("stream %q: %s", s.Key, p.Message),
+			})
+		}
+	default:
+		v.add("SC108", s.Key, "stream %q has the unknown mode %q; use catalog.Poll or catalog.Webhook", s.Key, s.Mode)
+	}
+}
+
+func (v *validation) endpoint(e EndpointManifest) {
+	if !ValidPath(e.Path) {
+		v.add("SC102", e.Path, "endpoint path %q does not match %s", e.Path, PathPattern)
+	}
+	switch {
+	case e.Auth == "":
+		v.add("SC304", e.Path, "endpoint %q declares no Auth; set EndpointSpec.Auth", e.Path)
+	case !slices.Contains(Auths(), e.Auth):
+		v.add("SC304", e.Path, "endpoint %q has the unknown Auth %q; use one of the catalog.Auth constants", e.Path, e.Auth)
+	case e.Auth == AuthNone && strings.TrimSpace(e.Reason) == "":
+		v.add("SC304", e.Path, "endpoint %q is AuthNone without a reason; write in Reason why everybody may send to it", e.Path)
+	}
+}
+
+// endpointSpecFindings checks what the manifest does not carry.
+func endpointSpecFindings(connector string, e Endpoint) []Finding {
+	v := &validation{connector: connector}
+	spec := e.Spec()
+	if spec.Auth == AuthAPIKey && spec.APIKeyHeader == "" {
+		v.add("SC304", e.Path(), "endpoint %q is AuthAPIKey without APIKeyHeader; name the header that carries the key", e.Path())
+	}
+	if spec.Auth == AuthHMAC && spec.HMAC.Header == "" {
+		v.add("SC304", e.Path(), "endpoint %q is AuthHMAC without HMAC.Header; name the header that carries the signature", e.Path())
+	}
+	if spec.Auth == AuthHMAC && strings.Contains(spec.HMAC.Signed, "{timestamp}") && spec.HMAC.TimestampHeader == "" {
+		v.add("SC304", e.Path(), "endpoint %q signs {timestamp} without HMAC.TimestampHeader; name the header that carries it", e.Path())
+	}
+	if spec.Auth == AuthHMAC && spec.HMAC.Signed != "" && !strings.Contains(spec.HMAC.Signed, "{body}") {
+		v.add("SC304", e.Path(), "endpoint %q signs %q, which leaves the body out; add {body}", e.Path(), spec.HMAC.Signed)
+	}
+	return v.findings
+}

@@ -1,0 +1,188 @@
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/ingest"
+)
+
+// Binding holds the routes of one opened connection revision. The runtime calls
+// handlers through it; it contains their panics and leaves behind those that
+// hang.
+type Binding struct {
+	connector catalog.Connector
+	streams   []string
+	pages     map[string]Route
+	receivers map[string]Route
+}
+
+// RouteErrors lists what is wrong between a connector's catalog and its routes.
+type RouteErrors []catalog.Finding
+
+// Error lists every finding, one a line.
+func (e RouteErrors) Error() string {
+	errs := make([]error, len(e))
+	for i, f := range e {
+		errs[i] = errors.New(f.String())
+	}
+	return errors.Join(errs...).Error()
+}
+
+func bind(c catalog.Connector, routes Routes) (*Binding, error) {
+	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}}
+	var findings RouteErrors
+	add := func(rule, subject, format string, args ...any) {
+		findings = append(findings, catalog.Finding{
+			Rule: rule, Severity: catalog.SeverityError, Connector: c.Key, Subject: subject,
+			Message: fmt.Sprintf(format, args...),
+		})
+	}
+	m := c.Manifest()
+	for _, r := range routes {
+		switch {
+		case r.page != nil:
+			if s, ok := m.Stream(r.stream); !ok || s.Mode != catalog.ModePoll {
+				add("SC202", r.stream, "sync route for %q, which is no poll stream of this connector; remove the route or declare the stream", r.stream)
+			} else if _, twice := b.pages[r.stream]; twice {
+				add("SC203", r.stream, "stream %q has two sync routes; keep one", r.stream)
+			}
+			b.pages[r.stream] = r
+		case r.receive != nil:
+			if _, ok := m.Endpoint(r.endpoint); !ok {
+				add("SC309", r.endpoint, "webhook route for %q, which is no declared endpoint of this connector; remove the route or declare the endpoint", r.endpoint)
+			} else if _, twice := b.receivers[r.endpoint]; twice {
+				add("SC309", r.endpoint, "endpoint %q has two webhook routes; keep one", r.endpoint)
+			}
+			b.receivers[r.endpoint] = r
+		default:
+			add("SC202", "", "an empty route; make routes with framework.Sync and framework.Webhook")
+		}
+	}
+	for _, s := range m.Streams {
+		b.streams = append(b.streams, s.Key)
+		if _, ok := b.pages[s.Key]; s.Mode == catalog.ModePoll && !ok {
+			add("SC201", s.Key, "poll stream %q has no sync route; add framework.Sync(…)", s.Key)
+		}
+	}
+	for _, e := range m.Endpoints {
+		if _, ok := b.receivers[e.Path]; !ok {
+			add("SC302", e.Path, "endpoint %q has no webhook route; add framework.Webhook(…)", e.Path)
+		}
+	}
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	return b, nil
+}
+
+// Streams returns the keys of the declared streams.
+func (b *Binding) Streams() []string { return b.streams }
+
+// CursorType returns what a checkpoint of the stream must say about its cursor.
+func (b *Binding) CursorType(stream string) CursorType { return b.pages[stream].cursor.kind }
+
+// Page runs the sync route of stream for one page and returns its emissions.
+// A route that runs past the deadline of ctx is abandoned after a short grace.
+func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageReturn, []ingest.Emission, error) {
+	route, ok := b.pages[stream]
+	if !ok {
+		return PageReturn{}, nil, fmt.Errorf("sync stream %q: %w", stream, ErrNoRoute)
+	}
+	out := ingest.NewBuffer(b.streams, ingest.PageLimits())
+	result, err := contain(ctx, func(ctx context.Context) (PageReturn, error) { return route.page(ctx, in, out) })
+	emissions, poison := out.Seal()
+	if err != nil {
+		return PageReturn{}, nil, err
+	}
+	if poison != nil {
+		return PageReturn{}, nil, Permanent(poison)
+	}
+	return result, emissions, nil
+}
+
+// Deliver runs the webhook route of endpoint for one delivery and returns its
+// emissions.
+func (b *Binding) Deliver(ctx context.Context, endpoint string, d *Delivery) ([]ingest.Emission, error) {
+	route, ok := b.receivers[endpoint]
+	if !ok {
+		return nil, fmt.Errorf("receive at endpoint %q: %w", endpoint, ErrNoRoute)
+	}
+	out := ingest.NewBuffer(b.streams, ingest.DeliveryLimits())
+	_, err := contain(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
+	emissions, poison := out.Seal()
+	if err != nil {
+		return nil, err
+	}
+	if poison != nil {
+		return nil, Permanent(poison)
+	}
+	return emissions, nil
+}
+
+// abandonGrace is how long a handler may still take to return after its
+// context has ended.
+const abandonGrace = 2 * time.Second
+
+type outcome[T any] struct {
+	value T
+	err   error
+}
+
+// contain runs fn so that neither a panic nor a hang of it reaches the caller.
+func contain[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
+	done := make(chan outcome[T], 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- outcome[T]{err: newPanicError(r)}
+			}
+		}()
+		value, err := fn(ctx)
+		done <- outcome[T]{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(abandonGrace)
+	defer grace.Stop()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-grace.C:
+		var zero T
+		return zero, fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(ctx))
+	}
+}
+
+func newPanicError(value any) *PanicError {
+	const limit = 16 << 10
+	stack := debug.Stack()
+	return &PanicError{Value: fmt.Sprint(value), Stack: string(stack[:min(len(stack), limit)])}
+}
+
+// Go runs fn in a goroutine of a handler and contains its panics. The returned
+// function waits for fn and returns its error; a handler must call it before it
+// returns, since emissions after that are refused.
+func Go(ctx context.Context, fn func(ctx context.Context) error) (wait func() error) {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- newPanicError(r)
+			}
+		}()
+		done <- fn(ctx)
+	}()
+	return func() error {
+		err := <-done
+		done <- err // a second wait gets the same answer
+		return err
+	}
+}

@@ -1,0 +1,108 @@
+package framework
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Class says what kind of failure an error is, and so whether trying again helps.
+type Class string
+
+const (
+	// ClassTransient failures are tried again with growing waits. It is the
+	// class of every error that says nothing else.
+	ClassTransient Class = "transient"
+	// ClassAuth failures mean that the provider refused the credentials.
+	ClassAuth Class = "auth"
+	// ClassPermanent failures will not go away by trying again.
+	ClassPermanent Class = "permanent"
+	// ClassBug failures are panics and broken promises of the connector.
+	ClassBug Class = "bug"
+)
+
+type classified struct {
+	err        error
+	class      Class
+	retryAfter time.Duration
+}
+
+func (c *classified) Error() string { return c.err.Error() }
+func (c *classified) Unwrap() error { return c.err }
+
+// Permanent marks err as one that trying again will not mend: a webhook
+// delivery becomes a dead letter at once, and a sync waits for its next tick.
+func Permanent(err error) error { return mark(err, ClassPermanent, 0) }
+
+// Auth marks err as a refusal of the connection's credentials.
+func Auth(err error) error { return mark(err, ClassAuth, 0) }
+
+// RetryAfter marks err as transient and asks that the next try wait at least d.
+func RetryAfter(err error, d time.Duration) error { return mark(err, ClassTransient, d) }
+
+func mark(err error, class Class, wait time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &classified{err, class, wait}
+}
+
+// ClassOf returns the class of err.
+func ClassOf(err error) Class {
+	var c *classified
+	var p *PanicError
+	switch {
+	case errors.As(err, &p), errors.Is(err, ErrCursorUnreadable), errors.Is(err, ErrNoRoute), errors.Is(err, ErrAbandoned):
+		return ClassBug
+	case errors.As(err, &c):
+		return c.class
+	}
+	return ClassTransient
+}
+
+// RetryDelay returns how long err asks to wait before the next try, or 0.
+func RetryDelay(err error) time.Duration {
+	var c *classified
+	if errors.As(err, &c) {
+		return c.retryAfter
+	}
+	return 0
+}
+
+// ErrAbandoned says that a handler went on past its deadline and was left behind.
+var ErrAbandoned = errors.New("handler did not return by its deadline and was abandoned")
+
+// PanicError is a panic of a handler, contained.
+type PanicError struct {
+	// Value is what the handler panicked with, as text.
+	Value string
+	// Stack is the stack of the panicking goroutine.
+	Stack string
+}
+
+// Error returns the panic's value. The stack is shown beside it, not in it.
+func (p *PanicError) Error() string { return "handler panicked: " + p.Value }
+
+// ResponseError turns an unsuccessful provider response into an error of the
+// right class: 401 and 403 are [ClassAuth], 429 and 5xx transient with the
+// response's Retry-After, other 4xx permanent. It returns nil for 2xx. The URL's
+// query is left out, because it may hold a secret.
+func ResponseError(r *http.Response) error {
+	if r.StatusCode >= 200 && r.StatusCode < 300 {
+		return nil
+	}
+	where := ""
+	if r.Request != nil && r.Request.URL != nil {
+		where = r.Request.Method + " " + r.Request.URL.Host + r.Request.URL.EscapedPath() + ": "
+	}
+	err := fmt.Errorf("%sprovider answered %d %s", where, r.StatusCode, http.StatusText(r.StatusCode))
+	switch {
+	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden && r.Header.Get("Retry-After") == "":
+		return Auth(err)
+	case r.StatusCode == http.StatusTooManyRequests, r.StatusCode == http.StatusForbidden, r.StatusCode == http.StatusRequestTimeout, r.StatusCode >= 500:
+		return RetryAfter(err, ParseRetryAfter(r.Header.Get("Retry-After"), time.Now()))
+	default:
+		return Permanent(err)
+	}
+}

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/weirhq/weir/ingest"
+)
+
+// Store is everything a backend provides. It is here for the conformance suite
+// and for the package that opens a store; users of a store declare the part
+// that they need. The set of methods is not stable: do not implement it.
+type Store interface {
+	ingest.Log
+
+	// Epoch is that of the lease this process holds on the store.
+	Epoch() int64
+
+	// Commit records u durably and says what it did. The context ends the wait
+	// only: a unit that was taken into a transaction is committed, and its
+	// receipt discarded. Errors: ErrConflict, ErrFenced, ErrNotFound (unknown
+	// connection), ErrBusy (the queue is full and u came from Offer), ErrClosed,
+	// ErrUnavailable, or what is wrong with the unit's content.
+	Commit(ctx context.Context, u Unit) (Receipt, error)
+	// Offer is Commit for callers that may be turned away: it fails with
+	// ErrBusy at once when too many units wait.
+	Offer(ctx context.Context, u Unit) (Receipt, error)
+
+	// EnsureConnection returns the connection with c's project and name, making
+	// it when there is none, and updates its Type and Enabled. A connection of
+	// another connector is an error: a name keeps its connector until deleted.
+	EnsureConnection(ctx context.Context, c Connection) (Connection, error)
+	// DeleteConnection removes the connection; its id is never used again.
+	DeleteConnection(ctx context.Context, id string) error
+	// Connections lists the connections by project and name.
+	Connections(ctx context.Context) ([]Connection, error)
+
+	// Checkpoint returns a lane's checkpoint. ok is false when there is none.
+	Checkpoint(ctx context.Context, connectionID, stream, lane string) (c Checkpoint, ok bool, err error)
+	// Statuses lists the status of every stream that has one, of one
+	// connection, or of all for "".
+	Statuses(ctx context.Context, connectionID string) ([]StreamStatus, error)
+	// SetPaused pauses a stream's polls or resumes them.
+	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
+	// Runs lists a stream's runs, newest first, before the run with the given
+	// id ("" for the newest).
+	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]Run, error)
+	// Run returns one run, or ErrNotFound.
+	Run(ctx context.Context, id string) (Run, error)
+	// InterruptRuns ends the runs that a dead process left running and
+	// returns how many there were.
+	InterruptRuns(ctx context.Context, at time.Time) (int, error)
+	// Hourly lists the hourly counts since the given time, of one connection,
+	// or of all for "".
+	Hourly(ctx context.Context, connectionID string, since time.Time) ([]HourlyCount, error)
+
+	// StoredDeliveries lists the stored deliveries of a connection, or of all
+	// for "", by receipt: those due at or before due, or, when dead, the dead letters.
+	StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]StoredDelivery, error)
+
+	// Ping checks that the store can be written.
+	Ping(ctx context.Context) error
+	// Close commits what waits and closes the store.
+	Close() error
+}
