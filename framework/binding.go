@@ -19,6 +19,7 @@ type Binding struct {
 	streams   []string
 	pages     map[string]Route
 	receivers map[string]Route
+	redact    redactor
 }
 
 // RouteErrors lists what is wrong between a connector's catalog and its routes.
@@ -33,8 +34,8 @@ func (e RouteErrors) Error() string {
 	return errors.Join(errs...).Error()
 }
 
-func bind(c catalog.Connector, routes Routes) (*Binding, error) {
-	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}}
+func bind(c catalog.Connector, routes Routes, redact redactor) (*Binding, error) {
+	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}, redact: redact}
 	var findings RouteErrors
 	add := func(rule, subject, format string, args ...any) {
 		findings = append(findings, catalog.Finding{
@@ -97,10 +98,10 @@ func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageRet
 	result, err := contain(ctx, func(ctx context.Context) (PageReturn, error) { return route.page(ctx, in, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
-		return PageReturn{}, nil, err
+		return PageReturn{}, nil, b.redact.err(err)
 	}
 	if poison != nil {
-		return PageReturn{}, nil, Permanent(poison)
+		return PageReturn{}, nil, b.redact.err(Permanent(poison))
 	}
 	return result, emissions, nil
 }
@@ -116,10 +117,10 @@ func (b *Binding) Deliver(ctx context.Context, endpoint string, d *Delivery) ([]
 	_, err := contain(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
-		return nil, err
+		return nil, b.redact.err(err)
 	}
 	if poison != nil {
-		return nil, Permanent(poison)
+		return nil, b.redact.err(Permanent(poison))
 	}
 	return emissions, nil
 }

@@ -117,16 +117,47 @@ func (p Plugin) Open(ctx context.Context, in OpenRequest) (binding *Binding, err
 	if in.Log == nil {
 		in.Log = slog.New(slog.DiscardHandler)
 	}
+	redact := newRedactor(p.secretValues(in.Settings))
 	defer func() {
 		if r := recover(); r != nil {
-			binding, err = nil, fmt.Errorf("open connector %q: %w", p.Key(), newPanicError(r))
+			binding, err = nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), newPanicError(r)))
 		}
 	}()
 	routes, err := p.open(ctx, in)
 	if err != nil {
-		return nil, fmt.Errorf("open connector %q: %w", p.Key(), err)
+		return nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), err))
 	}
-	return bind(p.connector, routes)
+	return bind(p.connector, routes, redact)
+}
+
+// secretValues returns the values of the secret settings, to keep them out of
+// what the connector says.
+func (p Plugin) secretValues(settings map[string]any) []string {
+	var values []string
+	for _, name := range p.SecretSettings() {
+		values = append(values, SecretList(settings[name])...)
+	}
+	return values
+}
+
+// SecretList returns the secrets in a setting that holds one or, while they are
+// rotated, several.
+func SecretList(value any) []string {
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []string:
+		return v
+	case []any:
+		var list []string
+		for _, one := range v {
+			if s, ok := one.(string); ok {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	return nil
 }
 
 // reservedSettings are the settings that the framework itself reads.

@@ -1,0 +1,189 @@
+// Package httpguard makes the one kind of HTTP client that may call an address
+// somebody configured. It refuses private and special networks when it dials,
+// after the name was resolved, so that a name cannot be rebound in between; it
+// follows no redirect to another host, ignores proxies from the environment,
+// and bounds time, headers and body.
+package httpguard
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+// Limits of a guarded client.
+const (
+	// MaxResponseBytes bounds the body of one response.
+	MaxResponseBytes = 64 << 20
+	// RequestTimeout bounds one request from dialling to the end of its body.
+	RequestTimeout = 60 * time.Second
+
+	dialTimeout     = 10 * time.Second
+	headerTimeout   = 30 * time.Second
+	maxHeaderBytes  = 1 << 20
+	idleTimeout     = 90 * time.Second
+	maxConnsPerHost = 24
+)
+
+// ErrHostNotAllowed says that a request named a host that neither the
+// connector's catalog nor the connection's settings name.
+var ErrHostNotAllowed = errors.New("host is not allowed")
+
+// ErrAddressRefused says that a host resolved to a private or special address.
+var ErrAddressRefused = errors.New("address is refused")
+
+// ErrResponseTooLarge says that a response body passed [MaxResponseBytes].
+var ErrResponseTooLarge = errors.New("response is too large")
+
+// Config says which otherwise refused networks may be reached. Its zero value
+// refuses all of them.
+type Config struct {
+	// AllowLoopback admits 127.0.0.0/8 and ::1.
+	AllowLoopback bool
+	// AllowPrefixes admits further networks.
+	AllowPrefixes []netip.Prefix
+}
+
+// Guard makes clients that share one pool of connections.
+type Guard struct{ transport *http.Transport }
+
+// New returns a guard.
+func New(c Config) *Guard {
+	allowed := c.AllowPrefixes
+	if c.AllowLoopback {
+		allowed = append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, allowed...)
+	}
+	var v4, v6 []netip.Prefix
+	for _, p := range allowed {
+		if p.Addr().Is4() {
+			v4 = append(v4, p)
+		} else {
+			v6 = append(v6, p)
+		}
+	}
+	guardian := ssrf.New(
+		ssrf.WithAnyPort(),
+		ssrf.WithAllowedV4Prefixes(v4...),
+		ssrf.WithAllowedV6Prefixes(v6...),
+		// Azure's wire server lies in a public range:
+		// https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+		ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32")),
+	)
+	dialer := &net.Dialer{
+		Timeout: dialTimeout, KeepAlive: 30 * time.Second,
+		ControlContext: func(_ context.Context, network, address string, conn syscall.RawConn) error {
+			if err := guardian.Safe(network, address, conn); err != nil {
+				host, _, _ := net.SplitHostPort(address)
+				return fmt.Errorf("dial %s: %w: it lies in a private or special network; allow it with --allow-private", host, ErrAddressRefused)
+			}
+			return nil
+		},
+	}
+	return &Guard{transport: &http.Transport{
+		Proxy:                  nil, // a proxy from the environment would hide the target from the guard
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConnsPerHost:    maxConnsPerHost,
+		ForceAttemptHTTP2:      true,
+	}}
+}
+
+// Client returns a client that may call the given hosts only. A host may begin
+// with "*." for every name below it. With no hosts every request is refused.
+func (g *Guard) Client(hosts []string) *http.Client {
+	return &http.Client{
+		Timeout:   RequestTimeout,
+		Transport: &guarded{base: g.transport, hosts: hosts},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			// A redirect to another host could carry the credentials there.
+			if len(via) >= 5 || r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}
+}
+
+// Close drops idle connections.
+func (g *Guard) Close() { g.transport.CloseIdleConnections() }
+
+type guarded struct {
+	base  http.RoundTripper
+	hosts []string
+}
+
+// RoundTrip refuses hosts that are not allowed, and bounds the response body.
+func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+		return nil, fmt.Errorf("request to %s: only http and https are allowed", r.URL.Host)
+	}
+	if !hostAllowed(r.URL.Hostname(), g.hosts) {
+		return nil, fmt.Errorf("request to %s: %w: add it to the connector's Hosts, or to a setting of type framework.URL", r.URL.Hostname(), ErrHostNotAllowed)
+	}
+	response, err := g.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if response.ContentLength > MaxResponseBytes {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("%s announced %d bytes: %w; the limit is %d", r.URL.Host, response.ContentLength, ErrResponseTooLarge, int64(MaxResponseBytes))
+	}
+	response.Body = &boundedBody{ReadCloser: response.Body, left: MaxResponseBytes, host: r.URL.Host}
+	return response, nil
+}
+
+func hostAllowed(host string, allowed []string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	for _, a := range allowed {
+		a = strings.ToLower(a)
+		if parent, wild := strings.CutPrefix(a, "*."); wild {
+			if strings.HasSuffix(host, "."+parent) {
+				return true
+			}
+		} else if host == a {
+			return true
+		}
+	}
+	return false
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+	host string
+}
+
+// Read fails once more than the limit was read, so that nobody takes a cut
+// body for a whole one.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.tooLarge()
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n - 1, b.tooLarge()
+	}
+	return n, err
+}
+
+func (b *boundedBody) tooLarge() error {
+	return fmt.Errorf("%s sent more than %d bytes: %w", b.host, int64(MaxResponseBytes), ErrResponseTooLarge)
+}
