@@ -42,7 +42,7 @@ func TestRefusesPrivateAndSpecialAddresses(t *testing.T) {
 func TestLoopbackNeedsPermission(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	_, err := get(t, httpguard.New(httpguard.Config{}).Client([]string{"127.0.0.1"}), server.URL)
 	require.ErrorIs(t, err, httpguard.ErrAddressRefused)
 
@@ -72,7 +72,7 @@ func TestDoesNotFollowARedirectToAnotherHost(t *testing.T) {
 	t.Parallel()
 	reached := make(chan struct{}, 1)
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached <- struct{}{} }))
-	defer other.Close()
+	t.Cleanup(other.Close)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/same":
@@ -81,7 +81,7 @@ func TestDoesNotFollowARedirectToAnotherHost(t *testing.T) {
 			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 		}
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	client := httpguard.New(httpguard.Config{AllowLoopback: true}).Client([]string{"127.0.0.1"})
 	response, err := get(t, client, server.URL+"/same")
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestDoesNotFollowARedirectToAnotherHost(t *testing.T) {
 func TestIgnoresTheProxyOfTheEnvironment(t *testing.T) {
 	var proxied bool
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied = true }))
-	defer proxy.Close()
+	t.Cleanup(proxy.Close)
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("NO_PROXY", "")
 	address, err := url.Parse(proxy.URL)
@@ -119,7 +119,7 @@ func TestBoundsTheResponseBody(t *testing.T) {
 		}
 		_, _ = io.Copy(w, endless{})
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	client := httpguard.New(httpguard.Config{AllowLoopback: true}).Client([]string{"127.0.0.1"})
 	_, err := get(t, client, server.URL+"/announced")
 	require.ErrorIs(t, err, httpguard.ErrResponseTooLarge)
