@@ -87,6 +87,11 @@ func analyze(spec string) (Schedule, []Problem) {
 			s.clock = a.clock(strings.Join(rest, " "))
 		}
 	}
+	for i, p := range a.found {
+		if len(p.Fix) > maxLength {
+			a.found[i].Fix = ""
+		}
+	}
 	slices.SortStableFunc(a.found, func(x, y Problem) int { return strings.Compare(x.Rule, y.Rule) })
 	return s, a.found
 }
@@ -100,7 +105,7 @@ func (a *analysis) split(spec string) []string {
 	if i := strings.IndexFunc(spec, foreign); i >= 0 {
 		// Pasted text often brings line ends and no-break spaces.
 		fix := strings.Join(strings.Fields(spec), " ")
-		if strings.IndexFunc(fix, foreign) >= 0 {
+		if strings.IndexFunc(fix, foreign) >= 0 || !accepted(fix) {
 			fix = ""
 		}
 		a.add(ruleInvalid, Error, fix, "schedule %s has a character at byte %d that is not printable ASCII; write five fields separated by spaces", quote(spec), i)
@@ -121,6 +126,12 @@ func (a *analysis) split(spec string) []string {
 		a.add(ruleZone, Error, "", "schedule %s names a zone and no times; add the five fields, such as \"%s 0 6 * * *\"", quote(spec), key+"=UTC")
 	}
 	return rest
+}
+
+// accepted reports that a rewritten spec is worth proposing.
+func accepted(fix string) bool {
+	_, err := Parse(fix)
+	return err == nil
 }
 
 func foreign(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }
@@ -193,8 +204,8 @@ func (a *analysis) every(rest []string) time.Duration {
 func (a *analysis) fields(words []string, text string) *timetable {
 	if len(words) != columnCount {
 		fix := ""
-		if len(words) == columnCount+1 && words[0] == "0" {
-			fix = a.prefix + strings.Join(words[1:], " ")
+		if fewer := a.prefix + strings.Join(words[1:], " "); words[0] == "0" && len(words) == columnCount+1 && accepted(fewer) {
+			fix = fewer
 		}
 		a.add(ruleInvalid, Error, fix, "schedule has %d fields, not 5; write minute, hour, day of month, month and day of week (seconds are not part of it)", len(words))
 		return nil

@@ -11,40 +11,41 @@
 //
 // What Words says of a spec:
 //
-//   - * * * *                         -> every minute
-//     */15 * * * *                      -> every 15 minutes
-//     1/2 * * * *                       -> every 2 minutes from minute 1
-//     7/15 * * * *                      -> every hour at minutes 7, 22, 37 and 52
-//     */45 * * * *                      -> every hour at minutes 0 and 45
-//     */15 * * * 1                      -> every 15 minutes on Mondays (UTC)
-//     */10 9-17 * * mon-fri             -> every 10 minutes from 09:00 to 17:50 UTC, Monday to Friday
-//     0 * * * *                         -> every hour
-//     5 * * * *                         -> every hour at minute 5
-//     0 9-17 * * *                      -> every hour from 09:00 to 17:00 UTC
-//     0 */6 * * *                       -> every 6 hours
-//     30 1/8 * * *                      -> every 8 hours from 01:30 UTC
-//     TZ=Europe/Berlin 0 */6 * * *      -> every day at 00:00, 06:00, 12:00 and 18:00 Europe/Berlin
-//     TZ=Asia/Kolkata 0 * * * *         -> every hour at minute 0 (Asia/Kolkata)
-//     0 6 * * *                         -> every day at 06:00 UTC
-//     TZ=Europe/Berlin 0 6,18 * * *     -> every day at 06:00 and 18:00 Europe/Berlin
-//     0 6 * 6-8 *                       -> every day in June, July and August at 06:00 UTC
-//     30 2 * * 1                        -> every Monday at 02:30 UTC
-//     0 0 * * sat,sun                   -> every Saturday and Sunday at 00:00 UTC
-//     0 7 * * 1-5                       -> every day from Monday to Friday at 07:00 UTC
-//     0 0 1 * *                         -> on day 1 of every month at 00:00 UTC
-//     0 0 1,15 1,7 *                    -> on days 1 and 15 of January and July at 00:00 UTC
-//     0 0 31 * *                        -> on day 31 of every month that has it at 00:00 UTC
-//     0 0 29 2 *                        -> on day 29 of February (leap years) at 00:00 UTC
-//     0 0 13 * 5                        -> on day 13 of every month, and also every Friday, at 00:00 UTC
-//     1-3,17 4,9,11 * * *               -> every day at minutes 1 to 3 and 17 of hours 4, 9 and 11 UTC
-//     @hourly                           -> every hour
-//     @daily                            -> every day at 00:00 UTC
-//     @weekly                           -> every Sunday at 00:00 UTC
-//     @monthly                          -> on day 1 of every month at 00:00 UTC
-//     @yearly                           -> on day 1 of January at 00:00 UTC
-//     @every 10s                        -> every 10 seconds
-//     @every 1h                         -> every hour
-//     @every 90m                        -> every 1 hour 30 minutes
+//	spec                               words
+//	* * * * *                        -> every minute
+//	*/15 * * * *                     -> every 15 minutes
+//	1/2 * * * *                      -> every 2 minutes from minute 1
+//	7/15 * * * *                     -> every hour at minutes 7, 22, 37 and 52
+//	*/45 * * * *                     -> every hour at minutes 0 and 45
+//	*/15 * * * 1                     -> every 15 minutes on Mondays (UTC)
+//	*/10 9-17 * * mon-fri            -> every 10 minutes from 09:00 to 17:50 UTC, Monday to Friday
+//	0 * * * *                        -> every hour
+//	5 * * * *                        -> every hour at minute 5
+//	0 9-17 * * *                     -> every hour from 09:00 to 17:00 UTC
+//	0 */6 * * *                      -> every 6 hours
+//	30 1/8 * * *                     -> every 8 hours from 01:30 UTC
+//	TZ=Europe/Berlin 0 */6 * * *     -> every day at 00:00, 06:00, 12:00 and 18:00 Europe/Berlin
+//	TZ=Asia/Kolkata 0 * * * *        -> every hour at minute 0 (Asia/Kolkata)
+//	0 6 * * *                        -> every day at 06:00 UTC
+//	TZ=Europe/Berlin 0 6,18 * * *    -> every day at 06:00 and 18:00 Europe/Berlin
+//	0 6 * 6-8 *                      -> every day in June, July and August at 06:00 UTC
+//	30 2 * * 1                       -> every Monday at 02:30 UTC
+//	0 0 * * sat,sun                  -> every Saturday and Sunday at 00:00 UTC
+//	0 7 * * 1-5                      -> every day from Monday to Friday at 07:00 UTC
+//	0 0 1 * *                        -> on day 1 of every month at 00:00 UTC
+//	0 0 1,15 1,7 *                   -> on days 1 and 15 of January and July at 00:00 UTC
+//	0 0 31 * *                       -> on day 31 of every month that has it at 00:00 UTC
+//	0 0 29 2 *                       -> on day 29 of February (leap years) at 00:00 UTC
+//	0 0 13 * 5                       -> on day 13 of every month, and also every Friday, at 00:00 UTC
+//	1-3,17 4,9,11 * * *              -> every day at minutes 1 to 3 and 17 of hours 4, 9 and 11 UTC
+//	@hourly                          -> every hour
+//	@daily                           -> every day at 00:00 UTC
+//	@weekly                          -> every Sunday at 00:00 UTC
+//	@monthly                         -> on day 1 of every month at 00:00 UTC
+//	@yearly                          -> on day 1 of January at 00:00 UTC
+//	@every 10s                       -> every 10 seconds
+//	@every 1h                        -> every hour
+//	@every 90m                       -> every 1 hour 30 minutes
 //
 // # Daylight saving
 //
