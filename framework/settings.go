@@ -167,9 +167,27 @@ func decodeSetting(value, into any) (reason string) {
 	case err == nil:
 		return ""
 	case errors.As(err, &wrong):
-		return fmt.Sprintf("must be a %s, not a %s", wrong.Type.Kind(), wrong.Value)
+		return fmt.Sprintf("must be %s, not %s", kindWords(wrong.Type), wrong.Value)
 	default:
 		return err.Error()
+	}
+}
+
+// kindWords names a type as an operator would.
+func kindWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "a mapping"
+	default:
+		return "a whole number"
 	}
 }
 

@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// File is a checked weir.yaml.
+type File struct {
+	// Path is where it was read from.
+	Path string
+	// Listen is the address of the server; "" for the default.
+	Listen string
+	// PublicURL is how the outside reaches the server, for URLs that are shown.
+	PublicURL string
+	// AllowedHosts are further Host names that the management pages answer to.
+	AllowedHosts []string
+	// AdminToken protects the management API and the dashboard.
+	AdminToken string
+	// Store is the URL of the store, such as "sqlite:weir.db"; "" for the default.
+	Store string
+	// DataDir is the folder of everything that Weir keeps on disk.
+	DataDir string
+	// AllowPrivate are private networks that connectors may call.
+	AllowPrivate []netip.Prefix
+	// DrainDelay is how long the server goes on after it says that it is not ready.
+	DrainDelay time.Duration
+	// Projects are the projects besides "default".
+	Projects []Project
+	// Connections are in the order of the file.
+	Connections []Connection
+}
+
+// Project is a namespace of connections.
+type Project struct{ Name, Description string }
+
+// Connection is one configured connection.
+type Connection struct {
+	Project, Name, DisplayName string
+	// Connector is the key of the connector.
+	Connector string
+	// Type is "source".
+	Type string
+	// Streams are the keys of the streams to run; empty for all.
+	Streams []string
+	// Settings are the connector's settings with references resolved.
+	Settings map[string]any
+	Enabled  bool
+}
+
+// Problem is one error of a configuration file.
+type Problem struct {
+	File         string
+	Line, Column int
+	Message      string
+}
+
+// String formats the problem as file:line:column: message.
+func (p Problem) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+}
+
+// Problems are all errors of a configuration file.
+type Problems []Problem
+
+// Error lists every problem, one a line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, one := range p {
+		lines[i] = one.String()
+	}
+	return strings.Join(lines, "\n")
+}

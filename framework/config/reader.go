@@ -1,0 +1,165 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weirhq/weir/framework"
+)
+
+// reader walks the nodes of a file and gathers every problem on the way.
+type reader struct {
+	file     string
+	resolve  resolver
+	problems Problems
+	// unread holds the settings of the connection at hand that could not be
+	// read, so that they are not reported twice.
+	unread map[string]bool
+}
+
+func (r *reader) problem(n *yaml.Node, format string, args ...any) {
+	line, column := 1, 1
+	if n != nil {
+		line, column = n.Line, n.Column
+	}
+	r.problems = append(r.problems, Problem{r.file, line, column, fmt.Sprintf(format, args...)})
+}
+
+// field reads one key of a mapping.
+type field struct {
+	name string
+	read func(n *yaml.Node)
+}
+
+// mapping reads the keys of a mapping node through fields and reports unknown
+// and repeated ones.
+func (r *reader) mapping(n *yaml.Node, what string, fields []field) {
+	n = plain(n)
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "%s must be a mapping of keys to values", what)
+		return
+	}
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.name
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], plain(n.Content[i+1])
+		at := slices.Index(known, key.Value)
+		switch {
+		case seen[key.Value]:
+			r.problem(key, "%s has the key %q twice", what, key.Value)
+		case at < 0:
+			r.problem(key, "%s has no key %q%s", what, key.Value, framework.Suggest(key.Value, known))
+		default:
+			fields[at].read(value)
+		}
+		seen[key.Value] = true
+	}
+}
+
+// plain follows an alias to what it stands for.
+func plain(n *yaml.Node) *yaml.Node {
+	for depth := 0; n.Kind == yaml.AliasNode && n.Alias != nil && depth < 10; depth++ {
+		n = n.Alias
+	}
+	return n
+}
+
+func (r *reader) text(into *string, what string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+			r.problem(n, "%s must be text", what)
+			return
+		}
+		resolved, err := r.resolve.text(n.Value)
+		if err != nil {
+			r.problem(n, "%s: %s", what, err)
+			return
+		}
+		*into = resolved
+	}
+}
+
+func (r *reader) boolean(into *bool, what string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		v, err := strconv.ParseBool(n.Value)
+		if n.Kind != yaml.ScalarNode || err != nil {
+			r.problem(n, "%s must be true or false", what)
+			return
+		}
+		*into = v
+	}
+}
+
+// list reads every entry of a sequence.
+func (r *reader) list(what string, read func(n *yaml.Node)) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		if n.Kind != yaml.SequenceNode {
+			r.problem(n, "%s must be a list", what)
+			return
+		}
+		for _, entry := range n.Content {
+			read(plain(entry))
+		}
+	}
+}
+
+func (r *reader) texts(into *[]string, what string) func(*yaml.Node) {
+	return r.list(what, func(n *yaml.Node) {
+		var one string
+		r.text(&one, "an entry of "+what)(n)
+		if one != "" {
+			*into = append(*into, one)
+		}
+	})
+}
+
+// maxDepth bounds nested settings.
+const maxDepth = 32
+
+// value turns a node into plain Go values, with references resolved in texts.
+func (r *reader) value(n *yaml.Node, what string, depth int) any {
+	n = plain(n)
+	if depth > maxDepth {
+		r.problem(n, "%s is nested deeper than %d levels", what, maxDepth)
+		return nil
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			if _, twice := m[key]; twice {
+				r.problem(n.Content[i], "%s has the key %q twice", what, key)
+			}
+			before := len(r.problems)
+			m[key] = r.value(n.Content[i+1], what+"."+key, depth+1)
+			if depth == 0 && len(r.problems) > before {
+				r.unread[key] = true
+			}
+		}
+		return m
+	case yaml.SequenceNode:
+		list := make([]any, 0, len(n.Content))
+		for _, entry := range n.Content {
+			list = append(list, r.value(entry, "an entry of "+what, depth+1))
+		}
+		return list
+	default:
+		if n.Tag != "!!str" {
+			var v any
+			if err := n.Decode(&v); err != nil {
+				r.problem(n, "%s cannot be read", what)
+			}
+			return v
+		}
+		var s string
+		r.text(&s, what)(n)
+		return s
+	}
+}
