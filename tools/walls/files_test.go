@@ -91,7 +91,7 @@ func TestTopLevelIsFixed(t *testing.T) {
 			offenders = append(offenders, first)
 		}
 	}
-	require.Empty(t, slices.Compact(offenders), "nothing else stands at the top level")
+	stands(t, slices.Compact(offenders), "nothing else stands at the top level")
 }
 
 func TestGoFilesStayShort(t *testing.T) {
@@ -103,7 +103,7 @@ func TestGoFilesStayShort(t *testing.T) {
 		}
 	}
 	slices.Sort(offenders)
-	require.Empty(t, offenders, "a Go file has at most %d lines; split it by concept", maxLines)
+	stands(t, offenders, "a Go file has at most "+strconv.Itoa(maxLines)+" lines; split it by concept")
 }
 
 // A client that was not made by the guarded package reaches the cloud's metadata address and the
@@ -126,7 +126,7 @@ func TestOnlyTheGuardMakesHTTPClients(t *testing.T) {
 		}
 	}
 	slices.Sort(offenders)
-	require.Empty(t, offenders, "take the client from %s", guardedClient)
+	stands(t, offenders, "take the client from "+guardedClient)
 }
 
 // unguarded is one place that makes or takes an HTTP client that guards nothing.
@@ -208,12 +208,12 @@ func TestNoFileNamesARegistry(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join(root(t), name))
 		require.NoError(t, err)
 		for _, host := range hosts {
-			if i := bytes.Index(content, []byte(host)); i >= 0 {
-				offenders = append(offenders, name+":"+strconv.Itoa(1+bytes.Count(content[:i], []byte("\n")))+" names "+host)
+			if before, _, named := bytes.Cut(content, []byte(host)); named {
+				offenders = append(offenders, name+":"+strconv.Itoa(1+bytes.Count(before, []byte("\n")))+" names "+host)
 			}
 		}
 	}
-	require.Empty(t, offenders, "no file names the host of a package registry")
+	stands(t, offenders, "no file names the host of a package registry")
 }
 
 // tools/foreign cannot import framework/internal/testneed, so it has the same source.
@@ -226,8 +226,7 @@ func TestNeedIsTheSameInBothModules(t *testing.T) {
 		require.True(t, ok, "%s does not begin with %q", name, clause)
 		return body
 	}
-	require.Equal(t,
-		read("framework/internal/testneed/need.go", "package testneed\n"),
-		read("tools/foreign/need/need.go", "package need\n"),
+	same := read("framework/internal/testneed/need.go", "package testneed\n") == read("tools/foreign/need/need.go", "package need\n")
+	require.True(t, same,
 		"copy framework/internal/testneed/need.go to tools/foreign/need/need.go and change its package clause")
 }

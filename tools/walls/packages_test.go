@@ -91,18 +91,38 @@ func ourPackages(t *testing.T) []listed {
 	return mine
 }
 
-// importers returns, of the packages in mine, those that lie on a way from p to target: the way
-// that a reader needs to see why p depends on it.
-func importers(mine []listed, p listed, target string) string {
-	for _, q := range append([]listed{p}, mine...) {
-		if (q.ImportPath == p.ImportPath || slices.Contains(p.Deps, q.ImportPath)) && slices.Contains(q.Imports, target) {
-			if q.ImportPath == p.ImportPath {
-				return "itself"
-			}
-			return "through " + q.name()
+// links returns one line for each of the libraries (a path and all below it) that p depends on,
+// with the package of ours that brings it in.
+func links(mine []listed, p listed, libraries []string) []string {
+	var lines []string
+	for _, library := range libraries {
+		of := func(imported string) bool { return under(imported, library) }
+		if !slices.ContainsFunc(p.Deps, of) {
+			continue
 		}
+		line := p.name() + " links " + library
+		for _, q := range append([]listed{p}, mine...) {
+			if q.ImportPath != p.ImportPath && !slices.Contains(p.Deps, q.ImportPath) {
+				continue
+			}
+			if slices.ContainsFunc(q.Imports, of) {
+				if q.ImportPath != p.ImportPath {
+					line += " through " + q.name()
+				}
+				break
+			}
+		}
+		lines = append(lines, line)
 	}
-	return "through another module"
+	return lines
+}
+
+// stands fails with every offender on a line of its own.
+func stands(t *testing.T, offenders []string, wall string) {
+	t.Helper()
+	if len(offenders) > 0 {
+		t.Fatalf("%s; but:\n  %s", wall, strings.Join(offenders, "\n  "))
+	}
 }
 
 // drivers are the database drivers, by module path.
@@ -119,13 +139,9 @@ func TestNoDatabaseDriverOutsideTheStore(t *testing.T) {
 		if under(p.name(), "framework/store") || under(p.name(), "cmd") {
 			continue
 		}
-		for _, dep := range p.Deps {
-			if slices.ContainsFunc(drivers, func(d string) bool { return under(dep, d) }) {
-				offenders = append(offenders, p.name()+" links "+dep+", "+importers(mine, p, dep))
-			}
-		}
+		offenders = append(offenders, links(mine, p, drivers)...)
 	}
-	require.Empty(t, offenders, "only framework/store and cmd link a database driver")
+	stands(t, offenders, "only framework/store and cmd link a database driver")
 }
 
 // Only framework/store itself and the commands choose a backend by name.
@@ -142,7 +158,7 @@ func TestOnlyCommandsNameABackend(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, offenders, "take the store's interface; cmd opens the backend")
+	stands(t, offenders, "take the store's interface; cmd opens the backend")
 }
 
 // arrows say what a folder may import of ours besides itself.
@@ -174,7 +190,7 @@ func TestArrowsRunOneWay(t *testing.T) {
 			offenders = append(offenders, p.name()+" imports "+name)
 		}
 	}
-	require.Empty(t, offenders, "the arrows are catalog <- ingest <- framework <- connectors <- cmd, and tools imports only catalog")
+	stands(t, offenders, "the arrows are catalog <- ingest <- framework <- connectors <- cmd, and tools imports only catalog")
 }
 
 // Its parser panics on some input, and its idea of daylight saving is not ours: one package wraps it.
@@ -188,7 +204,7 @@ func TestOnlyScheduleImportsCron(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, offenders, "use catalog/schedule, which is panic-safe")
+	stands(t, offenders, "use catalog/schedule, which is panic-safe")
 }
 
 // testLibraries must not end up in the binary that operators run.
@@ -205,13 +221,9 @@ func TestNoTestLibraryInTheBinary(t *testing.T) {
 		if strings.HasSuffix(last, "test") || strings.HasPrefix(last, "test") {
 			continue
 		}
-		for _, dep := range p.Deps {
-			if slices.ContainsFunc(testLibraries, func(l string) bool { return dep == l || l != "testing" && under(dep, l) }) {
-				offenders = append(offenders, p.name()+" links "+dep+", "+importers(mine, p, dep))
-			}
-		}
+		offenders = append(offenders, links(mine, p, testLibraries)...)
 	}
-	require.Empty(t, offenders, "test libraries are for tests and for packages named *test")
+	stands(t, offenders, "test libraries are for tests and for packages named *test")
 }
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
@@ -222,5 +234,5 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 			offenders = append(offenders, p.name())
 		}
 	}
-	require.Empty(t, offenders, "each package opens with a sentence that says its job")
+	stands(t, offenders, "each package opens with a sentence that says its job")
 }
