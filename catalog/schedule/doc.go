@@ -25,7 +25,7 @@
 //	0 */6 * * *                      -> every 6 hours
 //	30 1/8 * * *                     -> every 8 hours from 01:30 UTC
 //	TZ=Europe/Berlin 0 */6 * * *     -> every day at 00:00, 06:00, 12:00 and 18:00 Europe/Berlin
-//	TZ=Asia/Kolkata 0 * * * *        -> every hour at minute 0 (Asia/Kolkata)
+//	TZ=Asia/Kolkata 5 * * * *        -> every hour at minute 5 (Asia/Kolkata)
 //	0 6 * * *                        -> every day at 06:00 UTC
 //	TZ=Europe/Berlin 0 6,18 * * *    -> every day at 06:00 and 18:00 Europe/Berlin
 //	0 6 * 6-8 *                      -> every day in June, July and August at 06:00 UTC

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -90,13 +91,14 @@ func TestWordsClaimAGapOnlyWhereItHolds(t *testing.T) {
 			fired := s.NextN(start, 30)
 			for i := 1; i < len(fired); i++ {
 				a, b := fired[i-1], fired[i]
-				if restricted && a.In(zone).YearDay() != b.In(zone).YearDay() {
+				if restricted && a.In(zone).Format(time.DateOnly) != b.In(zone).Format(time.DateOnly) {
 					continue
 				}
 				require.Equal(rt, time.Duration(n)*unit, b.Sub(a), "%q says %q, but %s and %s", s, words, a, b)
 			}
 		}
 	})
+	t.Logf("%d specs made a claim", claims)
 	require.Greater(t, claims, 5, "too few of the drawn specs make a claim to say anything")
 }
 
@@ -135,6 +137,45 @@ func TestWordsSayExactlyWhatFires(t *testing.T) {
 				}
 				require.Equal(rt, told.minutes[m], at.Equal(next), "%q says %q at %s", s, words, at)
 			}
+		}
+	})
+}
+
+// TestNextAgreesWithCronOnValidSpecs is the drawn sibling of FuzzAgreesWithCron: whole specs, zones with
+// odd clock changes, and a calendar's own answer to whether a spec ever fires.
+func TestNextAgreesWithCronOnValidSpecs(t *testing.T) {
+	t.Parallel()
+	zones := []string{"", "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "America/Sao_Paulo", "Atlantic/Azores", "Pacific/Apia", "Asia/Kathmandu"}
+	rapid.Check(t, func(rt *rapid.T) {
+		spec := specs(zones...).Draw(rt, "spec")
+		after := time.Unix(rapid.Int64Range(946_684_800, 4_102_444_800).Draw(rt, "after"), 0).UTC()
+		theirSpec := spec
+		if !strings.HasPrefix(spec, "TZ=") {
+			theirSpec = "TZ=UTC " + spec
+		}
+		theirs, err := cron.ParseStandard(theirSpec)
+		require.NoError(rt, err)
+		s, err := schedule.Parse(spec)
+		if err != nil {
+			// The only errors in these drawn specs: no date in eight years, or a step beyond the field.
+			if count(schedule.Check(spec), "SC111", schedule.Error) > 0 {
+				for year := 2000; year < 2012; year += 4 {
+					require.Zero(rt, theirs.Next(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)), spec)
+				}
+				return
+			}
+			require.Positive(rt, count(schedule.Check(spec), "SC114", schedule.Error), "%q: %v", spec, err)
+			return
+		}
+		for range 5 {
+			next, want := s.Next(after), theirs.Next(after)
+			require.True(rt, next.After(after))
+			if !want.IsZero() {
+				require.Equal(rt, want, next, spec)
+			} else {
+				require.GreaterOrEqual(rt, next.Year(), after.Year()+5, spec)
+			}
+			after = next
 		}
 	})
 }

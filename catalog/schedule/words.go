@@ -15,7 +15,7 @@ func (s Schedule) Words() string {
 	case s.delay > 0:
 		return everyWords(s.delay)
 	case s.table != nil:
-		return s.table.words(s.Zone())
+		return s.table.words(s.Zone(), wholeHours(s.zone))
 	default:
 		return "never"
 	}
@@ -57,8 +57,8 @@ type phrase struct {
 	zoned  bool // the rhythm depends on the zone even when it runs every day
 }
 
-func (t *timetable) words(zone string) string {
-	p := t.timeWords(zone)
+func (t *timetable) words(zone string, steadyClock bool) string {
+	p := t.timeWords(zone, steadyClock)
 	switch {
 	case !p.rhythm:
 		return t.dayWords() + " " + p.text + " " + zone
@@ -80,11 +80,11 @@ const (
 )
 
 // timeWords says the minute and hour fields.
-func (t *timetable) timeWords(zone string) phrase {
+func (t *timetable) timeWords(zone string, steadyClock bool) phrase {
 	m, h := t.fields[minute].set, t.fields[hour].set
 	gap := m.gap(minutes)
-	// Clocks change by half an hour in some zones. Only a gap that divides it survives every change.
-	steady := gap > 0 && (zone == "UTC" || 30%gap == 0)
+	// Where clocks change by half an hour, only a gap that divides it survives the change.
+	steady := gap > 0 && (steadyClock || 30%gap == 0)
 	allHours := h.count() == hoursADay
 	switch {
 	case allHours && steady && gap < minutes:
@@ -101,13 +101,31 @@ func (t *timetable) timeWords(zone string) phrase {
 			text += " from " + clockTime(h.first(), m.first()) + " UTC"
 		}
 		return phrase{text: text, rhythm: true}
-	case m.count() == 1 && contiguous(h) && h.count() > 2:
+	case steady && gap == minutes && contiguous(h) && h.count() > 2:
 		return within("every hour", clockTime(h.first(), m.first()), clockTime(h.last(), m.first()))
 	case m.count()*h.count() <= mostTimes || m.count() == 1:
 		return phrase{text: "at " + joinAnd(clockTimes(h, m))}
 	default:
 		return phrase{text: "at " + count("minute", numbers(m)) + " of " + count("hour", numbers(h))}
 	}
+}
+
+// wholeHours reports that the clocks of the zone change by whole hours only, so that the minutes of the
+// hour are never shifted. The years are those that schedules are read in, with rules as known today.
+func wholeHours(zone *time.Location) bool {
+	at := time.Date(1990, time.January, 1, 0, 0, 0, 0, time.UTC)
+	for at.Year() < 2038 {
+		_, before := at.In(zone).Zone()
+		_, end := at.In(zone).ZoneBounds()
+		if end.IsZero() {
+			break
+		}
+		if _, now := end.Zone(); (now-before)%3600 != 0 {
+			return false
+		}
+		at = end
+	}
+	return true
 }
 
 func within(rhythm, from, to string) phrase {
