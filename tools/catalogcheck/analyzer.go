@@ -1,0 +1,78 @@
+package catalogcheck
+
+import (
+	"go/ast"
+	"reflect"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+
+	"github.com/weirhq/weir/catalog"
+)
+
+// newAnalyzers returns the analyzer that reports, with all that it needs. Each
+// driver makes its own: warn receives the warnings, which must not fail a
+// build, and a nil warn reports them as diagnostics like the errors.
+func newAnalyzers(warn func(*analysis.Pass, analysis.Diagnostic)) *analysis.Analyzer {
+	declare := declareAnalyzer()
+	routes := routesAnalyzer(declare)
+	link := linkAnalyzer(declare)
+	generate := generateAnalyzer(declare)
+	return &analysis.Analyzer{
+		Name:       "catalogcheck",
+		Doc:        "catalogcheck proves that connectors serve what their catalogs declare",
+		URL:        ruleURL(""),
+		Requires:   []*analysis.Analyzer{declare, routes, link, generate},
+		ResultType: reflect.TypeFor[*generated](),
+		Run: func(pass *analysis.Pass) (any, error) {
+			var all []finding
+			if m := pass.ResultOf[declare].(*model); m != nil {
+				all = append(all, m.findings...)
+			}
+			all = append(all, pass.ResultOf[routes].([]finding)...)
+			all = append(all, pass.ResultOf[link].([]finding)...)
+			result := pass.ResultOf[generate].(*generated)
+			all = append(all, result.findings...)
+			emit(pass, all, warn)
+			return result, nil
+		},
+	}
+}
+
+// emit applies the ignore comments and hands the rest to the driver, by place.
+func emit(pass *analysis.Pass, all []finding, warn func(*analysis.Pass, analysis.Diagnostic)) {
+	files := slices.DeleteFunc(sourceFiles(pass), func(f *ast.File) bool { return !concerned(f) })
+	all = suppress(pass.Fset, files, all)
+	slices.SortStableFunc(all, func(a, b finding) int {
+		if a.pos != b.pos {
+			return int(a.pos - b.pos)
+		}
+		return strings.Compare(a.rule+a.message, b.rule+b.message)
+	})
+	for _, f := range all {
+		severity := severityOf(f.rule)
+		d := analysis.Diagnostic{
+			Pos: f.pos, End: f.end, Category: f.rule, URL: ruleURL(f.rule), Related: f.related,
+			Message: line(f.rule, severity, f.message),
+		}
+		if severity == catalog.SeverityWarning && warn != nil {
+			warn(pass, d)
+			continue
+		}
+		pass.Report(d)
+	}
+}
+
+// concerned reports whether comments of the file may be addressed to the
+// checker.
+func concerned(file *ast.File) bool {
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			if strings.HasPrefix(comment.Text, directivePrefix) {
+				return true
+			}
+		}
+	}
+	return false
+}

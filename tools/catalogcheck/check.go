@@ -1,0 +1,58 @@
+package catalogcheck
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+)
+
+// Options say how a check runs. The zero value is ready for use.
+type Options struct {
+	// Format of the output. The default is FormatText.
+	Format Format
+	// Write brings catalog_gen.go of each package up to date that has no
+	// finding of severity error. Findings that it mends are not printed.
+	Write bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.Format == "" {
+		o.Format = FormatText
+	}
+	return o
+}
+
+// ErrLoad is wrapped by the errors about packages that cannot be checked,
+// because they do not exist or do not compile.
+var ErrLoad = errors.New("packages could not be loaded")
+
+// LoadError lists what the go command and the compiler say about packages that
+// cannot be checked.
+type LoadError struct {
+	// Problems are lines in the compiler's form, "file:line:column: text".
+	Problems []string
+}
+
+// Error is the problems, one a line.
+func (e *LoadError) Error() string { return strings.Join(e.Problems, "\n") }
+
+// Unwrap makes errors.Is(err, ErrLoad) true.
+func (e *LoadError) Unwrap() error { return ErrLoad }
+
+// Check loads the packages that the patterns name, as seen from dir ("" is the
+// current folder), and prints every finding to out, sorted by place. findings
+// counts those of severity error: warnings are printed, but let a check pass.
+// The error wraps [ErrLoad] when packages cannot be loaded; it then holds the
+// compiler's messages, and nothing was checked.
+func Check(ctx context.Context, dir string, patterns []string, options Options, out io.Writer) (findings int, err error) {
+	options = options.withDefaults()
+	if err := options.Format.validate(); err != nil {
+		return 0, err
+	}
+	found, err := check(ctx, dir, patterns, options, out)
+	if err != nil {
+		return 0, err
+	}
+	return countErrors(found), print(out, options.Format, found)
+}

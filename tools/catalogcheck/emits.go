@@ -1,0 +1,153 @@
+package catalogcheck
+
+import (
+	"go/ast"
+	"go/types"
+	"slices"
+	"strings"
+)
+
+// checkEmissions checks each call that records an event.
+func (s *routeStage) checkEmissions() {
+	for _, file := range s.files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			path, name := callee(s.pass.TypesInfo, call)
+			if path == ingestPath && (name == "Canonical" || name == "Delete") && len(call.Args) > 3 {
+				s.checkTarget(call)
+				s.checkKey(call)
+			}
+			return true
+		})
+	}
+}
+
+// checkTarget reports an emission to a stream that this package's catalogs do
+// not have. A stream that is declared here and only not listed is reported
+// where it is declared.
+func (s *routeStage) checkTarget(call *ast.CallExpr) {
+	if !s.known() {
+		return
+	}
+	targets, known := s.declarationsOf(s.tracer(), of(call.Args[1]))
+	if !known || len(targets) == 0 {
+		return
+	}
+	for _, d := range targets {
+		if d == nil {
+			continue
+		}
+		if d.call != nil && !d.inFunction || slices.ContainsFunc(s.connectors, func(c *connector) bool { return c.lists(d) }) {
+			return
+		}
+	}
+	f := found("SC401", call.Args[1], "the event goes to a stream that nobody declared; emit to a stream of Connector.Streams")
+	if d := targets[0]; d != nil {
+		f = found("SC401", call.Args[1], "the event goes to %s, which is not a stream of this connector; emit to a stream of Connector.Streams", d.label())
+	}
+	for _, c := range s.connectors {
+		f = f.with(c.at, "the catalog is here")
+	}
+	s.report(f)
+}
+
+// checkKey reports an emission whose idempotency key is provably empty.
+func (s *routeStage) checkKey(call *ast.CallExpr) {
+	options := call.Args[len(call.Args)-1]
+	t := s.tracer()
+	if v := s.variable(options); v != nil {
+		if s.uses.writes[v]["IdempotencyKey"] != nil || s.uses.opaque[v] {
+			return // filled in after its declaration
+		}
+	}
+	values, known := t.origins(of(options))
+	if !known || len(values) == 0 {
+		return
+	}
+	reason, at := "", ast.Node(options)
+	for _, v := range values {
+		why, node := s.emptyKey(t, v)
+		if why == "" {
+			return
+		}
+		reason = why
+		if node != nil {
+			at = node
+		}
+	}
+	if len(values) > 1 {
+		at = options
+	}
+	s.report(found("SC402", at, "%s; set Options.IdempotencyKey with ingest.VersionKey, ingest.LatestKey or ingest.EventKey", reason))
+}
+
+// variable returns the variable that e names.
+func (s *routeStage) variable(e ast.Expr) *types.Var {
+	id, ok := ast.Unparen(e).(*ast.Ident)
+	if !ok {
+		return nil
+	}
+	v, _ := s.pass.TypesInfo.Uses[id].(*types.Var)
+	return v
+}
+
+// emptyKey says why options have no usable key, or "" when they may have one.
+func (s *routeStage) emptyKey(t *tracer, options origin) (why string, at ast.Node) {
+	const missing = "the event has no idempotency key"
+	if options.expr == nil {
+		return missing, nil
+	}
+	literal, ok := options.expr.(*ast.CompositeLit)
+	if !ok {
+		return "", nil
+	}
+	e, ok := fieldOf(literal, "IdempotencyKey", 0)
+	if !ok {
+		return missing, literal
+	}
+	keys, known := t.origins(origin{e, -1, options.env})
+	if !known || len(keys) == 0 {
+		return "", nil
+	}
+	if v := s.variable(e); v != nil && len(s.uses.writes[v]) > 0 {
+		return "", nil
+	}
+	for _, key := range keys {
+		switch k := key.expr.(type) {
+		case nil:
+			why = missing
+		case *ast.CompositeLit:
+			if len(k.Elts) > 0 {
+				return "", nil
+			}
+			why = missing
+		case *ast.CallExpr:
+			if why = s.emptyPart(k); why == "" {
+				return "", nil
+			}
+		default:
+			return "", nil
+		}
+	}
+	return why, e
+}
+
+// emptyPart says which part of a made key is the empty constant.
+func (s *routeStage) emptyPart(call *ast.CallExpr) string {
+	path, name := callee(s.pass.TypesInfo, call)
+	if path != ingestPath || !strings.HasSuffix(name, "Key") {
+		return ""
+	}
+	for i, arg := range call.Args {
+		if value, ok := text(s.pass.TypesInfo, arg); ok && value == "" {
+			if i > 0 {
+				return "the event's idempotency key has an empty version"
+			}
+			return "the event's idempotency key is empty"
+		}
+	}
+	return ""
+}
