@@ -98,7 +98,7 @@ func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageRet
 	result, err := contain(ctx, func(ctx context.Context) (PageReturn, error) { return route.page(ctx, in, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
-		return PageReturn{}, nil, b.redact.err(err)
+		return PageReturn{}, nil, b.redact.err(emitFailure(err, poison))
 	}
 	if poison != nil {
 		return PageReturn{}, nil, b.redact.err(Permanent(poison))
@@ -117,12 +117,21 @@ func (b *Binding) Deliver(ctx context.Context, endpoint string, d *Delivery) ([]
 	_, err := contain(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
-		return nil, b.redact.err(err)
+		return nil, b.redact.err(emitFailure(err, poison))
 	}
 	if poison != nil {
 		return nil, b.redact.err(Permanent(poison))
 	}
 	return emissions, nil
+}
+
+// emitFailure marks err as permanent when it is the failed emission that the
+// handler returned: the same record fails again.
+func emitFailure(err, poison error) error {
+	if poison != nil && errors.Is(err, poison) {
+		return Permanent(err)
+	}
+	return err
 }
 
 // abandonGrace is how long a handler may still take to return after its
