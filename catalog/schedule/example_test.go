@@ -23,8 +23,7 @@ func ExampleParse() {
 
 func ExampleParse_refused() {
 	_, err := schedule.Parse("TZ=UTC 0 0 30 2 *")
-	var p *schedule.Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*schedule.Problem](err); ok {
 		fmt.Println(p.Rule)
 		fmt.Println(p.Message)
 	}

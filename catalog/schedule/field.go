@@ -292,12 +292,11 @@ func (f *field) stepRemark(e entry) *remark {
 			"%s field: %s starts again at %d, so the last gap is shorter than %d days; name the days, or use @every %dh",
 			f.name, quote(e.text), f.min, e.step, 24*e.step)}
 	}
-	by, start := nearestDivisor(e.step, f.size()), e.lo
+	by := nearestDivisor(e.step, f.size())
 	fix := fmt.Sprintf("*/%d", by)
 	if !e.star {
 		// The first value of the same rhythm: 20/15 leaves out minute 5.
-		start = f.min + (e.lo-f.min)%by
-		fix = fmt.Sprintf("%d/%d", start, by)
+		fix = fmt.Sprintf("%d/%d", f.min+(e.lo-f.min)%by, by)
 	}
 	message := fmt.Sprintf("%s field: %s leaves gaps of %s %s; write %s for equal gaps",
 		f.name, quote(e.text), joinAnd(distinct(e.values().gaps(f.size()))), f.unit, quote(fix))

@@ -1,7 +1,6 @@
 package schedule_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +47,7 @@ func FuzzParse(f *testing.F) {
 		}
 		if err != nil {
 			var p *schedule.Problem
-			require.True(t, errors.As(err, &p))
+			require.ErrorAs(t, err, &p)
 			require.True(t, s.IsZero())
 			return
 		}

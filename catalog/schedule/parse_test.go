@@ -52,8 +52,7 @@ func TestParseAcceptsEveryDocumentedForm(t *testing.T) {
 	}
 }
 
-func TestParseIgnoresTheMachineZone(t *testing.T) {
-	// Not parallel: time.Local belongs to the whole process.
+func TestParseIgnoresTheMachineZone(t *testing.T) { //nolint:paralleltest // time.Local belongs to the whole process
 	old := time.Local
 	time.Local = time.FixedZone("machine", 5*3600+1800)
 	defer func() { time.Local = old }()
