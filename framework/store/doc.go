@@ -17,13 +17,18 @@
 //
 //  1. Its key text is settled. A latest key (ingest.LatestKey) is a duplicate
 //     when the entity's newest recorded version has the same payload hash; else
-//     its text is made with the entity's revision + 1.
+//     its text is made with the entity's revision + 1, or with the emission's
+//     time when it is late.
 //  2. When the key was recorded before in that stream of that connection, also
 //     earlier in the same unit, it is a duplicate: counted, not appended. The
 //     memory of keys outlives the events.
 //  3. Else it gets the stream's next sequence and is appended. It is late when
 //     its time is before that of the entity's newest recorded version; a late
 //     event leaves the entity's row alone, any other becomes the newest version.
+//
+// A unit whose id is that of the saved checkpoint was committed before; it is
+// answered with success and nothing of it is written again. Times are kept in
+// UTC in microseconds.
 //
 // Totals, hourly counts and the run's counters move in the same transaction.
 //

@@ -49,6 +49,10 @@ type Receipt struct {
 	// written. First is then the id of the first event of that delivery, or "".
 	DuplicateDelivery bool
 	First             string
+	// AlreadyCommitted says that the saved checkpoint has the unit's own id: the
+	// unit was committed before, and nothing is written or counted again. Its
+	// emissions are then all duplicates.
+	AlreadyCommitted bool
 }
 
 // EventReceipt says what became of one emission.
@@ -226,6 +230,9 @@ var (
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrNewerSchema says that a later version of Weir made the store.
 	ErrNewerSchema = errors.New("store was written by a newer version of Weir")
+	// ErrInvalid says that a unit holds what a store cannot keep: a missing id,
+	// a value over its limit. The error lists everything that is wrong.
+	ErrInvalid = errors.New("unit is not valid")
 	// ErrLocked says that another process has the store open.
 	ErrLocked = errors.New("store is in use")
 )

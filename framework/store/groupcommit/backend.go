@@ -1,0 +1,219 @@
+package groupcommit
+
+import (
+	"context"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
+)
+
+// Class says what an error of a backend means for the transaction it ended.
+type Class int
+
+const (
+	// Unavailable: the database cannot be written now. Nothing was committed,
+	// unless the error came from [Tx.Commit]: then nobody knows.
+	Unavailable Class = iota
+	// Content: a row was refused for what it holds. Never committed.
+	Content
+	// Retry: a deadlock, a serialization failure, a lost race. Never committed;
+	// the same batch may succeed at once.
+	Retry
+)
+
+// Backend is a database that the engine writes. Only the engine's one writer
+// goroutine calls it, never concurrently.
+type Backend interface {
+	// Begin starts a write transaction.
+	Begin(ctx context.Context) (Tx, error)
+	// Classify says what an error of a Tx or of Begin means. The engine asks
+	// with errors as the backend returned them.
+	Classify(err error) Class
+	// Reopen replaces the writing connection after an error that left its state
+	// in doubt. When it returns nil, what [Backend.Committed] says is final: a
+	// transaction of the old connection can no longer become visible or vanish.
+	Reopen(ctx context.Context) error
+	// Committed says whether the transaction that wrote the marker is durable.
+	// It is asked about the last transaction only.
+	Committed(ctx context.Context, marker string) (bool, error)
+}
+
+// Tx is a write transaction. After Commit or Rollback it is not used again.
+// Slices that the engine passes are sorted, so that locks are taken in one order
+// and a B-tree is walked in one direction; they are valid during the call only.
+type Tx interface {
+	// Guard returns what decides whether units are refused, and locks it where
+	// other processes write too.
+	Guard(ctx context.Context, w Wanted) (Guarded, error)
+	// LockHeads locks the head rows of the streams, in the order of their ids,
+	// making those that are missing, and returns them as they are, aligned with
+	// keys. The connections exist: Guard returned their leases.
+	LockHeads(ctx context.Context, keys []StreamKey) ([]*Head, error)
+	// Lookup fills in the entities and keys that are recorded.
+	Lookup(ctx context.Context, entities []*Entity, keys []*Key) error
+	// EventKeys returns the key texts of the given events, aligned with refs,
+	// "" for an event that is gone. It is rarely called.
+	EventKeys(ctx context.Context, refs []EventRef) ([]string, error)
+	// Write writes the changes. A row that another process changed or inserted
+	// since Guard is an error of class Retry.
+	Write(ctx context.Context, c *Changes) error
+	// Savepoint sets the one savepoint, replacing the last; RollbackTo undoes
+	// everything since, also after a failed statement.
+	Savepoint(ctx context.Context) error
+	RollbackTo(ctx context.Context) error
+	// Commit returns when the transaction is durable.
+	Commit(ctx context.Context) error
+	// Rollback ends the transaction. An error says that the connection is in
+	// doubt; the engine then calls Reopen before it begins again.
+	Rollback(ctx context.Context) error
+}
+
+// StreamKey names a stream of a connection.
+type StreamKey struct{ ConnectionID, Stream string }
+
+// CheckpointKey names a checkpoint.
+type CheckpointKey struct{ ConnectionID, Stream, Lane string }
+
+// DeliveryKey names a delivery within an endpoint. Hash is the keyed hash of
+// the key's text, which is not stored.
+type DeliveryKey struct {
+	ConnectionID, Endpoint string
+	Hash                   Hash
+}
+
+// Hash is a 16-byte keyed hash. Keys and entity ids may be personal data, so a
+// store keeps them for ever only in this form.
+type Hash [16]byte
+
+// Wanted is what [Tx.Guard] is asked for. Each slice is sorted and without
+// duplicates.
+type Wanted struct {
+	Connections []string
+	Checkpoints []CheckpointKey
+	Deliveries  []DeliveryKey
+	Runs        []string
+}
+
+// Guarded is the answer of [Tx.Guard]. What is not there is not in the map.
+type Guarded struct {
+	// Epochs holds the epoch of the lease of each connection that exists.
+	Epochs map[string]int64
+	// Checkpoints holds the commit id of each saved checkpoint.
+	Checkpoints map[CheckpointKey]string
+	// Deliveries holds the id of the first event of each recorded delivery.
+	Deliveries map[DeliveryKey]string
+	// Runs holds the state of each recorded run.
+	Runs map[string]store.RunState
+}
+
+// Head is the row of a stream: its last sequence and its status.
+type Head struct {
+	store.StreamStatus
+	// ID is the backend's own number of the stream; entities and keys are
+	// sorted by it first.
+	ID int64
+}
+
+// Entity is the row of an entity: its newest recorded version.
+type Entity struct {
+	Head *Head
+	Hash Hash
+	// Found says that the row exists.
+	Found bool
+	// Time, Payload, Sequence are those of the newest version.
+	Time     time.Time
+	Payload  Hash
+	Sequence int64
+	// Revision counts the recorded versions that were newest when they came.
+	Revision int64
+	// Latest says that the newest version's key was made from Revision and Payload.
+	Latest bool
+}
+
+// Key is the row of an idempotency key. Sequence is 0 until it is recorded.
+type Key struct {
+	Head     *Head
+	Hash     Hash
+	Sequence int64
+}
+
+// EventRef names a recorded event.
+type EventRef struct {
+	Head     *Head
+	Sequence int64
+}
+
+// Event is the row of an event. Its id is not stored, see [ingest.EventID].
+type Event struct {
+	Head       *Head
+	Sequence   int64
+	Type       string
+	Subject    string
+	Operation  ingest.Operation
+	Key        string
+	Time       time.Time
+	RecordedAt time.Time
+	Late       bool
+	Payload    []byte
+}
+
+// Changes is all that a batch writes.
+type Changes struct {
+	// Marker identifies the transaction for [Backend.Committed]. It replaces
+	// the marker of this writer's last transaction.
+	Marker string
+	// Events to insert, by stream and sequence.
+	Events []Event
+	// Keys to insert. None exists.
+	Keys []*Key
+	// Entities to insert or replace.
+	Entities []*Entity
+	// Heads to update: everything but Paused.
+	Heads []*Head
+	// Checkpoints to insert where Was is "", else to replace where the saved
+	// commit id is Was.
+	Checkpoints []CheckpointChange
+	// Runs to insert, or to replace while Pages, Events and Duplicates are added.
+	Runs []RunChange
+	// Hourly counts to add.
+	Hourly []store.HourlyCount
+	// Deliveries are keys to insert. None exists.
+	Deliveries []DeliveryChange
+	// Keep are stored deliveries to insert or replace by id, Settle the ids of
+	// those to delete; an unknown one is no error.
+	Keep   []store.StoredDelivery
+	Settle []SettledDelivery
+}
+
+// CheckpointChange writes a checkpoint. ConnectionID belongs to it; Previous is
+// not to be read.
+type CheckpointChange struct {
+	ConnectionID string
+	store.Checkpoint
+	// Was is the commit id that the database holds, "" for no row.
+	Was string
+}
+
+// RunChange writes a run. Pages, Events and Duplicates are to be added.
+type RunChange struct {
+	store.Run
+	// Epoch is that of the process that executes it.
+	Epoch int64
+}
+
+// DeliveryChange records a delivery's key.
+type DeliveryChange struct {
+	DeliveryKey
+	DeliveryID string
+	// First is the id of the delivery's first event, or "".
+	First string
+	// At is when it was recorded; it expires [DeliveryKeyAge] later.
+	At time.Time
+}
+
+// SettledDelivery names a stored delivery to remove.
+type SettledDelivery struct{ ConnectionID, ID string }
+
+// DeliveryKeyAge is how long a delivery's key is kept at least.
+const DeliveryKeyAge = 7 * 24 * time.Hour
