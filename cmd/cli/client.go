@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// client calls the management API of a running Weir.
+type client struct {
+	server  string
+	token   string
+	project string
+	http    *http.Client
+}
+
+// flags adds the flags that say which server is meant.
+func (c *client) flags(command *cobra.Command) {
+	command.Flags().StringVar(&c.server, "server", "http://127.0.0.1:9657", "address of the running server")
+	command.Flags().StringVar(&c.token, "admin-token", "", "token of the management API")
+	command.Flags().StringVar(&c.project, "project", "default", "project of the connection")
+}
+
+// maxAnswer bounds what the client reads from the server.
+const maxAnswer = 64 << 20
+
+// problem is an RFC 9457 problem document.
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Status int    `json:"status"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+	} `json:"errors"`
+}
+
+func (p problem) Error() string {
+	text := p.Title
+	if p.Detail != "" {
+		text = p.Detail
+	}
+	for _, e := range p.Errors {
+		text += "\n  " + e.Location + ": " + e.Message
+	}
+	return text
+}
+
+// call sends one request and decodes the answer into out. Its errors carry the
+// exit code: 3 when nothing answers there, 1 when the server refuses.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, out any) error {
+	if c.http == nil {
+		// The server is the operator's own, so this client needs no guard; it
+		// must not send the token to where a redirect points.
+		c.http = &http.Client{
+			Timeout:       2 * time.Minute,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	target := strings.TrimSuffix(c.server, "/") + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		return wrongUsage(fmt.Errorf("--server %q is no address such as http://127.0.0.1:9657", c.server))
+	}
+	request.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return failed(errors.New("interrupted"))
+		}
+		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run or weir demo, or set --server", c.server))
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return unreachable(fmt.Errorf("read the answer of %s: %w", c.server, err))
+	}
+	if response.StatusCode >= 300 {
+		p := problem{Title: fmt.Sprintf("%s answered %s", c.server, response.Status)}
+		_ = json.Unmarshal(body, &p)
+		return failed(p)
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return failed(fmt.Errorf("%s does not answer as Weir does: %w", c.server, err))
+	}
+	return nil
+}
+
+func (c *client) path(parts ...string) string {
+	escaped := make([]string, len(parts))
+	for i, p := range parts {
+		escaped[i] = url.PathEscape(p)
+	}
+	return "/api/v1/projects/" + url.PathEscape(c.project) + "/" + strings.Join(escaped, "/")
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) events() *cobra.Command {
+	var c client
+	var asJSON, follow bool
+	var after int64
+	var limit int
+	command := &cobra.Command{
+		Use: "events <connection> <stream>", Short: "Print recorded events", Args: cobra.ExactArgs(2),
+		Example: "  weir events demo customers\n  weir events demo orders --follow --json",
+		RunE: func(command *cobra.Command, args []string) error {
+			if limit < 0 {
+				return wrongUsage(fmt.Errorf("--limit is %d; give a number from 0 (no limit) up", limit))
+			}
+			printed := 0
+			for {
+				size := 500
+				if limit > 0 {
+					size = min(size, limit-printed)
+				}
+				page := struct {
+					Events []json.RawMessage `json:"events"`
+				}{}
+				query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(size)}}
+				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "streams", args[1], "events"), query, &page); err != nil {
+					return err
+				}
+				for _, event := range page.Events {
+					sequence, err := a.printEvent(event, asJSON)
+					if err != nil {
+						return err
+					}
+					after = max(after, sequence)
+					printed++
+				}
+				switch {
+				case limit > 0 && printed >= limit, len(page.Events) < size && !follow:
+					return nil
+				case len(page.Events) < size:
+					select {
+					case <-command.Context().Done():
+						return nil
+					case <-time.After(time.Second):
+					}
+				}
+			}
+		},
+	}
+	c.flags(command)
+	command.Flags().BoolVar(&asJSON, "json", false, "print each event as one CloudEvents object a line")
+	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events until interrupted")
+	command.Flags().Int64Var(&after, "after", 0, "start after this sequence")
+	command.Flags().IntVar(&limit, "limit", 0, "print at most this many events; 0 for all")
+	return command
+}
+
+func (a *app) printEvent(event json.RawMessage, asJSON bool) (sequence int64, err error) {
+	var e struct {
+		Sequence  int64           `json:"weirsequence"`
+		Time      string          `json:"time"`
+		Type      string          `json:"type"`
+		Subject   string          `json:"subject"`
+		Operation string          `json:"weiroperation"`
+		Data      json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return 0, failed(fmt.Errorf("decode an event: %w", err))
+	}
+	if asJSON {
+		a.printf("%s\n", event)
+		return e.Sequence, nil
+	}
+	data := string(e.Data)
+	if len(data) > 120 {
+		data = strings.ToValidUTF8(data[:120], "") + "…"
+	}
+	// %q keeps control characters of a provider's text out of the terminal.
+	a.printf("%6d  %s  %-6s  %q  %q  %q\n", e.Sequence, e.Time, e.Operation, e.Type, e.Subject, data)
+	return e.Sequence, nil
+}
