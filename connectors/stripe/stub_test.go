@@ -97,7 +97,8 @@ func (s *stub) state(kind string) map[string]string {
 func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.Header().Set("Date", s.now.Format(http.TimeFormat))
+	// The answer is dated a moment after the records were read.
+	w.Header().Set("Date", s.now.Add(100*time.Millisecond).Format(http.TimeFormat))
 	w.Header().Set("Content-Type", "application/json")
 	if r.Header.Get("Authorization") != "Bearer "+s.apiKey {
 		w.WriteHeader(http.StatusUnauthorized)
