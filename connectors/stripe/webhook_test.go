@@ -85,6 +85,21 @@ func TestAPollAfterAWebhookOfTheSameStateAddsNothing(t *testing.T) {
 	require.Len(t, log.Events("customers"), 1)
 }
 
+func TestAChangeInTheSecondOfTheReadIsNewerThanTheRead(t *testing.T) {
+	t.Parallel()
+	s := newStub(t, "sk_test_a")
+	s.add("customer", "cus_1", start.Add(-time.Minute), "before")
+	b := connectortest.Open(t, stripe.Plugin, s.settings(), s.Client())
+	s.advance(950 * time.Millisecond) // the answer will be dated in the next second
+	page := connectortest.Run(t, b, connectortest.Sync{Stream: "customers"})[0]
+	s.advance(20 * time.Millisecond)
+	s.set("customer", "cus_1", "after")
+	log := connectortest.NewLog()
+	log.Commit(deliver(t, b, event("evt_1", "customer.updated", s.state("customer")["cus_1"], s.now)), s.now)
+	log.Commit(page.Emissions, page.At)
+	connectortest.RequireState(t, s.state("customer"), log.State("customers"))
+}
+
 // The provider creates, changes and deletes; polls are read at any moment and
 // committed later; webhooks are doubled and come in any order. Whatever
 // happens, the receiver ends with the provider's state.
