@@ -3,7 +3,7 @@
 # PostgreSQL's server programs, the payloads of tools/foreign/package.json. As root on a system
 # with apt it installs what is missing; elsewhere, and for what cannot be installed, it prints one
 # line for each missing thing, the tests that need it are skipped and say so, and with CI=true
-# that is a failure. With everything there it takes no network and well under a second.
+# that is a failure. With everything there it takes no network and a second.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -35,6 +35,15 @@ declare -A skipped=(
 	[postgres]='the PostgreSQL store is not tested; install the server programs of PostgreSQL (initdb, postgres)'
 	[payloads]="the GitHub payloads are not sent; install npm, then: cd $foreign && npm ci"
 )
+
+# The linter takes minutes to compile the first time, and apt mostly waits: both at once.
+tools_log=$(mktemp)
+trap 'rm -f "$tools_log"' EXIT
+{
+	go tool -modfile=tools/dev.mod golangci-lint version &&
+		go tool -modfile=tools/dev.mod gofumpt -version
+} >"$tools_log" 2>&1 &
+tools=$!
 
 wanted=()
 for thing in compiler browser postgres npm; do
@@ -72,6 +81,12 @@ if ! have_payloads && command -v npm >/dev/null; then
 	if ! output=$(cd "$foreign" && npm ci --ignore-scripts --no-audit --no-fund 2>&1); then
 		echo "setup: npm ci failed: $(grep -E 'ERR!|error' <<<"$output" | head -n 3 | tr '\n' ' ')" >&2
 	fi
+fi
+
+if ! wait "$tools"; then
+	echo "setup: the tools of tools/dev.mod cannot be built:" >&2
+	tail -n 20 "$tools_log" >&2
+	exit 1
 fi
 
 missing=0
