@@ -21,5 +21,6 @@ require (
 	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/stripe/stripe-go/v84 v84.4.1 // indirect
 	github.com/stripe/stripe-mock v0.203.0 // indirect
+	github.com/weirhq/weir v0.0.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
