@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Connector is what one connector declares. Its value is fixed at compile
@@ -157,4 +158,9 @@ func (m Manifest) bare() Manifest {
 	}
 	m.Endpoints = endpoints
 	return m
+}
+
+// Lookback returns how far a live window reaches back into the last one.
+func (s StreamManifest) Lookback() time.Duration {
+	return time.Duration(s.LookbackSeconds) * time.Second
 }
