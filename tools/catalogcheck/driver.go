@@ -170,4 +170,3 @@ func (d *driver) finding(p *packages.Package, diagnostic analysis.Diagnostic) Fi
 	}
 	return f
 }
-

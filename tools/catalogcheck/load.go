@@ -124,11 +124,15 @@ func problemsOf(dir string, roots []*packages.Package) []string {
 	var problems []string
 	seen := map[string]bool{}
 	packages.Visit(roots, nil, func(p *packages.Package) {
+		compiled := slices.ContainsFunc(p.Errors, func(e packages.Error) bool { return e.Kind == packages.TypeError })
 		for _, e := range p.Errors {
 			problem := e.Msg
-			if e.Pos != "" && e.Pos != "-" {
+			switch {
+			case compiled && e.Kind == packages.ListError:
+				continue // the go command's own account of the same
+			case e.Pos != "" && e.Pos != "-":
 				problem = relative(dir, e.Pos) + ": " + e.Msg
-			} else if !strings.Contains(e.Msg, p.PkgPath) {
+			case !strings.Contains(e.Msg, p.PkgPath):
 				problem = p.PkgPath + ": " + e.Msg
 			}
 			if !seen[problem] {

@@ -95,7 +95,11 @@ func (t *tracer) origins(o origin) (found []origin, complete bool) {
 		return []origin{o}, selection.Kind() == types.MethodVal
 	case *ast.IndexExpr:
 		if tv := t.info.Types[e.X]; tv.IsValue() && !isFunction(tv.Type) {
-			return t.scalars(t.elements(origin{e.X, -1, o.env}))
+			values, complete := t.scalars(t.elements(origin{e.X, -1, o.env}))
+			if _, ok := tv.Type.Underlying().(*types.Map); ok {
+				values = append(values, origin{nil, -1, nil}) // no such key
+			}
+			return values, complete
 		}
 		return t.origins(origin{e.X, -1, o.env}) // instantiation
 	case *ast.IndexListExpr:
