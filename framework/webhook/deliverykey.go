@@ -51,7 +51,7 @@ func (v *Verifier) DeliveryKey(h http.Header, body []byte) string {
 			return key
 		}
 	}
-	return "sha256 " + hashText(body)
+	return "sha256:" + hashText(body)
 }
 
 func (s keySource) find(h http.Header, body []byte) string {
@@ -93,9 +93,33 @@ func (s keySource) find(h http.Header, body []byte) string {
 // hold: quoted, or as a hash, which begins without a quote.
 func keyText(id string) string {
 	if len(id) > maxKeyText {
-		return "sha256 " + hashText([]byte(id))
+		return "sha256:" + hashText([]byte(id))
 	}
 	return strconv.QuoteToASCII(id)
+}
+
+// DeliveryID returns the sender's own id within a delivery key, as it was sent,
+// or "sha256:…" where the sender gave none or one of more than 256 bytes.
+func DeliveryID(key string) string {
+	_, rest, _ := strings.Cut(key, " ")
+	switch {
+	case strings.HasPrefix(key, "header "):
+		_, rest, _ = strings.Cut(rest, " ")
+	case strings.HasPrefix(key, "body "):
+		path, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			// A path of more than 256 bytes was hashed.
+			path, _, _ = strings.Cut(rest, " ")
+		}
+		rest = strings.TrimPrefix(strings.TrimPrefix(rest, path), " ")
+		rest = strings.TrimPrefix(rest, "number ")
+	default:
+		return key
+	}
+	if id, err := strconv.Unquote(rest); err == nil {
+		return id
+	}
+	return rest
 }
 
 func hashText(b []byte) string {

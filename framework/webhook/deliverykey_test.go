@@ -43,7 +43,7 @@ func TestADeliveryWithoutIDIsKnownByItsBody(t *testing.T) {
 		v := keyedVerifier(t, sources...)
 		for _, b := range []string{"", "{}", "[]", "null", `{"id":null}`, `{"id":{}}`, `{"id":true}`, "no json", "\xff"} {
 			key := v.DeliveryKey(http.Header{}, []byte(b))
-			require.True(t, strings.HasPrefix(key, "sha256 ") && len(key) == len("sha256 ")+64, "%q gives %q", b, key)
+			require.True(t, strings.HasPrefix(key, "sha256:") && len(key) == len("sha256:")+64, "%q gives %q", b, key)
 		}
 		require.NotEqual(t, v.DeliveryKey(http.Header{}, []byte("{}")), v.DeliveryKey(http.Header{}, []byte("{ }")))
 	}
@@ -58,7 +58,7 @@ func TestDistinctDeliveriesHaveDistinctKeys(t *testing.T) {
 		id     string
 	}
 	ids := rapid.OneOf(
-		rapid.StringMatching(`[a-c"\\ ./:-]{1,4}`), rapid.SampledFrom([]string{"1", "\"1\"", "number 1", "sha256 1", "\xff", "\ufffd", "a\x00", strings.Repeat("a", 257), strings.Repeat("a", 258)}),
+		rapid.StringMatching(`[a-c"\\ ./:-]{1,4}`), rapid.SampledFrom([]string{"1", "\"1\"", "number 1", "sha256:1", "\xff", "\ufffd", "a\x00", strings.Repeat("a", 257), strings.Repeat("a", 258)}),
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(name string) identity {
@@ -89,8 +89,20 @@ func (v *Verifier) find(t require.TestingT, name, id string) string {
 	}
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(id)
 	key := v.DeliveryKey(http.Header{}, []byte(`{"`+name+`":"`+quoted+`"}`))
-	require.NotContains(t, key, "sha256 44136f") // the hash of {}
+	require.NotContains(t, key, "sha256:44136f") // the hash of {}
 	return key
+}
+
+func TestTellsTheSendersOwnID(t *testing.T) {
+	t.Parallel()
+	v := keyedVerifier(t, "header:X-Request-Id", "body:data.id")
+	for _, id := range []string{"r1", `a "quoted" id`, "two words", "\xff", "é", "number 1"} {
+		require.Equal(t, id, DeliveryID(v.DeliveryKey(header("X-Request-Id", id), nil)))
+	}
+	require.Equal(t, "d", DeliveryID(v.DeliveryKey(http.Header{}, []byte(`{"data":{"id":"d"}}`))))
+	require.Equal(t, "9007199254740993", DeliveryID(v.DeliveryKey(http.Header{}, []byte(`{"data":{"id":9007199254740993}}`))))
+	require.Regexp(t, "^sha256:[0-9a-f]{64}$", DeliveryID(v.DeliveryKey(header("X-Request-Id", strings.Repeat("a", 257)), nil)))
+	require.Regexp(t, "^sha256:[0-9a-f]{64}$", DeliveryID(v.DeliveryKey(http.Header{}, nil)))
 }
 
 func TestKeepsCredentialsOutOfTheHeader(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 const (
 	// DefaultMaxBody is the largest body of an endpoint that says nothing else.
 	DefaultMaxBody = 1 << 20
-	// MaxMaxBody bounds what an endpoint may ask for.
-	MaxMaxBody = 64 << 20
+	// MaxMaxBody bounds what an endpoint may ask for: the bodies in flight of
+	// one connection are bounded too, and several must fit.
+	MaxMaxBody = 32 << 20
 	// DefaultDeadline is the handler's time where no provider's limit is known.
 	DefaultDeadline = 10 * time.Second
 	// MaxDeadline bounds what an endpoint may ask for.

@@ -1,0 +1,258 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
+)
+
+// delivery is a verified delivery on its way into the store.
+type delivery struct {
+	id, key    string
+	header     http.Header
+	body       []byte
+	receivedAt time.Time
+	attempts   int
+}
+
+// outcome is what a handler returned.
+type outcome struct {
+	emissions []ingest.Emission
+	err       error
+}
+
+// call runs the endpoint's handler and waits for it until its deadline, no
+// longer: the sender waits too. done is called when the handler has returned or
+// was abandoned, which may be later.
+func (h *Handler) call(ctx context.Context, t Target, d *framework.Delivery, done func()) outcome {
+	deadline := t.Verifier.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	results := make(chan outcome, 1)
+	go func() {
+		defer done()
+		defer cancel()
+		results <- h.deliver(ctx, t, d)
+	}()
+	select {
+	case result := <-results:
+		return result
+	case <-ctx.Done():
+	}
+	select {
+	case result := <-results:
+		// cancel runs after the result is there: both may be ready.
+		return result
+	default:
+		return outcome{err: fmt.Errorf("handler did not return within %s", deadline)}
+	}
+}
+
+// deliver calls the handler. What is called contains panics itself; this is for
+// those outside of the handler.
+func (h *Handler) deliver(ctx context.Context, t Target, d *framework.Delivery) (result outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			result = outcome{err: &framework.PanicError{Value: fmt.Sprint(r), Stack: string(debug.Stack())}}
+		}
+	}()
+	result.emissions, result.err = t.Binding.Deliver(ctx, t.Endpoint, d)
+	if errors.Is(result.err, framework.ErrAbandoned) {
+		h.config.Log.ErrorContext(ctx, "webhook handler hangs and was left behind", "project", t.Project, "connection", t.Connection,
+			"endpoint", t.Endpoint, "delivery", d.ID)
+		h.config.Abandoned(t)
+	}
+	return result
+}
+
+// record commits what the handler made of a delivery, or the delivery itself
+// when it made nothing of it.
+func (h *Handler) record(ctx context.Context, t Target, d delivery, result outcome) answer {
+	if result.err != nil {
+		return h.keep(ctx, t, d, result.err)
+	}
+	u := h.unit(t, d)
+	u.Emissions = result.emissions
+	u.Reserve = &store.DeliveryKey{Endpoint: t.Endpoint, Key: d.key, DeliveryID: d.id}
+	u.Streams = succeeded(t, result.emissions)
+	receipt, err := h.offer(ctx, u)
+	switch {
+	case err == nil && receipt.DuplicateDelivery:
+		return duplicate(receipt.First)
+	case err == nil:
+		return accepted(d.id, receipt.Appended)
+	case transient(err):
+		return h.notStored(ctx, t, d, err)
+	default:
+		// The store refuses what the handler emitted. The delivery is not lost
+		// for that: it waits for a connector that emits something better.
+		return h.keep(ctx, t, d, err)
+	}
+}
+
+// keep stores a delivery whose handler failed, to be handled later, or as a
+// dead letter when the failure is permanent.
+func (h *Handler) keep(ctx context.Context, t Target, d delivery, cause error) answer {
+	row, failure := h.failed(t, d, cause, h.config.Now())
+	h.logFailure(ctx, t, row, cause)
+	return h.keepRow(ctx, t, d, row, failure)
+}
+
+// postpone stores a delivery that no handler was free for. It is due at once.
+func (h *Handler) postpone(ctx context.Context, t Target, d delivery) answer {
+	row := h.row(t, d)
+	row.NextAttemptAt = h.config.Now()
+	row.LastError = "no handler was free"
+	a := h.keepRow(ctx, t, d, row, nil)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+	return a
+}
+
+func (h *Handler) keepRow(ctx context.Context, t Target, d delivery, row store.StoredDelivery, failure []store.StreamWrite) answer {
+	u := h.unit(t, d)
+	u.Keep, u.Streams = &row, failure
+	u.Reserve = &store.DeliveryKey{Endpoint: t.Endpoint, Key: d.key, DeliveryID: d.id}
+	receipt, err := h.offer(ctx, u)
+	switch {
+	case err != nil:
+		return h.notStored(ctx, t, d, err)
+	case receipt.DuplicateDelivery:
+		return duplicate(receipt.First)
+	case row.Dead:
+		return stored(d.id, Dead)
+	default:
+		return stored(d.id, Stored)
+	}
+}
+
+// notStored answers for a delivery that the store did not take: its sender must
+// send it again.
+func (h *Handler) notStored(ctx context.Context, t Target, d delivery, err error) answer {
+	switch {
+	case errors.Is(err, store.ErrBusy):
+		return busy("the store is busy")
+	case errors.Is(err, store.ErrNotFound):
+		// The connection was deleted while the delivery was on its way.
+		a := notFound()
+		a.verdict = Refused
+		return a
+	}
+	h.config.Log.ErrorContext(ctx, "webhook could not be stored", "project", t.Project, "connection", t.Connection,
+		"endpoint", t.Endpoint, "delivery", d.id, "err", err)
+	return unavailable()
+}
+
+// transient reports whether the store may take the same unit later.
+func transient(err error) bool {
+	for _, target := range []error{
+		store.ErrBusy, store.ErrUnavailable, store.ErrClosed, store.ErrFenced, store.ErrNotFound, context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Handler) offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.config.CommitTimeout)
+	defer cancel()
+	return h.config.Store.Offer(ctx, u)
+}
+
+func (h *Handler) unit(t Target, d delivery) store.Unit {
+	return store.Unit{
+		ID: store.NewCommitID(), ConnectionID: t.ConnectionID, Epoch: h.config.Store.Epoch(), At: h.config.Now(), ObservedAt: d.receivedAt,
+	}
+}
+
+// row is the stored form of a delivery.
+func (h *Handler) row(t Target, d delivery) store.StoredDelivery {
+	header, err := json.Marshal(d.header)
+	if err != nil {
+		header = []byte("{}") // a map of strings always encodes
+	}
+	return store.StoredDelivery{
+		ID: d.id, ConnectionID: t.ConnectionID, Endpoint: t.Endpoint, Key: d.key, ReceivedAt: d.receivedAt,
+		Header: header, Body: d.body, Attempts: d.attempts,
+	}
+}
+
+// maxErrorText bounds the stored text of a handler's error.
+const maxErrorText = 2 << 10
+
+// failed returns the row of a delivery after a failed call, and what the
+// failure means for the health of streams.
+func (h *Handler) failed(t Target, d delivery, cause error, now time.Time) (store.StoredDelivery, []store.StreamWrite) {
+	row := h.row(t, d)
+	row.LastError = shorten(cause.Error())
+	class := framework.ClassOf(cause)
+	old := now.Sub(d.receivedAt) >= h.config.RetryFor && d.attempts >= h.config.RetryAttempts
+	if class == framework.ClassPermanent || old {
+		row.Dead = true
+	} else {
+		row.NextAttemptAt = now.Add(h.wait(d.attempts, framework.RetryDelay(cause)))
+	}
+	if len(t.WebhookStreams) != 1 {
+		// Which stream the delivery was for, only its handler could have said.
+		return row, nil
+	}
+	return row, []store.StreamWrite{{
+		Stream: t.WebhookStreams[0], Failure: &store.Failure{Error: row.LastError, Class: string(class)},
+	}}
+}
+
+// wait returns how long to wait after the given number of calls: uniform
+// between RetryBase and a bound that doubles up to RetryCap, so that deliveries
+// that failed together do not come back together. A handler that asks for more
+// gets it, up to RetryCap.
+func (h *Handler) wait(attempts int, asked time.Duration) time.Duration {
+	bound := h.config.RetryBase
+	for i := 0; i < attempts && bound < h.config.RetryCap; i++ {
+		bound *= 2
+	}
+	bound = min(bound, h.config.RetryCap)
+	wait := h.config.RetryBase + time.Duration(h.random()*float64(bound-h.config.RetryBase))
+	return min(max(wait, asked), h.config.RetryCap)
+}
+
+func shorten(text string) string {
+	if len(text) > maxErrorText {
+		return text[:maxErrorText] + "…"
+	}
+	return text
+}
+
+// succeeded lists the webhook streams that were emitted to.
+func succeeded(t Target, emissions []ingest.Emission) []store.StreamWrite {
+	var writes []store.StreamWrite
+	for _, stream := range t.WebhookStreams {
+		if slices.ContainsFunc(emissions, func(e ingest.Emission) bool { return e.Stream == stream }) {
+			writes = append(writes, store.StreamWrite{Stream: stream, Succeeded: true})
+		}
+	}
+	return writes
+}
+
+func (h *Handler) logFailure(ctx context.Context, t Target, row store.StoredDelivery, cause error) {
+	attrs := []any{
+		"project", t.Project, "connection", t.Connection, "endpoint", t.Endpoint, "delivery", row.ID,
+		"attempt", row.Attempts, "dead", row.Dead, "err", cause,
+	}
+	var panicked *framework.PanicError
+	if errors.As(cause, &panicked) {
+		attrs = append(attrs, "stack", panicked.Stack)
+	}
+	h.config.Log.WarnContext(ctx, "webhook handler failed; the delivery is stored", attrs...)
+}
