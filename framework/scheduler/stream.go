@@ -1,0 +1,159 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/catalog/schedule"
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Stream is a polled stream of one connection, as it is given to
+// [Scheduler.Add].
+type Stream struct {
+	// Project and Connection are names, ConnectionID is the immutable id. Key is
+	// the stream's key.
+	Project, ConnectionID, Connection, Key string
+	// Schedule says when the stream is due. Required.
+	Schedule schedule.Schedule
+	// Binding reads the pages. Required.
+	Binding Binding
+	// Window gives each run a window, and Lookback is how far it reaches back
+	// into the one before.
+	Window   bool
+	Lookback time.Duration
+	// Paused keeps the stream from running until [Scheduler.Resume]. It is also
+	// paused if Status says so.
+	Paused bool
+	// Status is what the store knows of the stream; the zero value for a new one.
+	Status store.StreamStatus
+}
+
+func (s Stream) validate() error {
+	var errs []error
+	if s.ConnectionID == "" {
+		errs = append(errs, errors.New("no connection id is given"))
+	}
+	if s.Key == "" {
+		errs = append(errs, errors.New("no stream key is given"))
+	}
+	if s.Schedule.IsZero() {
+		errs = append(errs, errors.New("no schedule is given; webhook streams are not scheduled"))
+	}
+	if s.Binding == nil {
+		errs = append(errs, errors.New("no binding is given"))
+	}
+	if s.Lookback < 0 {
+		errs = append(errs, fmt.Errorf("lookback %s is negative", s.Lookback))
+	}
+	return errors.Join(errs...)
+}
+
+// State is what a stream is doing.
+type State struct {
+	// Running says that a run is going, RunID and Trigger which. RunID is also
+	// set for a run that was asked for and waits for its turn.
+	Running        bool
+	RunID, Trigger string
+	// Next is when the next run is due, or zero if none is: the stream is paused
+	// or its connection quarantined.
+	Next time.Time
+	// RetryAt is Next if that run is a retry after a failure, else zero.
+	RetryAt time.Time
+	// Paused and Quarantined say why no run starts.
+	Paused, Quarantined bool
+	// Failures counts the failed runs since the last success.
+	Failures int
+	// Skipped counts the ticks since the process started that came while the
+	// stream was still running.
+	Skipped int64
+}
+
+// Triggers of a run.
+const (
+	triggerSchedule = "schedule"
+	triggerStart    = "start"
+	triggerRetry    = "retry"
+	triggerManual   = "manual"
+)
+
+// place is where a stream is between the parts of the scheduler.
+type place int
+
+const (
+	placeParked  place = iota // nowhere: paused, quarantined, removed
+	placeWaiting              // in the heap
+	placeReady                // in its connection's line
+	placeRunning              // with a runner
+)
+
+// stream is a scheduled stream. Its fields are guarded by Scheduler.mu, but for
+// the embedded Stream and key, which never change, and what run points to, which
+// belongs to the runner.
+type stream struct {
+	Stream
+	conn *connection
+	key  string // of Schedule.Spread
+
+	place place
+	index int           // in the heap, or -1
+	at    time.Duration // when it is due, on the monotonic clock
+	next  appointment
+
+	run      *run   // the live run, also between its turns
+	asked    string // id of a run that was asked for and has not begun
+	paging   bool   // a page on demand is being read
+	deferred bool   // became due meanwhile
+	paused   bool
+	gone     bool // the store does not know the connection any more
+	failures int
+	skipped  int64
+}
+
+// appointment is when a stream runs next, and why.
+type appointment struct {
+	due     time.Time
+	trigger string
+	// spread is the part of due that lies behind the schedule's tick.
+	spread time.Duration
+	// skipped counts the ticks passed over since the last run began.
+	skipped int
+}
+
+// connection holds what the streams of one connection share. Its fields are
+// guarded by Scheduler.mu.
+type connection struct {
+	id      string
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	streams map[string]*stream
+
+	ready   []*stream
+	running int
+	inLine  bool
+
+	active  sync.WaitGroup // live runs and pages on demand
+	closing bool
+	// abandoned counts the handlers left behind since one last returned.
+	abandoned   int
+	quarantined bool
+}
+
+// run is a live run of a stream.
+type run struct {
+	store.Run
+	// spread is how long after its tick the run was due.
+	spread time.Duration
+	// loaded says that the checkpoint was read, recorded that the run has a row.
+	loaded, recorded bool
+	// checkpoint is the saved one, as it would be written again.
+	checkpoint store.CheckpointWrite
+	// saved is the commit id of the saved checkpoint, "" for none.
+	saved string
+	kind  framework.CursorType
+	loop  loopDetector
+}
