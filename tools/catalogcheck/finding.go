@@ -91,7 +91,8 @@ func sortFindings(findings []Finding) {
 type Format string
 
 const (
-	// FormatText prints one line a finding, as compilers do.
+	// FormatText prints one line a finding, as compilers do, and below it an
+	// indented one for each related place.
 	FormatText Format = "text"
 	// FormatJSON prints one object with all findings and their counts.
 	FormatJSON Format = "json"
@@ -137,7 +138,12 @@ func print(out io.Writer, format Format, findings []Finding) error {
 		return nil
 	}
 	for _, f := range findings {
-		if _, err := fmt.Fprintln(out, f); err != nil {
+		// A related place is a line of its own, as go vet prints it.
+		text := f.String() + "\n"
+		for _, r := range f.Related {
+			text += fmt.Sprintf("%s:%d:%d: \t%s\n", r.File, r.Line, r.Column, r.Message)
+		}
+		if _, err := io.WriteString(out, text); err != nil {
 			return fmt.Errorf("print findings: %w", err)
 		}
 	}

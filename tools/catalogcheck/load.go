@@ -124,7 +124,7 @@ func problemsOf(dir string, roots []*packages.Package) []string {
 	var problems []string
 	seen := map[string]bool{}
 	packages.Visit(roots, nil, func(p *packages.Package) {
-		compiled := slices.ContainsFunc(p.Errors, func(e packages.Error) bool { return e.Kind == packages.TypeError })
+		compiled := slices.ContainsFunc(p.Errors, func(e packages.Error) bool { return e.Kind == packages.TypeError || e.Kind == packages.ParseError })
 		for _, e := range p.Errors {
 			problem := e.Msg
 			switch {

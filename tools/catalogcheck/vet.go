@@ -22,11 +22,14 @@ func vetProtocol(args []string) bool {
 
 // vet answers the go command and ends the process.
 func vet(args []string) int {
-	// A diagnostic makes go vet fail, so warnings go to standard output, which
-	// the go command shows, and shows again when it need not run the tool. For
-	// a package that is wanted only for its facts it must stay empty.
+	// A diagnostic makes go vet fail, so warnings go to standard error, which
+	// the go command shows without failing. It shows them when it runs the
+	// tool, and not again while its cache has the result.
 	warn := func(pass *analysis.Pass, d analysis.Diagnostic) {
-		fmt.Fprintf(os.Stdout, "%s: %s\n", pass.Fset.Position(d.Pos), d.Message)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", pass.Fset.Position(d.Pos), d.Message)
+		for _, r := range d.Related {
+			fmt.Fprintf(os.Stderr, "%s: \t%s\n", pass.Fset.Position(r.Pos), r.Message)
+		}
 	}
 	if factsOnly(args[len(args)-1]) {
 		warn = func(*analysis.Pass, analysis.Diagnostic) {}
