@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/open"
+)
+
+// serverFlags are what run and demo share.
+type serverFlags struct {
+	listen, store, dataDir, token string
+	logLevel, logFormat           string
+}
+
+func (f *serverFlags) register(command *cobra.Command, level string) {
+	flags := command.Flags()
+	flags.StringVar(&f.listen, "listen", "", "address to serve (default "+runtime.DefaultListen+")")
+	flags.StringVar(&f.store, "store", "", "URL of the store: sqlite:FILE or postgres://… (default SQLite in the data folder)")
+	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
+	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
+	flags.StringVar(&f.logLevel, "log-level", level, "debug, info, warn or error")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+}
+
+// apply lets the flags that were given win over the file.
+func (f *serverFlags) apply(c *config.File) {
+	for _, s := range []struct {
+		flag string
+		into *string
+	}{{f.listen, &c.Listen}, {f.store, &c.Store}, {f.dataDir, &c.DataDir}, {f.token, &c.AdminToken}} {
+		if s.flag != "" {
+			*s.into = s.flag
+		}
+	}
+	if c.DataDir == "" {
+		c.DataDir = "weir-data"
+	}
+}
+
+func (f *serverFlags) logger(out io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, errors.New("--log-level must be debug, info, warn or error")
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(out, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, options)), nil
+	}
+	return nil, errors.New("--log-format must be text or json")
+}
+
+func (a *app) run() *cobra.Command {
+	var f serverFlags
+	var file string
+	command := &cobra.Command{
+		Use: "run", Short: "Run the connections of weir.yaml", Args: cobra.NoArgs,
+		Long: "Run the connections of a configuration file until interrupted. A file or catalog with errors is\n" +
+			"refused whole, with every error.",
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := a.foreignModule(); err != nil {
+				return err
+			}
+			log, err := f.logger(a.term.Err)
+			if err != nil {
+				return wrongUsage(err)
+			}
+			loaded, err := config.Load(file, a.plugins)
+			var problems config.Problems
+			switch {
+			case errors.As(err, &problems):
+				a.notef("%v\n", problems)
+				return &exitError{exitUsage, nil}
+			case err != nil:
+				return wrongUsage(err)
+			}
+			f.apply(loaded)
+			return a.serve(command.Context(), loaded, a.plugins, nil, log, func(r *runtime.Runtime) {
+				log.Info("weir is running", "dashboard", r.URL(), "connections", len(loaded.Connections), "data_dir", loaded.DataDir)
+			})
+		},
+	}
+	f.register(command, "info")
+	command.Flags().StringVarP(&file, "config", "c", "weir.yaml", "configuration file")
+	return command
+}
+
+// serve runs a Weir until ctx ends.
+func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plugin, listener net.Listener, log *slog.Logger, started func(*runtime.Runtime)) error {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return failed(err)
+	}
+	url := c.Store
+	if url == "" {
+		url = "sqlite:" + filepath.Join(c.DataDir, "weir.db")
+	}
+	r, err := runtime.New(ctx, runtime.Options{
+		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
+		OpenStore: func(ctx context.Context) (store.Store, error) { return open.URL(ctx, url, c.DataDir, log) },
+	})
+	if err != nil {
+		return failed(err)
+	}
+	started(r)
+	if err := r.Run(ctx); err != nil {
+		return failed(err)
+	}
+	return nil
+}

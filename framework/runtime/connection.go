@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/catalog/schedule"
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/webhook"
+	"github.com/weirhq/weir/ingest"
+)
+
+// connection is one configured connection with everything that it runs on.
+type connection struct {
+	store.Connection
+	// manifest is the connector's, reduced to the streams that are selected.
+	manifest catalog.Manifest
+	// binding is nil while the connection is disabled.
+	binding   *selection
+	endpoints map[string]endpoint
+}
+
+// endpoint is a webhook endpoint of a connection.
+type endpoint struct {
+	spec     catalog.EndpointSpec
+	verifier *webhook.Verifier
+}
+
+// selection is a binding reduced to the streams that the operator selected:
+// what is emitted to another one is left out.
+type selection struct {
+	*framework.Binding
+	selected map[string]bool
+}
+
+// Page reads a page and keeps the emissions to selected streams.
+func (s *selection) Page(ctx context.Context, stream string, in framework.PageCall) (framework.PageReturn, []ingest.Emission, error) {
+	result, emissions, err := s.Binding.Page(ctx, stream, in)
+	return result, s.keep(emissions), err
+}
+
+// Deliver hands a delivery over and keeps the emissions to selected streams.
+func (s *selection) Deliver(ctx context.Context, path string, d *framework.Delivery) ([]ingest.Emission, error) {
+	emissions, err := s.Binding.Deliver(ctx, path, d)
+	return s.keep(emissions), err
+}
+
+func (s *selection) keep(emissions []ingest.Emission) []ingest.Emission {
+	return slices.DeleteFunc(emissions, func(e ingest.Emission) bool { return !s.selected[e.Stream] })
+}
+
+// prepare opens one connection of the configuration: what can be wrong with it
+// is found before anything of it is recorded.
+func (r *Runtime) prepare(ctx context.Context, c config.Connection) (*connection, error) {
+	index := slices.IndexFunc(r.options.Plugins, func(p framework.Plugin) bool { return p.Key() == c.Connector })
+	if index < 0 {
+		return nil, fmt.Errorf("connection %q: no connector %q is linked into this binary", c.Name, c.Connector)
+	}
+	plugin := r.options.Plugins[index]
+	prepared := &connection{
+		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
+		manifest:   selected(plugin.Manifest(), c.Streams), endpoints: map[string]endpoint{},
+	}
+	var errs []error
+	for _, e := range plugin.Connector().Endpoints {
+		spec := e.Spec()
+		verifier, err := webhook.New(spec, framework.SecretList(c.Settings[spec.SecretSetting]))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("connection %q, endpoint %q: %w", c.Name, e.Path(), err))
+			continue
+		}
+		for _, warning := range verifier.Warnings() {
+			r.log.Warn("webhook endpoint", "project", c.Project, "connection", c.Name, "endpoint", e.Path(), "warning", warning)
+		}
+		prepared.endpoints[e.Path()] = endpoint{spec, verifier}
+	}
+	if !c.Enabled {
+		return prepared, errors.Join(errs...)
+	}
+	binding, err := plugin.Open(ctx, framework.OpenRequest{
+		Project: c.Project, Connection: c.Name, Settings: c.Settings, Client: r.guard.Client,
+		Log: r.log.With("project", c.Project, "connection", c.Name),
+	})
+	if err != nil {
+		errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	prepared.binding = &selection{binding, map[string]bool{}}
+	for _, s := range prepared.manifest.Streams {
+		prepared.binding.selected[s.Key] = true
+	}
+	return prepared, nil
+}
+
+// selected reduces m to the streams with the given keys; none means all.
+func selected(m catalog.Manifest, keys []string) catalog.Manifest {
+	if len(keys) == 0 {
+		return m
+	}
+	m.Streams = slices.DeleteFunc(slices.Clone(m.Streams), func(s catalog.StreamManifest) bool { return !slices.Contains(keys, s.Key) })
+	return m
+}
+
+// schedule hands the poll streams of an enabled connection to the scheduler.
+func (r *Runtime) schedule(c *connection, statuses []store.StreamStatus) error {
+	if c.binding == nil {
+		return nil
+	}
+	var errs []error
+	for _, s := range c.manifest.Streams {
+		if s.Mode != catalog.ModePoll {
+			continue
+		}
+		parsed, err := schedule.Parse(s.Schedule)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("connection %q, stream %q: %w", c.Name, s.Key, err))
+			continue
+		}
+		stream := scheduler.Stream{
+			Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
+			Window: s.Window, Lookback: s.Lookback(),
+		}
+		for _, status := range statuses {
+			if status.ConnectionID == c.ID && status.Stream == s.Key {
+				stream.Status = status
+			}
+		}
+		errs = append(errs, r.scheduler.Add(stream))
+	}
+	return errors.Join(errs...)
+}

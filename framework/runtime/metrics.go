@@ -1,0 +1,165 @@
+package runtime
+
+import (
+	"context"
+	stdlog "log"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weirhq/weir/framework/scheduler"
+)
+
+// maxSeries bounds the connection and stream labels; what comes later is
+// counted under "other".
+const maxSeries = 2000
+
+// metrics counts what happens, for Prometheus.
+type metrics struct {
+	registry *prometheus.Registry
+
+	runs       *prometheus.CounterVec
+	runSeconds *prometheus.HistogramVec
+	skipped    *prometheus.CounterVec
+	events     *prometheus.CounterVec
+	duplicates *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	handling   *prometheus.HistogramVec
+
+	mu     sync.Mutex
+	series map[[2]string]bool
+}
+
+func newMetrics(r *Runtime) *metrics {
+	stream := []string{"connection", "stream"}
+	m := &metrics{
+		registry: prometheus.NewRegistry(), series: map[[2]string]bool{},
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_runs_total", Help: "Runs that ended, by their state.",
+		}, append(stream, "state")),
+		runSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_run_seconds", Help: "How long runs took.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 8),
+		}, stream),
+		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ticks_skipped_total", Help: "Ticks that came while the stream was still running.",
+		}, stream),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_events_total", Help: "Events recorded.",
+		}, stream),
+		duplicates: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_duplicates_total", Help: "Emissions that had been recorded before.",
+		}, stream),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_deliveries_total", Help: "Webhook deliveries by endpoint and verdict.",
+		}, []string{"connection", "endpoint", "verdict"}),
+		handling: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_delivery_seconds", Help: "How long webhook deliveries took, from the first byte to the answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}, []string{"connection", "endpoint"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "weir_build_info", Help: "The version of Weir, always 1.", ConstLabels: prometheus.Labels{"version": r.options.Version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(
+		m.runs, m.runSeconds, m.skipped, m.events, m.duplicates, m.deliveries, m.handling, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&streamGauges{runtime: r},
+	)
+	if source, ok := r.store.(prometheus.Collector); ok {
+		m.registry.MustRegister(source)
+	}
+	return m
+}
+
+// label keeps the number of series within bounds.
+func (m *metrics) label(connection, part string) (string, string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := [2]string{connection, part}
+	if !m.series[key] {
+		if len(m.series) >= maxSeries {
+			return "other", "other"
+		}
+		m.series[key] = true
+	}
+	return connection, part
+}
+
+func (m *metrics) changed(c scheduler.Change) {
+	connection, stream := m.label(c.Project+"/"+c.Connection, c.Stream)
+	switch c.Kind {
+	case scheduler.PageCommitted:
+		m.events.WithLabelValues(connection, stream).Add(float64(c.Appended))
+		m.duplicates.WithLabelValues(connection, stream).Add(float64(c.Duplicates))
+	case scheduler.RunFinished:
+		m.runs.WithLabelValues(connection, stream, string(c.State)).Inc()
+		m.runSeconds.WithLabelValues(connection, stream).Observe(c.Took.Seconds())
+		m.skipped.WithLabelValues(connection, stream).Add(float64(c.Skipped))
+	case scheduler.RunStarted, scheduler.StreamChanged:
+	}
+}
+
+func (m *metrics) delivered(connection, endpoint, verdict string, took time.Duration) {
+	connection, endpoint = m.label(connection, endpoint)
+	m.deliveries.WithLabelValues(connection, endpoint, verdict).Inc()
+	m.handling.WithLabelValues(connection, endpoint).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// streamGauges tells the seconds since each stream's last success when it is
+// asked for.
+type streamGauges struct{ runtime *Runtime }
+
+var (
+	sinceSuccess = prometheus.NewDesc("weir_stream_seconds_since_success", "Seconds since the last success.", []string{"connection", "stream"}, nil)
+	failures     = prometheus.NewDesc("weir_stream_consecutive_failures", "Failed runs since the last success.", []string{"connection", "stream"}, nil)
+)
+
+// Describe names the gauges.
+func (*streamGauges) Describe(out chan<- *prometheus.Desc) {
+	out <- sinceSuccess
+	out <- failures
+}
+
+// Collect reads the status of every stream.
+func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := statusContext()
+	defer cancel()
+	statuses, err := g.runtime.store.Statuses(ctx, "")
+	if err != nil {
+		g.runtime.log.Error("collect metrics", "err", err)
+		return
+	}
+	now := time.Now()
+	for i, s := range statuses {
+		c, ok := g.runtime.byID[s.ConnectionID]
+		if !ok || i >= maxSeries {
+			continue
+		}
+		name := c.Project + "/" + c.Name
+		if !s.LastSuccessAt.IsZero() {
+			out <- prometheus.MustNewConstMetric(sinceSuccess, prometheus.GaugeValue, now.Sub(s.LastSuccessAt).Seconds(), name, s.Stream)
+		}
+		out <- prometheus.MustNewConstMetric(failures, prometheus.GaugeValue, float64(s.ConsecutiveFailures), name, s.Stream)
+	}
+}
+
+// statusContext bounds a read for metrics.
+func statusContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 5*time.Second)
+}
+
+// serverLog takes what net/http has to say, at the level at which a client that
+// misbehaves belongs.
+func serverLog(log *slog.Logger) *stdlog.Logger {
+	return slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+}

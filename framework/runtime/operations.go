@@ -1,0 +1,55 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+
+	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/scheduler"
+)
+
+// operations is what an operator may ask of the scheduler.
+type operations struct{ runtime *Runtime }
+
+var _ api.Operations = operations{}
+
+// Page runs one page of a poll stream.
+func (o operations) Page(ctx context.Context, call api.PageCall) (api.PageResult, error) {
+	options := scheduler.PageOptions{From: call.From, To: call.To, Cursor: call.Cursor}
+	if call.Explicit && options.From.IsZero() && options.To.IsZero() && options.Cursor == nil {
+		options.Cursor = []byte("null")
+	}
+	result, err := o.runtime.scheduler.Page(ctx, call.ConnectionID, call.Stream, options)
+	if err != nil {
+		return api.PageResult{}, conflict(err)
+	}
+	return api.PageResult{Cursor: result.Cursor, HasMore: result.HasMore, Emitted: result.Emitted, Duplicates: result.Duplicates}, nil
+}
+
+// RunNow starts a live run of a poll stream.
+func (o operations) RunNow(_ context.Context, connectionID, stream string) error {
+	_, err := o.runtime.scheduler.RunNow(connectionID, stream)
+	return conflict(err)
+}
+
+// SetPaused pauses the polls of a stream, or resumes them.
+func (o operations) SetPaused(ctx context.Context, connectionID, stream string, paused bool) error {
+	if paused {
+		return conflict(o.runtime.scheduler.Pause(ctx, connectionID, stream))
+	}
+	return conflict(o.runtime.scheduler.Resume(ctx, connectionID, stream))
+}
+
+// conflict turns what the state of a stream forbids into the API's error.
+func conflict(err error) error {
+	var busy *scheduler.BusyError
+	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrStopped, scheduler.ErrUnknownStream} {
+		if errors.Is(err, known) {
+			return &api.ConflictError{Err: known}
+		}
+	}
+	if errors.As(err, &busy) {
+		return &api.ConflictError{Err: busy}
+	}
+	return err
+}

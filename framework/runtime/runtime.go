@@ -1,0 +1,205 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/httpguard"
+	"github.com/weirhq/weir/framework/intake"
+	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Runtime is a Weir that was built and can be run once.
+type Runtime struct {
+	options   Options
+	log       *slog.Logger
+	guard     *httpguard.Guard
+	store     store.Store
+	scheduler *scheduler.Scheduler
+	intake    *intake.Handler
+	board     *health.Board
+	api       *api.API
+	feed      *api.Feed
+	metrics   *metrics
+	listener  net.Listener
+	server    *http.Server
+
+	// connections never changes after New; byName's key is project/name.
+	byID   map[string]*connection
+	byName map[string]*connection
+
+	ready  atomic.Bool
+	failed chan error
+	once   sync.Once
+}
+
+// New builds a Weir: it opens the store and every connection, and listens. On an
+// error, which lists everything that it found, nothing is left open.
+func New(ctx context.Context, o Options) (_ *Runtime, err error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("start weir: %w", err)
+	}
+	r := &Runtime{
+		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
+		byID: map[string]*connection{}, byName: map[string]*connection{},
+	}
+	defer func() {
+		if err != nil {
+			r.release()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := checkCatalogs(o.Plugins, r.log); err != nil {
+		return nil, err
+	}
+	policy := r.policy()
+	r.guard = httpguard.New(httpguard.Config{AllowLoopback: api.IsLoopback(policy.Listen), AllowPrefixes: o.Config.AllowPrivate})
+	prepared, err := r.prepareAll(ctx, policy)
+	if err != nil {
+		return nil, err
+	}
+	if r.store, err = o.OpenStore(ctx); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := r.record(ctx, prepared); err != nil {
+		return nil, err
+	}
+	if err := r.assemble(ctx, policy); err != nil {
+		return nil, err
+	}
+	return r, r.listen(ctx, policy)
+}
+
+// policy says where the runtime listens.
+func (r *Runtime) policy() api.ListenPolicy {
+	c := r.options.Config
+	listen := c.Listen
+	if r.options.Listener != nil {
+		listen = r.options.Listener.Addr().String()
+	}
+	if listen == "" {
+		listen = DefaultListen
+	}
+	return api.ListenPolicy{Listen: listen, Token: c.AdminToken, PublicURL: c.PublicURL, AllowedHosts: c.AllowedHosts}
+}
+
+// prepareAll opens every connection and returns all errors together.
+func (r *Runtime) prepareAll(ctx context.Context, policy api.ListenPolicy) ([]*connection, error) {
+	errs := []error{api.CheckListen(policy)}
+	var prepared []*connection
+	for _, c := range r.options.Config.Connections {
+		one, err := r.prepare(ctx, c)
+		errs = append(errs, err)
+		prepared = append(prepared, one)
+	}
+	return prepared, errors.Join(errs...)
+}
+
+// record gives every connection its immutable id.
+func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
+	var errs []error
+	for _, c := range prepared {
+		recorded, err := r.store.EnsureConnection(ctx, c.Connection)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
+			continue
+		}
+		c.Connection = recorded
+		r.byID[c.ID] = c
+		r.byName[c.Project+"/"+c.Name] = c
+	}
+	return errors.Join(errs...)
+}
+
+// assemble builds what works on the connections.
+func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
+	interrupted, err := r.store.InterruptRuns(ctx, time.Now())
+	if err != nil {
+		return fmt.Errorf("end the runs of the last process: %w", err)
+	}
+	if interrupted > 0 {
+		r.log.Warn("the last process ended in the middle of runs; they go on at their checkpoints", "runs", interrupted)
+	}
+	r.metrics = newMetrics(r)
+	if r.scheduler, err = scheduler.New(scheduler.Config{
+		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: r.fail,
+	}); err != nil {
+		return err
+	}
+	r.scheduler.Subscribe(r.changed)
+	statuses, err := r.store.Statuses(ctx, "")
+	if err != nil {
+		return fmt.Errorf("read the status of streams: %w", err)
+	}
+	var errs []error
+	for _, c := range r.byID {
+		errs = append(errs, r.schedule(c, statuses))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return r.assembleFaces(policy)
+}
+
+// fail ends Run with err.
+func (r *Runtime) fail(err error) {
+	select {
+	case r.failed <- err:
+	default:
+	}
+}
+
+// changed counts a change of a stream and tells the pages of it.
+func (r *Runtime) changed(c scheduler.Change) {
+	r.metrics.changed(c)
+	r.feed.Notify()
+}
+
+// Addr is the address that is served.
+func (r *Runtime) Addr() net.Addr { return r.listener.Addr() }
+
+// URL is the address of the dashboard.
+func (r *Runtime) URL() string { return "http://" + r.listener.Addr().String() }
+
+// Manifest returns what the connector of a connection declares.
+func (r *Runtime) Manifest(connectionID string) (catalog.Manifest, bool) {
+	c, ok := r.byID[connectionID]
+	if !ok {
+		return catalog.Manifest{}, false
+	}
+	return c.manifest, true
+}
+
+// Running reports that a run of the stream is going on.
+func (r *Runtime) Running(connectionID, stream string) bool {
+	state, ok := r.scheduler.State(connectionID, stream)
+	return ok && state.Running
+}
+
+// release closes what New has opened.
+func (r *Runtime) release() {
+	if r.listener != nil {
+		_ = r.listener.Close()
+	}
+	if r.store != nil {
+		if err := r.store.Close(); err != nil {
+			r.log.Error("close store", "err", err)
+		}
+	}
+	if r.guard != nil {
+		r.guard.Close()
+	}
+}

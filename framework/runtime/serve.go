@@ -1,0 +1,182 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/dashboard"
+	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/intake"
+)
+
+// errNotReady is why the process gets no traffic while it starts or stops.
+var errNotReady = errors.New("weir is starting or stopping")
+
+// assembleFaces builds everything that answers requests.
+func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
+	var err error
+	if r.board, err = health.NewBoard(health.BoardConfig{Store: r.store, Live: r}); err != nil {
+		return err
+	}
+	if r.intake, err = intake.New(intake.Config{
+		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered,
+		Abandoned: func(t intake.Target) {
+			r.log.Error("webhook handler was abandoned", "project", t.Project, "connection", t.Connection, "endpoint", t.Endpoint)
+		},
+	}); err != nil {
+		return err
+	}
+	if r.api, err = api.New(api.Config{
+		Board: r.board, Store: r.store, Operations: operations{r}, Feed: r.feed, Ready: r.checkReady,
+		PublicURL: r.options.Config.PublicURL, Log: r.log,
+	}); err != nil {
+		return err
+	}
+	gate, err := api.NewGate(api.GateConfig{Policy: policy, ErrorPage: dashboard.ErrorPage, Log: r.log})
+	if err != nil {
+		return err
+	}
+	pages, err := dashboard.New(dashboard.Config{
+		Board: r.board, Store: r.store, Operations: operations{r}, Sessions: gate, Feed: r.feed,
+		PublicURL: r.options.Config.PublicURL, Version: r.options.Version, Log: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := gate.Handler(r.api.Handler(), pages.Handler(), r.hooks())
+	if err != nil {
+		return err
+	}
+	r.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, IdleTimeout: idleTimeout,
+		ErrorLog: serverLog(r.log),
+	}
+	return nil
+}
+
+// targets lists the webhook endpoints of the enabled connections.
+func (r *Runtime) targets() *intake.Table {
+	var targets []intake.Target
+	for _, c := range r.byID {
+		if c.binding == nil {
+			continue
+		}
+		var webhooks []string
+		for _, s := range c.manifest.Streams {
+			if s.Mode == catalog.ModeWebhook {
+				webhooks = append(webhooks, s.Key)
+			}
+		}
+		for path, e := range c.endpoints {
+			targets = append(targets, intake.Target{
+				Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Endpoint: path,
+				Verifier: e.verifier, Binding: c.binding, WebhookStreams: webhooks,
+			})
+		}
+	}
+	table := &intake.Table{}
+	table.Replace(targets)
+	return table
+}
+
+// hooks are the routes of the intake and of the metrics.
+func (r *Runtime) hooks() http.Handler {
+	router := chi.NewRouter()
+	router.Method(http.MethodGet, "/metrics", r.metrics.handler())
+	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+			router.Method(method, prefix+"/{connection}/{path}", r.intake)
+		}
+	}
+	return router
+}
+
+// delivered counts a delivery and tells the pages of it.
+func (r *Runtime) delivered(o intake.Observation) {
+	r.metrics.delivered(o.Project+"/"+o.Connection, o.Endpoint, string(o.Verdict), o.Took)
+	if o.Verdict == intake.Accepted {
+		r.feed.Notify()
+	}
+}
+
+// checkReady says why the process should get no traffic now.
+func (r *Runtime) checkReady(ctx context.Context) error {
+	if !r.ready.Load() {
+		return errNotReady
+	}
+	return r.store.Ping(ctx)
+}
+
+func (r *Runtime) listen(ctx context.Context, policy api.ListenPolicy) error {
+	if r.listener = r.options.Listener; r.listener != nil {
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", policy.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; another process may serve there: choose another address with --listen", policy.Listen, err)
+	}
+	r.listener = listener
+	return nil
+}
+
+// Run serves until ctx ends or something fails that cannot be mended, and then
+// stops: nothing that was acknowledged is lost. It can be called once.
+func (r *Runtime) Run(ctx context.Context) (err error) {
+	started := false
+	r.once.Do(func() { started = true })
+	if !started {
+		return errors.New("run weir: it was run before")
+	}
+	defer r.release()
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	work.Go(func() { r.intake.Run(background) })
+	work.Go(func() {
+		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
+			r.fail(fmt.Errorf("serve: %w", err))
+		}
+	})
+	if err := r.scheduler.Start(background); err != nil {
+		return err
+	}
+	r.ready.Store(true)
+	select {
+	case <-ctx.Done():
+		r.log.Info("stopping")
+	case err = <-r.failed:
+		r.log.Error("stopping: this process can no longer work", "err", err)
+	}
+	return errors.Join(err, r.stop(cancel, &work))
+}
+
+// stop takes everything down in the order in which nothing is lost: traffic is
+// sent elsewhere, nothing new begins, what is going on ends, and the store is
+// closed last.
+func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
+	r.ready.Store(false)
+	time.Sleep(r.options.Config.DrainDelay)
+	ctx, done := context.WithTimeout(context.Background(), stopTimeout+5*time.Second)
+	defer done()
+	scheduled := make(chan error, 1)
+	go func() { scheduled <- r.scheduler.Stop(ctx) }()
+	r.api.CloseFeeds()
+	errs := []error{r.intake.Drain(ctx)}
+	if err := r.server.Shutdown(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("stop server: %w", err), r.server.Close())
+	}
+	errs = append(errs, <-scheduled)
+	cancel()
+	work.Wait()
+	return errors.Join(errs...)
+}
