@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +26,7 @@ type serverFlags struct {
 func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags := command.Flags()
 	flags.StringVar(&f.listen, "listen", "", "address to serve (default "+runtime.DefaultListen+")")
-	flags.StringVar(&f.store, "store", "", "URL of the store: sqlite:FILE or postgres://… (default SQLite in the data folder)")
+	flags.StringVar(&f.store, "store", "", "URL of the store, such as sqlite:FOLDER (default: SQLite in the data folder)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
 	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
 	flags.StringVar(&f.logLevel, "log-level", level, "debug, info, warn or error")
@@ -106,7 +105,7 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	}
 	url := c.Store
 	if url == "" {
-		url = "sqlite:" + filepath.Join(c.DataDir, "weir.db")
+		url = "sqlite:" + c.DataDir
 	}
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),

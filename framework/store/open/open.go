@@ -1,0 +1,78 @@
+// Package open opens a store from its address. It is the one place beside tests
+// and commands that names the backends.
+package open
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/sqlite"
+)
+
+// ErrAddress says that an address names no store.
+var ErrAddress = errors.New("store address is not valid")
+
+// URL opens the store that address names:
+//
+//	""                 SQLite in the data folder
+//	sqlite:PATH        SQLite in the folder PATH; a relative one is below the data folder
+//	sqlite:///PATH     SQLite in the folder /PATH
+//
+// The error never shows more of the address than its scheme: it may hold a password.
+func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (store.Store, error) {
+	scheme, rest, found := strings.Cut(address, ":")
+	switch {
+	case address == "":
+		return openSQLite(ctx, dataDir, logger)
+	case !found:
+		return nil, fmt.Errorf("%w: it has no scheme; write sqlite:PATH", ErrAddress)
+	case scheme == "sqlite":
+		path, err := sqlitePath(rest)
+		if err != nil {
+			return nil, err
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dataDir, path)
+		}
+		return openSQLite(ctx, path, logger)
+	default:
+		return nil, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH", ErrAddress, scheme)
+	}
+}
+
+// sqlitePath returns the path in what follows "sqlite:".
+func sqlitePath(rest string) (string, error) {
+	if strings.ContainsAny(rest, "?#") {
+		return "", fmt.Errorf("%w: a sqlite address takes no parameters", ErrAddress)
+	}
+	if after, ok := strings.CutPrefix(rest, "//"); ok {
+		host, path, _ := strings.Cut(after, "/")
+		if host != "" {
+			return "", fmt.Errorf("%w: sqlite://%s names a host; write sqlite:///PATH for an absolute path, sqlite:PATH for a relative one", ErrAddress, host)
+		}
+		rest = "/" + path
+	}
+	path, err := url.PathUnescape(rest)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrAddress, err)
+	}
+	if strings.Trim(path, "/") == "" || strings.ContainsRune(path, 0) {
+		return "", fmt.Errorf("%w: sqlite: needs the path of a folder", ErrAddress)
+	}
+	return path, nil
+}
+
+func openSQLite(ctx context.Context, dir string, logger *slog.Logger) (store.Store, error) {
+	s, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: logger})
+	if err != nil {
+		// Not s: an interface that holds a nil pointer is not nil.
+		return nil, err
+	}
+	return s, nil
+}
