@@ -5,8 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 minutes=$1
 shift
+if ! git grep -qE '(testneed|need)\.Long\(|WEIR_TEST_ALL' -- '*_test.go'; then
+	echo "soak: no long test found" >&2
+	exit 1
+fi
 rounds=0
-while [ "$SECONDS" -lt $((minutes * 60)) ]; do
+while [ "$rounds" -eq 0 ] || [ "$SECONDS" -lt $((minutes * 60)) ]; do
 	LONG_ONLY=1 tools/setup/long.sh "$@" -count=1
 	rounds=$((rounds + 1))
 	echo "soak: round $rounds passed, ${SECONDS} s of $((minutes * 60)) s"
