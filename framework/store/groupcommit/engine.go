@@ -139,6 +139,10 @@ func (e *Engine) submit(ctx context.Context, u store.Unit, wait bool) (store.Rec
 	return answer.receipt, nil
 }
 
+// ErrDoubt is wrapped by a function given to [Engine.Do] to say that the
+// connection must be reopened before it is used again.
+var ErrDoubt = errors.New("state of the connection is in doubt")
+
 // Do runs f in the writer's goroutine, between transactions. It is for backends
 // with one writing connection. f must respect its context, which does not end
 // with ctx: that ends the wait only.

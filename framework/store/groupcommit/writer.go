@@ -60,7 +60,11 @@ func (e *Engine) runDo(o *op) (err error) {
 	if err := e.settleDoubt(ctx); err != nil {
 		return err
 	}
-	return o.do(ctx)
+	err = o.do(ctx)
+	if errors.Is(err, ErrDoubt) {
+		e.doubt = true
+	}
+	return err
 }
 
 // settleDoubt reopens the backend when its connection is in doubt.

@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/groupcommit"
+)
+
+// backend is the writing connection as the engine sees it. Only the engine's
+// goroutine uses it.
+type backend struct {
+	config *pgx.ConnConfig
+	lease  *lease
+	// writer is the number of this process's row in the table of writers.
+	writer    int64
+	conn      *pgx.Conn
+	failpoint func(statement string) error
+}
+
+var _ groupcommit.Backend = (*backend)(nil)
+
+// beginSQL is explicit about what a role or database may have set otherwise.
+const beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+// settings of every transaction of the writer. They are local to it, because
+// behind a pooler the next transaction may be on another connection.
+//
+//   - synchronous_commit: COMMIT returns when it is on disk, and on the
+//     synchronous standby where there is one. remote_apply is stronger and stays.
+//   - idle_in_transaction_session_timeout: a process that vanished without a
+//     word lets go of its rows, and the fate of its last COMMIT is known then.
+//   - jit: compiling costs more than any statement of ours.
+const settings = `SELECT
+	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
+	set_config('idle_in_transaction_session_timeout', '10s', true),
+	set_config('statement_timeout', '30s', true),
+	set_config('lock_timeout', '10s', true),
+	set_config('jit', 'off', true)`
+
+// errExpired says that the lease was not renewed in time. It heals with the
+// next renewal.
+var errExpired = errors.New("the lease on the store was not renewed in time")
+
+// Begin starts a transaction. Its first statement is sent with the next call,
+// to save a round trip.
+func (b *backend) Begin(context.Context) (groupcommit.Tx, error) {
+	if b.conn == nil || b.conn.IsClosed() {
+		return nil, errors.New("the writing connection is closed")
+	}
+	if !b.lease.fresh() {
+		return nil, errExpired
+	}
+	return &tx{backend: b, conn: b.conn, waiting: []call{{what: "begin", sql: beginSQL}, {what: "set up transaction", sql: settings}}}, nil
+}
+
+// Classify tells errors of PostgreSQL apart, by the classes of
+// https://www.postgresql.org/docs/current/errcodes-appendix.html.
+func (b *backend) Classify(err error) groupcommit.Class { return classify(err) }
+
+func classify(err error) groupcommit.Class {
+	if errors.Is(err, errRace) {
+		return groupcommit.Retry
+	}
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || len(e.Code) != 5 {
+		return groupcommit.Unavailable
+	}
+	switch e.Code {
+	case "40001", "40P01", "55P03", "23505":
+		// Serialization failure, deadlock, lock timeout, a row that another
+		// process inserted since the guard looked.
+		return groupcommit.Retry
+	case "54000", "54001", "54011", "54023", "P0001":
+		// Limits of the server, such as the size of an index row, and what a
+		// trigger of the operator refuses.
+		return groupcommit.Content
+	}
+	switch e.Code[:2] {
+	case "21", "22", "23":
+		return groupcommit.Content
+	default:
+		return groupcommit.Unavailable
+	}
+}
+
+// Reopen replaces the connection. It then writes to the process's row among the
+// writers, which every transaction of the old connection that may be committing
+// holds locked: when the row can be written, that transaction has ended, and
+// when that write is durable, on the standby too, so is what came before it.
+func (b *backend) Reopen(ctx context.Context) error {
+	closeNow(b.conn)
+	b.conn = nil
+	conn, err := connect(ctx, b.config)
+	if err != nil {
+		return err
+	}
+	one := 1
+	err = send(ctx, conn, []call{
+		{what: "begin", sql: beginSQL},
+		{what: "set up transaction", sql: settings},
+		{
+			what: "lock writer", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1",
+			args: []argument{int8Argument(b.writer)}, rows: &one,
+		},
+		{what: "commit", sql: "COMMIT"},
+	})
+	if err != nil {
+		closeNow(conn)
+		return fmt.Errorf("wait for the end of the last transaction: %w", err)
+	}
+	b.conn = conn
+	return nil
+}
+
+// Committed says whether the marker is that of the last transaction.
+func (b *backend) Committed(ctx context.Context, marker string) (bool, error) {
+	if b.conn == nil {
+		return false, errors.New("the writing connection is closed")
+	}
+	saved, found := "", 0
+	err := send(ctx, b.conn, []call{{
+		what: "read marker", sql: "SELECT marker FROM writers WHERE num = $1", args: []argument{int8Argument(b.writer)},
+		row: func(rows pgx.Rows) error { found++; return rows.Scan(&saved) },
+	}})
+	if err == nil && found != 1 {
+		err = errors.New("the row of this writer is gone")
+	}
+	return saved == marker, err
+}
+
+// failure maps an error of a read or change to the errors of package store.
+func failure(err error) error {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return store.ErrNotFound
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid), errors.Is(err, store.ErrFenced),
+		errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+		return err
+	case classify(err) == groupcommit.Content:
+		return fmt.Errorf("%w: %w", store.ErrInvalid, err)
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}

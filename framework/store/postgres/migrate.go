@@ -1,0 +1,135 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migration is one step of the schema.
+type migration struct {
+	version int
+	name    string
+	sql     string
+}
+
+// readMigrations returns the steps that this version knows, oldest first. A
+// file's name begins with its version.
+func readMigrations() ([]migration, error) {
+	entries, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	var list []migration
+	for _, e := range entries {
+		digits, _, _ := strings.Cut(e.Name(), "_")
+		version, err := strconv.Atoi(digits)
+		if err != nil {
+			return nil, fmt.Errorf("read migration %s: %w", e.Name(), err)
+		}
+		text, err := migrations.ReadFile(path.Join("migrations", e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read migration %s: %w", e.Name(), err)
+		}
+		list = append(list, migration{version, e.Name(), string(text)})
+	}
+	slices.SortFunc(list, func(a, b migration) int { return cmp.Compare(a.version, b.version) })
+	return list, nil
+}
+
+// migrationLock is the advisory lock that keeps processes that start at once
+// from making the schema twice. It ends with the transaction, so it works
+// through a pooler; it is one number for all stores of a database, which only
+// makes them wait for each other at the start.
+const migrationLock = 0x77656972
+
+// migrate brings the schema to this version's, in one transaction. A newer one
+// is left alone.
+func migrate(ctx context.Context, conn *pgx.Conn) error {
+	list, err := readMigrations()
+	if err != nil {
+		return err
+	}
+	target := list[len(list)-1].version
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+		// The rest of this transaction reads what others committed before.
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock("+strconv.Itoa(migrationLock)+")"); err != nil {
+			return fmt.Errorf("lock schema: %w", err)
+		}
+		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations (
+			version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`)
+		if err != nil {
+			return fmt.Errorf("make table of schema versions: %w", err)
+		}
+		var current int
+		if err := tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_migrations").Scan(&current); err != nil {
+			return fmt.Errorf("read schema version: %w", err)
+		}
+		if current > target {
+			return fmt.Errorf("%w: its schema has version %d, this one knows up to %d; run the newer Weir, or restore a backup made by this one",
+				store.ErrNewerSchema, current, target)
+		}
+		for _, m := range list {
+			if m.version <= current {
+				continue
+			}
+			if err := applyMigration(ctx, tx, m); err != nil {
+				return fmt.Errorf("migrate schema to version %d: %w", m.version, err)
+			}
+		}
+		return nil
+	})
+}
+
+func applyMigration(ctx context.Context, tx pgx.Tx, m migration) error {
+	// The simple protocol takes a file of statements.
+	_, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll()
+	if err == nil {
+		_, err = tx.Exec(ctx, "INSERT INTO schema_migrations (version, name) VALUES ($1, $2)", m.version, m.name)
+	}
+	return err
+}
+
+// connect opens one connection. Its errors never hold the password.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: connect to PostgreSQL: %w", store.ErrUnavailable, err)
+	}
+	return conn, nil
+}
+
+// parse makes the settings of a connection from the URL. Statements are neither
+// prepared nor described: behind a pooler that lends a server connection for
+// each transaction, a prepared statement is gone in the next one.
+func parse(url string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the URL of the database: %w", err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "weir"
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = changeTimeout
+	}
+	if config.Database == "" {
+		return nil, errors.New("read the URL of the database: it names no database; write postgres://user@host/name")
+	}
+	return config, nil
+}

@@ -1,0 +1,393 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/groupcommit"
+)
+
+// tx is a write transaction. Each of its methods takes one round trip or none.
+type tx struct {
+	*backend
+	conn *pgx.Conn
+	// waiting are statements that are sent with the next call.
+	waiting []call
+	// sent says that the server has seen the transaction.
+	sent      bool
+	savepoint bool
+	// nums are the numbers of the connections that Guard found, streams those
+	// of the streams that LockHeads locked.
+	nums    map[string]int32
+	streams map[groupcommit.StreamKey]int32
+	// segment is the one that events are appended to.
+	segment int32
+}
+
+var _ groupcommit.Tx = (*tx)(nil)
+
+// do sends the calls after those that wait.
+func (t *tx) do(ctx context.Context, calls ...call) error {
+	calls = append(t.waiting, calls...)
+	t.waiting = nil
+	if len(calls) == 0 {
+		return nil
+	}
+	if t.failpoint == nil {
+		t.sent = true
+		return send(ctx, t.conn, calls)
+	}
+	for i := range calls {
+		if err := t.failpoint(calls[i].what); err != nil {
+			return err
+		}
+		t.sent = true
+		if err := send(ctx, t.conn, calls[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Guard locks the lease and the connections against changes by others and reads
+// what may refuse units.
+func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guarded, error) {
+	g := groupcommit.Guarded{
+		Epochs:      make(map[string]int64, len(w.Connections)),
+		Checkpoints: make(map[groupcommit.CheckpointKey]string, len(w.Checkpoints)),
+		Deliveries:  map[groupcommit.DeliveryKey]string{},
+		Runs:        map[string]store.RunState{},
+	}
+	t.nums = make(map[string]int32, len(w.Connections))
+	t.streams = map[groupcommit.StreamKey]int32{}
+	var epoch int64
+	ids := texts()
+	for _, id := range w.Connections {
+		ids.text(id)
+	}
+	calls := []call{
+		{
+			what: "lock lease", sql: "SELECT epoch FROM leases WHERE shard = 0 FOR KEY SHARE",
+			row: func(rows pgx.Rows) error { return rows.Scan(&epoch) },
+		},
+		{
+			what: "lock connections", args: columns(ids),
+			sql: "SELECT id, num FROM connections WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY num FOR KEY SHARE",
+			row: func(rows pgx.Rows) error {
+				var id string
+				var num int32
+				err := rows.Scan(&id, &num)
+				t.nums[id] = num
+				return err
+			},
+		},
+	}
+	calls = append(calls, guardCheckpoints(w.Checkpoints, g)...)
+	calls = append(calls, guardDeliveries(w.Deliveries, g)...)
+	calls = append(calls, guardRuns(w.Runs, g)...)
+	if err := t.do(ctx, calls...); err != nil {
+		return g, err
+	}
+	for id := range t.nums {
+		g.Epochs[id] = epoch
+	}
+	return g, nil
+}
+
+func guardCheckpoints(keys []groupcommit.CheckpointKey, g groupcommit.Guarded) []call {
+	if len(keys) == 0 {
+		return nil
+	}
+	ids, streams, lanes := texts(), texts(), texts()
+	for _, k := range keys {
+		ids.text(k.ConnectionID)
+		streams.text(k.Stream)
+		lanes.text(k.Lane)
+	}
+	return []call{{
+		what: "read checkpoints", args: columns(ids, streams, lanes),
+		sql: `SELECT u.n - 1, p.commit_id FROM unnest($1, $2, $3) WITH ORDINALITY u (id, stream, lane, n)
+			JOIN connections c ON c.id = u.id AND c.deleted_at IS NULL
+			JOIN checkpoints p ON p.connection = c.num AND p.stream = u.stream AND p.lane = u.lane`,
+		row: func(rows pgx.Rows) error {
+			var n int
+			var commit string
+			err := rows.Scan(&n, &commit)
+			if err == nil {
+				g.Checkpoints[keys[n]] = commit
+			}
+			return err
+		},
+	}}
+}
+
+func guardDeliveries(keys []groupcommit.DeliveryKey, g groupcommit.Guarded) []call {
+	if len(keys) == 0 {
+		return nil
+	}
+	ids, endpoints, hashes := texts(), texts(), uuids()
+	for _, k := range keys {
+		ids.text(k.ConnectionID)
+		endpoints.text(k.Endpoint)
+		hashes.hash(k.Hash)
+	}
+	return []call{{
+		what: "read delivery keys", args: columns(ids, endpoints, hashes),
+		sql: `SELECT u.n - 1, d.first_event FROM unnest($1, $2, $3) WITH ORDINALITY u (id, endpoint, hash, n)
+			JOIN connections c ON c.id = u.id AND c.deleted_at IS NULL
+			CROSS JOIN LATERAL (SELECT first_event FROM delivery_keys d
+				WHERE d.connection = c.num AND d.endpoint = u.endpoint AND d.hash = u.hash LIMIT 1) d`,
+		row: func(rows pgx.Rows) error {
+			var n int
+			var first string
+			err := rows.Scan(&n, &first)
+			if err == nil {
+				g.Deliveries[keys[n]] = first
+			}
+			return err
+		},
+	}}
+}
+
+func guardRuns(ids []string, g groupcommit.Guarded) []call {
+	if len(ids) == 0 {
+		return nil
+	}
+	list := texts()
+	for _, id := range ids {
+		list.text(id)
+	}
+	return []call{{
+		what: "read runs", sql: "SELECT id, state FROM runs WHERE id = ANY ($1)", args: columns(list),
+		row: func(rows pgx.Rows) error {
+			var id, state string
+			err := rows.Scan(&id, &state)
+			g.Runs[id] = store.RunState(state)
+			return err
+		},
+	}}
+}
+
+const headColumns = `s.num, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class,
+	s.last_error_at, s.failures, s.paused`
+
+// LockHeads locks the heads in the order of their numbers. New streams get
+// higher numbers than all others, so inserting them last keeps to the order.
+func (t *tx) LockHeads(ctx context.Context, keys []groupcommit.StreamKey) ([]*groupcommit.Head, error) {
+	heads := make([]*groupcommit.Head, len(keys))
+	if len(keys) == 0 {
+		return heads, nil
+	}
+	connections, streams := int4s(), texts()
+	for _, k := range keys {
+		connections.int4(t.nums[k.ConnectionID])
+		streams.text(k.Stream)
+	}
+	found := func(n int) *groupcommit.Head {
+		h := &groupcommit.Head{}
+		h.ConnectionID, h.Stream = keys[n].ConnectionID, keys[n].Stream
+		heads[n] = h
+		return h
+	}
+	err := t.do(ctx, call{
+		what: "lock heads", args: columns(connections, streams),
+		sql: `SELECT u.n - 1, ` + headColumns + ` FROM unnest($1, $2) WITH ORDINALITY u (connection, stream, n)
+			JOIN streams s ON s.connection = u.connection AND s.stream = u.stream ORDER BY s.num FOR UPDATE OF s`,
+		row: func(rows pgx.Rows) error {
+			var n int
+			var success, next, failed *moment
+			h := &groupcommit.Head{}
+			err := rows.Scan(&n, &h.ID, &h.Head, &h.Duplicates, &success, &next, &h.LastError, &h.LastErrorClass, &failed,
+				&h.ConsecutiveFailures, &h.Paused)
+			if err != nil {
+				return err
+			}
+			h.LastSuccessAt, h.NextRunAt, h.LastErrorAt = success.utc(), next.utc(), failed.utc()
+			h.ConnectionID, h.Stream = keys[n].ConnectionID, keys[n].Stream
+			heads[n] = h
+			return nil
+		},
+	}, call{
+		what: "read segment", sql: "SELECT max(num) FROM segments",
+		row: func(rows pgx.Rows) error { return rows.Scan(&t.segment) },
+	})
+	if err == nil {
+		err = t.makeHeads(ctx, keys, heads, found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range keys {
+		t.streams[k] = int32(heads[i].ID) //nolint:gosec // it is an integer of the database
+	}
+	return heads, nil
+}
+
+// makeHeads inserts the heads that are missing.
+func (t *tx) makeHeads(ctx context.Context, keys []groupcommit.StreamKey, heads []*groupcommit.Head, found func(int) *groupcommit.Head) error {
+	connections, streams, at := int4s(), texts(), map[string]int{}
+	missing := 0
+	for i, h := range heads {
+		if h == nil {
+			num := t.nums[keys[i].ConnectionID]
+			connections.int4(num)
+			streams.text(keys[i].Stream)
+			at[fmt.Sprint(num, "/", keys[i].Stream)] = i
+			missing++
+		}
+	}
+	if missing == 0 {
+		return nil
+	}
+	return t.do(ctx, call{
+		what: "make heads", args: columns(connections, streams), rows: &missing,
+		sql: `INSERT INTO streams (connection, stream) SELECT u.connection, u.stream FROM unnest($1, $2) u (connection, stream)
+			ON CONFLICT DO NOTHING RETURNING connection, stream, num`,
+		row: func(rows pgx.Rows) error {
+			var connection int32
+			var stream string
+			var num int64
+			if err := rows.Scan(&connection, &stream, &num); err != nil {
+				return err
+			}
+			found(at[fmt.Sprint(connection, "/", stream)]).ID = num
+			return nil
+		},
+	})
+}
+
+// Lookup reads entities and keys. A lateral query with a limit is always a
+// probe of the index for each row, however large or unknown the tables are.
+func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []*groupcommit.Key) error {
+	var calls []call
+	if len(entities) > 0 {
+		connections, streams, hashes := int4s(), int4s(), uuids()
+		for _, e := range entities {
+			t.stream(connections, streams, e.Head)
+			hashes.hash(e.Hash)
+		}
+		calls = append(calls, call{
+			what: "read entities", args: columns(connections, streams, hashes),
+			sql: `SELECT u.n - 1, e.time, e.payload, e.sequence, e.revision, e.latest
+				FROM unnest($1, $2, $3) WITH ORDINALITY u (connection, stream, hash, n)
+				CROSS JOIN LATERAL (SELECT * FROM entities e
+					WHERE e.connection = u.connection AND e.stream = u.stream AND e.hash = u.hash LIMIT 1) e`,
+			row: func(rows pgx.Rows) error {
+				var n int
+				var at moment
+				var payload [16]byte
+				found := groupcommit.Entity{}
+				if err := rows.Scan(&n, &at, &payload, &found.Sequence, &found.Revision, &found.Latest); err != nil {
+					return err
+				}
+				e := entities[n]
+				e.Found, e.Time, e.Payload = true, at.utc(), payload
+				e.Sequence, e.Revision, e.Latest = found.Sequence, found.Revision, found.Latest
+				return nil
+			},
+		})
+	}
+	if len(keys) > 0 {
+		connections, streams, hashes := int4s(), int4s(), uuids()
+		for _, k := range keys {
+			t.stream(connections, streams, k.Head)
+			hashes.hash(k.Hash)
+		}
+		calls = append(calls, call{
+			what: "read keys", args: columns(connections, streams, hashes),
+			sql: `SELECT u.n - 1, k.sequence FROM unnest($1, $2, $3) WITH ORDINALITY u (connection, stream, hash, n)
+				CROSS JOIN LATERAL (SELECT sequence FROM keys k
+					WHERE k.connection = u.connection AND k.stream = u.stream AND k.hash = u.hash LIMIT 1) k`,
+			row: func(rows pgx.Rows) error {
+				var n int
+				var sequence int64
+				err := rows.Scan(&n, &sequence)
+				if err == nil {
+					keys[n].Sequence = sequence
+				}
+				return err
+			},
+		})
+	}
+	return t.do(ctx, calls...)
+}
+
+// stream adds the two numbers of a stream.
+func (t *tx) stream(connections, streams *column, h *groupcommit.Head) {
+	connections.int4(t.nums[h.ConnectionID])
+	streams.int4(int32(h.ID)) //nolint:gosec // it is an integer of the database
+}
+
+// EventKeys reads key texts of events.
+func (t *tx) EventKeys(ctx context.Context, refs []groupcommit.EventRef) ([]string, error) {
+	out := make([]string, len(refs))
+	connections, streams, sequences := int4s(), int4s(), int8s()
+	for _, r := range refs {
+		t.stream(connections, streams, r.Head)
+		sequences.int8(r.Sequence)
+	}
+	err := t.do(ctx, call{
+		what: "read event keys", args: columns(connections, streams, sequences),
+		sql: `SELECT u.n - 1, e.key FROM unnest($1, $2, $3) WITH ORDINALITY u (connection, stream, sequence, n)
+			CROSS JOIN LATERAL (SELECT key FROM events e
+				WHERE e.connection = u.connection AND e.stream = u.stream AND e.sequence = u.sequence LIMIT 1) e`,
+		row: func(rows pgx.Rows) error {
+			var n int
+			var key []byte
+			err := rows.Scan(&n, &key)
+			if err == nil {
+				out[n] = string(key)
+			}
+			return err
+		},
+	})
+	return out, err
+}
+
+// Savepoint sets the savepoint, with the next call.
+func (t *tx) Savepoint(context.Context) error {
+	if t.savepoint {
+		t.waiting = append(t.waiting, call{what: "release savepoint", sql: "RELEASE SAVEPOINT unit"})
+	}
+	t.savepoint = true
+	t.waiting = append(t.waiting, call{what: "set savepoint", sql: "SAVEPOINT unit"})
+	return nil
+}
+
+// RollbackTo undoes everything since the savepoint.
+func (t *tx) RollbackTo(ctx context.Context) error {
+	return t.do(ctx, call{what: "roll back to savepoint", sql: "ROLLBACK TO SAVEPOINT unit"})
+}
+
+// Commit commits and returns when the transaction is on disk.
+func (t *tx) Commit(ctx context.Context) error {
+	if err := t.do(ctx, call{what: "commit", sql: "COMMIT"}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Rollback rolls back.
+func (t *tx) Rollback(ctx context.Context) error {
+	t.waiting = nil
+	if !t.sent {
+		return nil
+	}
+	if t.conn.IsClosed() {
+		return errors.New("the connection was lost")
+	}
+	if t.conn.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	if err := send(ctx, t.conn, []call{{what: "roll back", sql: "ROLLBACK"}}); err != nil {
+		return err
+	}
+	if status := t.conn.PgConn().TxStatus(); status != 'I' {
+		return fmt.Errorf("the transaction did not end: status %q", status)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/weirhq/weir/framework/store/groupcommit"
+)
+
+// call is one statement on its way to the server. Parameters are columns, one
+// array each, in binary: a statement writes or reads all rows of a batch, and
+// nothing is described or prepared first, which a pooler between would spoil.
+type call struct {
+	// what names the statement in errors and to failpoints.
+	what string
+	sql  string
+	args []argument
+	// row is called with each row of the result, if set.
+	row func(rows pgx.Rows) error
+	// rows, if set, must be the number of rows it changed, else the
+	// transaction lost a race.
+	rows *int
+}
+
+// argument is one encoded parameter; a nil value is NULL.
+type argument struct {
+	oid   uint32
+	value []byte
+}
+
+// errRace says that a row is not as the transaction had found it.
+var errRace = errors.New("another process changed a row")
+
+// binaryResults asks for all columns of a result in binary.
+var binaryResults = []int16{pgx.BinaryFormatCode}
+
+// send sends the calls in one round trip and reads all their results.
+func send(ctx context.Context, conn *pgx.Conn, calls []call) error {
+	batch := &pgconn.Batch{}
+	for i := range calls {
+		c := &calls[i]
+		values, oids := make([][]byte, len(c.args)), make([]uint32, len(c.args))
+		formats := make([]int16, len(c.args))
+		for j, a := range c.args {
+			values[j], oids[j], formats[j] = a.value, a.oid, pgx.BinaryFormatCode
+		}
+		batch.ExecParams(c.sql, values, oids, formats, binaryResults)
+	}
+	results := conn.PgConn().ExecBatch(ctx, batch)
+	at, err := 0, error(nil)
+	for ; err == nil && at < len(calls) && results.NextResult(); at++ {
+		err = calls[at].read(conn, results.ResultReader())
+	}
+	// The first error of the server ends the batch; Close returns it when no
+	// result did.
+	if closeErr := results.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("%s: %w", calls[min(at, len(calls)-1)].what, closeErr)
+	}
+	return err
+}
+
+func (c *call) read(conn *pgx.Conn, result *pgconn.ResultReader) error {
+	rows := pgx.RowsFromResultReader(conn.TypeMap(), result)
+	var err error
+	for err == nil && rows.Next() {
+		if c.row != nil {
+			err = c.row(rows)
+		}
+	}
+	rows.Close()
+	if err = errors.Join(rows.Err(), err); err != nil {
+		return fmt.Errorf("%s: %w", c.what, err)
+	}
+	if n := rows.CommandTag().RowsAffected(); c.rows != nil && n != int64(*c.rows) {
+		return fmt.Errorf("%s: %d of %d rows: %w", c.what, n, *c.rows, errRace)
+	}
+	return nil
+}
+
+// column gathers the values of an array in PostgreSQL's binary form.
+type column struct {
+	oid, element uint32
+	count        uint32
+	null         bool
+	buf          []byte
+}
+
+// headerBytes is the length of an array's header: dimensions, flag, type of the
+// elements, length, lower bound.
+const headerBytes = 20
+
+func newColumn(oid, element uint32) *column {
+	return &column{oid: oid, element: element, buf: make([]byte, headerBytes, headerBytes+256)}
+}
+
+func bools() *column  { return newColumn(pgtype.BoolArrayOID, pgtype.BoolOID) }
+func int4s() *column  { return newColumn(pgtype.Int4ArrayOID, pgtype.Int4OID) }
+func int8s() *column  { return newColumn(pgtype.Int8ArrayOID, pgtype.Int8OID) }
+func texts() *column  { return newColumn(pgtype.TextArrayOID, pgtype.TextOID) }
+func byteas() *column { return newColumn(pgtype.ByteaArrayOID, pgtype.ByteaOID) }
+func uuids() *column  { return newColumn(pgtype.UUIDArrayOID, pgtype.UUIDOID) }
+func times() *column  { return newColumn(pgtype.TimestamptzArrayOID, pgtype.TimestamptzOID) }
+
+func (c *column) size(n int) {
+	c.count++
+	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(n)) //nolint:gosec // values are far below 2 GiB
+}
+
+func (c *column) nothing() {
+	c.count++
+	c.null = true
+	c.buf = binary.BigEndian.AppendUint32(c.buf, 0xffffffff)
+}
+
+func (c *column) bool(v bool) {
+	c.size(1)
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	c.buf = append(c.buf, b)
+}
+
+func (c *column) int4(v int32) {
+	c.size(4)
+	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(v)) //nolint:gosec // the bits are what is sent
+}
+
+func (c *column) int8(v int64) {
+	c.size(8)
+	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v)) //nolint:gosec // the bits are what is sent
+}
+
+func (c *column) text(s string) {
+	c.size(len(s))
+	c.buf = append(c.buf, s...)
+}
+
+// bytes adds b; nil is NULL.
+func (c *column) bytes(b []byte) {
+	if b == nil {
+		c.nothing()
+		return
+	}
+	c.size(len(b))
+	c.buf = append(c.buf, b...)
+}
+
+func (c *column) hash(h groupcommit.Hash) {
+	c.size(len(h))
+	c.buf = append(c.buf, h[:]...)
+}
+
+// y2k is the zero of PostgreSQL's binary times.
+var y2k = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+func (c *column) time(t time.Time) { c.int8(t.UnixMicro() - y2k) }
+
+// optional adds t; the zero time is NULL.
+func (c *column) optional(t time.Time) {
+	if t.IsZero() {
+		c.nothing()
+		return
+	}
+	c.time(t)
+}
+
+func (c *column) argument() argument {
+	b := c.buf[:headerBytes]
+	binary.BigEndian.PutUint32(b[0:], 1)
+	binary.BigEndian.PutUint32(b[4:], 0)
+	if c.null {
+		b[7] = 1
+	}
+	binary.BigEndian.PutUint32(b[8:], c.element)
+	binary.BigEndian.PutUint32(b[12:], c.count)
+	binary.BigEndian.PutUint32(b[16:], 1)
+	return argument{c.oid, c.buf}
+}
+
+// columns are the arguments of a statement over unnest.
+func columns(list ...*column) []argument {
+	out := make([]argument, len(list))
+	for i, c := range list {
+		out[i] = c.argument()
+	}
+	return out
+}
+
+func textArgument(s string) argument { return argument{pgtype.TextOID, []byte(s)} }
+
+func int8Argument(v int64) argument {
+	return argument{pgtype.Int8OID, binary.BigEndian.AppendUint64(nil, uint64(v))} //nolint:gosec // the bits are what is sent
+}

@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
+)
+
+// maxRows bounds what one read returns, whatever limit it was given.
+const maxRows = 10_000
+
+// deadline bounds one read.
+func (s *Store) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.options.QueryTimeout)
+}
+
+func (s *Store) readErr(what string, err error) error {
+	switch {
+	case s.closed.Load():
+		return fmt.Errorf("%s: %w", what, store.ErrClosed)
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("%s: %w", what, store.ErrNotFound)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// list runs a query and scans every row of it.
+func list[T any](ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any) (_ []T, err error) {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	rows, err := s.reads.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, s.readErr(what, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var out []T
+	for rows.Next() {
+		var v T
+		if err := scan(rows, &v); err != nil {
+			return nil, s.readErr(what, err)
+		}
+		out = append(out, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, s.readErr(what, err)
+	}
+	return out, nil
+}
+
+// micros scans a time in microseconds; NULL is the zero time.
+type micros struct{ *time.Time }
+
+// Scan implements [sql.Scanner].
+func (m micros) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*m.Time = time.Time{}
+	case int64:
+		*m.Time = time.UnixMicro(v).UTC()
+	default:
+		return fmt.Errorf("scan time: unexpected %T", v)
+	}
+	return nil
+}
+
+// Events reads a stream. It fails with [store.ErrNotFound] for an unknown connection.
+func (s *Store) Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]ingest.Event, error) {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	what := fmt.Sprintf("read events of stream %q", stream)
+	var project, name string
+	var num sql.NullInt64
+	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num FROM connections c
+		LEFT JOIN streams s ON s.connection = c.num AND s.stream = ?
+		WHERE c.id = ? AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num)
+	if err != nil {
+		return nil, s.readErr(what, err)
+	}
+	if !num.Valid {
+		return nil, nil
+	}
+	const last = 1<<sequenceBits - 1
+	scan := func(r *sql.Rows, e *ingest.Event) error {
+		var deletion bool
+		var payload []byte
+		err := r.Scan(&e.Sequence, &e.Type, &e.Subject, &deletion, &e.Key, micros{&e.Time}, micros{&e.RecordedAt}, &e.Late, &payload)
+		e.Sequence &= last
+		e.Project, e.Connection, e.ConnectionID, e.Stream = project, name, connectionID, stream
+		e.Payload = payload
+		e.Operation = ingest.Upsert
+		if deletion {
+			e.Operation = ingest.Deletion
+		}
+		e.ID = ingest.EventID(connectionID, stream, e.Key)
+		return err
+	}
+	return list(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
+		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan,
+		rowid(num.Int64, min(max(after, 0), last)), rowid(num.Int64, last), min(limit, maxRows))
+}
+
+// Connections lists the connections by project and name.
+func (s *Store) Connections(ctx context.Context) ([]store.Connection, error) {
+	return list(ctx, s, "list connections",
+		`SELECT id, project, name, connector, type, enabled, created_at FROM connections WHERE deleted_at IS NULL ORDER BY project, name`,
+		func(r *sql.Rows, c *store.Connection) error {
+			return r.Scan(&c.ID, &c.Project, &c.Name, &c.Connector, &c.Type, &c.Enabled, micros{&c.CreatedAt})
+		})
+}
+
+// Checkpoint returns a lane's checkpoint.
+func (s *Store) Checkpoint(ctx context.Context, connectionID, stream, lane string) (c store.Checkpoint, ok bool, err error) {
+	found, err := list(ctx, s, fmt.Sprintf("read checkpoint of stream %q", stream),
+		`SELECT p.stream, p.lane, p.commit_id, p.previous, p.cursor, p.cursor_version, p.cursor_digest, p.window_from, p.window_to,
+			p.window_done, p.run_id, p.updated_at
+		FROM checkpoints p JOIN connections c ON c.num = p.connection AND c.deleted_at IS NULL
+		WHERE c.id = ? AND p.stream = ? AND p.lane = ?`,
+		func(r *sql.Rows, c *store.Checkpoint) error {
+			return r.Scan(&c.Stream, &c.Lane, &c.CommitID, &c.Previous, &c.Cursor, &c.CursorVersion, &c.CursorDigest,
+				micros{&c.From}, micros{&c.To}, micros{&c.WindowDone}, &c.RunID, micros{&c.UpdatedAt})
+		}, connectionID, stream, lane)
+	if err != nil || len(found) == 0 {
+		return store.Checkpoint{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// Statuses lists the status of every stream.
+func (s *Store) Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error) {
+	return list(ctx, s, "list stream statuses",
+		`SELECT c.id, s.stream, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class, s.last_error_at,
+			s.failures, s.paused
+		FROM streams s JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL
+		WHERE ?1 = '' OR c.id = ?1 ORDER BY c.id, s.stream`,
+		func(r *sql.Rows, v *store.StreamStatus) error {
+			return r.Scan(&v.ConnectionID, &v.Stream, &v.Head, &v.Duplicates, micros{&v.LastSuccessAt}, micros{&v.NextRunAt},
+				&v.LastError, &v.LastErrorClass, micros{&v.LastErrorAt}, &v.ConsecutiveFailures, &v.Paused)
+		}, connectionID)
+}
+
+const runColumns = `r.id, c.id, r.stream, r.trigger, r.state, r.started_at, r.finished_at, r.pages, r.events, r.duplicates,
+	r.error, r.error_class, r.stack FROM runs r JOIN connections c ON c.num = r.connection AND c.deleted_at IS NULL`
+
+func scanRun(r *sql.Rows, v *store.Run) error {
+	return r.Scan(&v.ID, &v.ConnectionID, &v.Stream, &v.Trigger, &v.State, micros{&v.StartedAt}, micros{&v.FinishedAt},
+		&v.Pages, &v.Events, &v.Duplicates, &v.Error, &v.ErrorClass, &v.Stack)
+}
+
+// Runs lists a stream's runs, newest first.
+func (s *Store) Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]store.Run, error) {
+	return list(ctx, s, fmt.Sprintf("list runs of stream %q", stream),
+		"SELECT "+runColumns+" WHERE c.id = ?1 AND r.stream = ?2 AND (?3 = '' OR r.id < ?3) ORDER BY r.id DESC LIMIT ?4",
+		scanRun, connectionID, stream, before, min(limit, maxRows))
+}
+
+// Run returns one run.
+func (s *Store) Run(ctx context.Context, id string) (store.Run, error) {
+	what := fmt.Sprintf("read run %q", id)
+	found, err := list(ctx, s, what, "SELECT "+runColumns+" WHERE r.id = ?", scanRun, id)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("%s: %w", what, store.ErrNotFound)
+	}
+	if err != nil {
+		return store.Run{}, err
+	}
+	return found[0], nil
+}
+
+// Hourly lists the hourly counts.
+func (s *Store) Hourly(ctx context.Context, connectionID string, since time.Time) ([]store.HourlyCount, error) {
+	return list(ctx, s, "list hourly counts",
+		`SELECT c.id, s.stream, h.hour, h.events, h.duplicates, h.runs, h.failures
+		FROM streams s JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL JOIN hourly h ON h.stream = s.num
+		WHERE (?1 = '' OR c.id = ?1) AND h.hour >= ?2 ORDER BY c.id, s.stream, h.hour`,
+		func(r *sql.Rows, v *store.HourlyCount) error {
+			var hour int64
+			err := r.Scan(&v.ConnectionID, &v.Stream, &hour, &v.Events, &v.Duplicates, &v.Runs, &v.Failures)
+			v.Hour = time.Unix(hour, 0).UTC()
+			return err
+		}, connectionID, since.UTC().Truncate(time.Hour).Unix())
+}
+
+// StoredDeliveries lists stored deliveries by receipt.
+func (s *Store) StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]store.StoredDelivery, error) {
+	return list(ctx, s, "list stored deliveries",
+		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error
+		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
+		WHERE (?1 = '' OR c.id = ?1) AND d.dead = ?2 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
+		func(r *sql.Rows, v *store.StoredDelivery) error {
+			return r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, &v.Header, &v.Body, &v.Attempts,
+				micros{&v.NextAttemptAt}, &v.Dead, &v.LastError)
+		}, connectionID, number(dead), due.UnixMicro(), min(limit, maxRows))
+}
