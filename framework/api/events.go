@@ -1,0 +1,66 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+)
+
+const (
+	// answerBytes is where a list of events ends before its limit: events may be
+	// large.
+	answerBytes = 16 << 20
+	// eventChunk is how many events are read from the store at once.
+	eventChunk = 16
+)
+
+// listEvents answers with events as CloudEvents. The array is put together by
+// hand: encoding/json would compact and escape what events hand it, and payloads
+// leave as they came, byte for byte.
+func (a *API) listEvents(r *http.Request) (reply, error) {
+	q := newQuery(r)
+	after, limit := q.number("after", 0, 0, math.MaxInt64), q.limit()
+	if err := q.err(); err != nil {
+		return reply{}, err
+	}
+	t, err := a.target(r)
+	if err != nil {
+		return reply{}, err
+	}
+	body := []byte(`{"events":[`)
+	count, more := 0, false
+	for !more {
+		// One more than wanted tells whether there are more.
+		ask := min(limit-count+1, eventChunk)
+		events, err := a.cfg.Store.Events(r.Context(), t.Connection.ID, t.Stream.Key, after, ask)
+		if err != nil {
+			return reply{}, err
+		}
+		for _, e := range events {
+			if count == limit || (count > 0 && len(body)+len(e.Payload) > answerBytes) {
+				more = true
+				break
+			}
+			encoded, err := e.MarshalJSON()
+			if err != nil {
+				return reply{}, err
+			}
+			if count > 0 {
+				body = append(body, ',')
+			}
+			body = append(body, encoded...)
+			after = e.Sequence
+			count++
+		}
+		if len(events) < ask {
+			break
+		}
+	}
+	body = append(body, `],"next":`...)
+	if more {
+		body = append(body, `"`+strconv.FormatInt(after, 10)+`"`...)
+	} else {
+		body = append(body, "null"...)
+	}
+	return reply{status: http.StatusOK, raw: append(body, "}\n"...)}, nil
+}

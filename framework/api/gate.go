@@ -1,0 +1,270 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// GateConfig is what [NewGate] needs.
+type GateConfig struct {
+	// Policy says where the process listens and what admits a caller. It must
+	// pass [CheckListen].
+	Policy ListenPolicy
+	// ErrorPage answers a browser that asked for a page with an error. Without
+	// it, browsers get problem documents too.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, title, detail string)
+	// Log gets panics. The default writes nothing.
+	Log *slog.Logger
+	// Now is the clock of the sessions. The default is time.Now.
+	Now func() time.Time
+}
+
+func (c GateConfig) withDefaults() GateConfig {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Gate stands before every face of the process.
+type Gate struct {
+	cfg      GateConfig
+	loopback bool
+	hosts    []string
+	token    *[sha256.Size]byte
+	forgery  *http.CrossOriginProtection
+	rows     []Route
+	sessions *sessions
+}
+
+// NewGate returns the guard of a process, or what [CheckListen] finds.
+func NewGate(cfg GateConfig) (*Gate, error) {
+	cfg = cfg.withDefaults()
+	if err := CheckListen(cfg.Policy); err != nil {
+		return nil, err
+	}
+	g := &Gate{
+		cfg: cfg, loopback: IsLoopback(cfg.Policy.Listen), forgery: http.NewCrossOriginProtection(),
+		rows: Routes(), sessions: newSessions(cfg.Now),
+	}
+	for _, h := range cfg.Policy.AllowedHosts {
+		g.hosts = append(g.hosts, hostOf(h))
+	}
+	if cfg.Policy.PublicURL != "" {
+		origin, host, err := originOf(cfg.Policy.PublicURL)
+		if err != nil {
+			return nil, err
+		}
+		if err := g.forgery.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("trust public_url %q: %w", cfg.Policy.PublicURL, err)
+		}
+		g.hosts = append(g.hosts, host)
+	}
+	if cfg.Policy.Token != "" {
+		sum := sha256.Sum256([]byte(cfg.Policy.Token))
+		g.token = &sum
+	}
+	return g, nil
+}
+
+// part is one of the routers behind the gate.
+type part interface {
+	http.Handler
+	chi.Routes
+}
+
+// Handler puts the gate before parts: routers made with chi, of which the first
+// that has a route for a request answers it. It fails when a part is no router,
+// or serves a route without a row in the table.
+func (g *Gate) Handler(parts ...http.Handler) (http.Handler, error) {
+	var (
+		routers []part
+		errs    []error
+	)
+	for i, p := range parts {
+		router, ok := p.(part)
+		if !ok {
+			errs = append(errs, fmt.Errorf("part %d of the server (%T) is no router, so its routes cannot be checked", i, p))
+			continue
+		}
+		errs = append(errs, CheckRoutes(router))
+		routers = append(routers, router)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, routers) }), nil
+}
+
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
+	setHeaders(w.Header())
+	defer g.contain(w, r)
+	path := routePath(r)
+	router, row, ok := g.find(routers, r.Method, path)
+	if !ok {
+		g.refuse(w, r, g.absent(w, routers, path), wantsPage(r))
+		return
+	}
+	page := row.Face == FaceDashboard && wantsPage(r)
+	if row.Face != FaceIntake {
+		if p := g.checkOrigin(r); p != nil {
+			g.refuse(w, r, p, page)
+			return
+		}
+	}
+	if role, known := g.identify(r); !role.allows(row.Role) {
+		g.challenge(w, r, row, known)
+		return
+	}
+	if row.BodyLimit != OwnLimit {
+		if r.ContentLength > row.BodyLimit {
+			g.refuse(w, r, ProblemOf(&http.MaxBytesError{Limit: row.BodyLimit}), page)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, row.BodyLimit)
+	}
+	ctx, cancel := withDeadline(w, r.Context(), row.Deadline)
+	defer cancel()
+	route := chi.NewRouteContext()
+	route.Routes, route.RouteMethod = router, row.Method
+	router.ServeHTTP(w, r.WithContext(context.WithValue(ctx, chi.RouteCtxKey, route)))
+}
+
+// find returns the router and the row of a request. A route without a row is
+// not served. HEAD is answered as GET where nothing else is said.
+func (g *Gate) find(routers []part, method, path string) (part, Route, bool) {
+	methods := []string{method}
+	if method == http.MethodHead {
+		methods = append(methods, http.MethodGet)
+	}
+	for _, m := range methods {
+		for _, router := range routers {
+			route := chi.NewRouteContext()
+			if router.Match(route, m, path) {
+				if row, ok := findRoute(g.rows, m, cleanPattern(route.RoutePattern())); ok {
+					return router, row, true
+				}
+			}
+		}
+	}
+	return nil, Route{}, false
+}
+
+// absent is the problem of a request that no route is there for.
+func (g *Gate) absent(w http.ResponseWriter, routers []part, path string) *Problem {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if _, _, ok := g.find(routers, m, path); ok {
+			allowed = append(allowed, m)
+			if m == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+	}
+	if len(allowed) == 0 {
+		return newProblem(http.StatusNotFound, "unknown_path", "there is nothing at "+shown(path))
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return newProblem(http.StatusMethodNotAllowed, "method_not_allowed", shown(path)+" takes "+strings.Join(allowed, ", "))
+}
+
+// checkOrigin refuses a request that another site made a browser send: by a
+// name of its own that points to this machine, or by a form.
+func (g *Gate) checkOrigin(r *http.Request) *Problem {
+	if g.loopback {
+		if host := hostOf(r.Host); !isLoopbackHost(host) && !slices.Contains(g.hosts, host) {
+			return newProblem(http.StatusMisdirectedRequest, "unknown_host",
+				"this process does not answer to the host name "+shown(r.Host)+"; use localhost, or add the name to allowed_hosts")
+		}
+	}
+	if err := g.forgery.Check(r); err != nil {
+		return newProblem(http.StatusForbidden, "cross_origin", "a browser sent this request for another site; use the pages of this process, or no browser")
+	}
+	return nil
+}
+
+// refuse answers with a problem, or a page that says the same.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, p *Problem, page bool) {
+	if page && g.cfg.ErrorPage != nil {
+		g.cfg.ErrorPage(w, r, p.Status, p.Title, p.Detail)
+		return
+	}
+	p.write(w)
+}
+
+// contain answers for a handler that panicked.
+func (g *Gate) contain(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	g.cfg.Log.ErrorContext(r.Context(), "handler panicked", "method", r.Method, "path", r.URL.Path, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+	newProblem(http.StatusInternalServerError, "internal", "something failed inside; the log says what").write(w)
+}
+
+// securityPolicy lets pages load only what this process serves, and nothing
+// inline: a payload that becomes markup still does nothing.
+const securityPolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+
+func setHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", securityPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cache-Control", "no-store")
+}
+
+// routePath is the path that routes are matched with: as it was sent, so that an
+// escaped slash is no slash.
+func routePath(r *http.Request) string {
+	switch {
+	case r.URL.RawPath != "":
+		return r.URL.RawPath
+	case r.URL.Path != "":
+		return r.URL.Path
+	default:
+		return "/"
+	}
+}
+
+// wantsPage reports that a person looks at the answer.
+func wantsPage(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// writeGrace is how long an answer may still take after the handler's deadline,
+// so that the answer can say that it has passed.
+const writeGrace = 5 * time.Second
+
+// withDeadline bounds the handler and the connection. A connection keeps its
+// deadlines from request to request, so they are set each time, also to none.
+func withDeadline(w http.ResponseWriter, ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) { //nolint:revive // the writer comes first as in a handler
+	control := http.NewResponseController(w)
+	if d == 0 {
+		// A recorder in a test has no connection.
+		_ = control.SetWriteDeadline(time.Time{})
+		_ = control.SetReadDeadline(time.Time{})
+		return context.WithCancel(ctx)
+	}
+	_ = control.SetWriteDeadline(time.Now().Add(d + writeGrace))
+	_ = control.SetReadDeadline(time.Now().Add(d + writeGrace))
+	return context.WithTimeout(ctx, d)
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Role says who may call a route. A role may do what those before it may.
+type Role string
+
+// Roles, from the least to the most.
+const (
+	// RolePublic routes answer everybody.
+	RolePublic Role = "public"
+	// RoleViewer routes show states and counts.
+	RoleViewer Role = "viewer"
+	// RoleOperator routes change something, or show payloads.
+	RoleOperator Role = "operator"
+)
+
+func (r Role) rank() int { return slices.Index([]Role{RolePublic, RoleViewer, RoleOperator}, r) }
+
+// allows reports that somebody with role r may call a route that asks for want.
+// An unknown role allows nothing and is allowed nothing.
+func (r Role) allows(want Role) bool { return want.rank() >= 0 && r.rank() >= want.rank() }
+
+// Face says which part of the process a route belongs to.
+type Face string
+
+// Faces of the process.
+const (
+	// FaceAPI is the management API.
+	FaceAPI Face = "api"
+	// FaceDashboard is the pages for people.
+	FaceDashboard Face = "dashboard"
+	// FaceIntake takes webhooks from anywhere: no Host and no cross-origin check.
+	FaceIntake Face = "intake"
+	// FaceProbe is for the machines that watch this process.
+	FaceProbe Face = "probe"
+)
+
+// Route is one row of the table.
+type Route struct {
+	Method, Pattern string
+	Role            Role
+	// BodyLimit is the most bytes of a request body, 0 for none; [OwnLimit]
+	// leaves it to the handler.
+	BodyLimit int64
+	// Deadline bounds the whole answer; 0 leaves it to the handler.
+	Deadline time.Duration
+	Face     Face
+}
+
+// OwnLimit is the BodyLimit of a route whose handler bounds the body itself.
+const OwnLimit int64 = -1
+
+const (
+	readDeadline = 15 * time.Second
+	// actDeadline bounds what changes one row of the store.
+	actDeadline = 30 * time.Second
+	// pageDeadline bounds a page on demand: the sync route's own deadline, and
+	// the commit after it.
+	pageDeadline = 2 * time.Minute
+	// formLimit is enough for a form of one or two fields.
+	formLimit = 4 << 10
+)
+
+// Routes returns the table: one row for every route that the process serves.
+func Routes() []Route {
+	rows := []Route{
+		{http.MethodGet, "/healthz", RolePublic, 0, readDeadline, FaceProbe},
+		{http.MethodGet, "/readyz", RolePublic, 0, readDeadline, FaceProbe},
+		{http.MethodGet, "/metrics", RoleViewer, 0, readDeadline, FaceProbe},
+
+		{http.MethodGet, "/api/v1/changes", RoleViewer, 0, 0, FaceAPI},
+
+		{http.MethodGet, "/", RoleViewer, 0, readDeadline, FaceDashboard},
+		{http.MethodGet, "/streams/{project}/{connection}/{stream}", RoleOperator, 0, readDeadline, FaceDashboard},
+		{http.MethodPost, "/streams/{project}/{connection}/{stream}/{action}", RoleOperator, formLimit, actDeadline, FaceDashboard},
+		{http.MethodGet, "/login", RolePublic, 0, readDeadline, FaceDashboard},
+		{http.MethodPost, "/login", RolePublic, formLimit, actDeadline, FaceDashboard},
+		{http.MethodPost, "/logout", RolePublic, formLimit, actDeadline, FaceDashboard},
+		{http.MethodGet, "/assets/{name}", RolePublic, 0, readDeadline, FaceDashboard},
+	}
+	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+			rows = append(rows, Route{method, prefix + "/{connection}/{path}", RolePublic, OwnLimit, 0, FaceIntake})
+		}
+	}
+	for _, prefix := range []string{projectPrefix, aliasPrefix} {
+		rows = append(rows,
+			Route{http.MethodGet, prefix + "/streams", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/connections", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/runs/{run_id}", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/connections/{connection}/streams/{stream}", RoleViewer, 0, readDeadline, FaceAPI},
+			// Payloads may be personal data: not for everybody with a login.
+			Route{http.MethodGet, prefix + "/connections/{connection}/streams/{stream}/events", RoleOperator, 0, readDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/connections/{connection}/streams/{stream}/runs", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/pause", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/run", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/sync/{stream}", RoleOperator, formLimit, pageDeadline, FaceAPI},
+		)
+	}
+	return rows
+}
+
+const (
+	// aliasPrefix stands for the project default.
+	aliasPrefix   = "/api/v1"
+	projectPrefix = "/api/v1/projects/{project}"
+)
+
+// findRoute returns the row of a method and a pattern.
+func findRoute(rows []Route, method, pattern string) (Route, bool) {
+	i := slices.IndexFunc(rows, func(r Route) bool { return r.Method == method && r.Pattern == pattern })
+	if i < 0 {
+		return Route{}, false
+	}
+	return rows[i], true
+}
+
+// CheckRoutes fails when routes serve something that has no row in the table of
+// [Routes], and names all of it.
+func CheckRoutes(routes chi.Routes) error {
+	rows := Routes()
+	var errs []error
+	err := chi.Walk(routes, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if _, ok := findRoute(rows, method, cleanPattern(pattern)); !ok {
+			errs = append(errs, fmt.Errorf("route %s %s has no row in the table of routes; give it a role, a body limit and a deadline there", method, pattern))
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// cleanPattern brings the pattern of a walk into the form that a matched
+// request has: mounted routers leave "/*" in it.
+func cleanPattern(pattern string) string {
+	for strings.Contains(pattern, "/*/") {
+		pattern = strings.ReplaceAll(pattern, "/*/", "/")
+	}
+	if pattern != "/" {
+		pattern = strings.TrimSuffix(strings.TrimSuffix(pattern, "//"), "/")
+	}
+	return pattern
+}
