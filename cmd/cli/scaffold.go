@@ -32,15 +32,21 @@ func (a *app) newConnector() *cobra.Command {
 			if err != nil {
 				return wrongUsage(err)
 			}
-			if err := a.write(command, folder, []string{"."}); err != nil {
-				return err
-			}
 			for _, f := range written {
 				a.printf("wrote %s\n", f)
 			}
 			module, err := scaffold.FindModule(dir)
 			if err != nil {
 				return failed(err)
+			}
+			if module.Path != ownModule {
+				// The connector's test brings requirements of its own.
+				if err := tidy(command.Context(), module.Dir); err != nil {
+					return failed(err)
+				}
+			}
+			if err := a.write(command, folder, []string{"."}); err != nil {
+				return err
 			}
 			run := "go run ."
 			if module.Path == ownModule {

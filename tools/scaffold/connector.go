@@ -78,20 +78,24 @@ func fixtures(folder string, s streamSpec) ([]file, error) {
 	record := func(n int) map[string]any {
 		return map[string]any{"id": fmt.Sprintf("%s_%d", s.Singular, n), "updated_at": fmt.Sprintf("2026-01-0%dT00:00:00Z", n)}
 	}
-	documents := map[string]any{}
+	type document struct {
+		name    string
+		content any
+	}
+	documents := []document{{s.Key + ".json", map[string]any{"id": s.Singular + "_1", "type": s.Singular}}}
 	if s.Poll {
-		documents[s.Key+"_1.json"] = map[string]any{"data": []any{record(1), record(2)}, "next": "2"}
-		documents[s.Key+"_2.json"] = map[string]any{"data": []any{record(3)}, "next": ""}
-	} else {
-		documents[s.Key+".json"] = map[string]any{"id": s.Singular + "_1", "type": s.Singular}
+		documents = []document{
+			{s.Key + "_1.json", map[string]any{"data": []any{record(1), record(2)}, "next": "2"}},
+			{s.Key + "_2.json", map[string]any{"data": []any{record(3)}, "next": ""}},
+		}
 	}
 	var all []file
-	for name, document := range documents {
-		content, err := json.MarshalIndent(document, "", "  ")
+	for _, d := range documents {
+		content, err := json.MarshalIndent(d.content, "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("encode fixture: %w", err)
 		}
-		all = append(all, file{filepath.Join(folder, "testdata", name), append(content, '\n')})
+		all = append(all, file{filepath.Join(folder, "testdata", d.name), append(content, '\n')})
 	}
 	return all, nil
 }

@@ -134,6 +134,8 @@ func join(words []string) string {
 // singularOf guesses the singular of an English plural in snake case.
 func singularOf(key string) string {
 	switch {
+	case strings.HasSuffix(key, "news"), strings.HasSuffix(key, "series"):
+		return key
 	case strings.HasSuffix(key, "ies") && len(key) > 4:
 		return strings.TrimSuffix(key, "ies") + "y"
 	case strings.HasSuffix(key, "sses"), strings.HasSuffix(key, "xes"), strings.HasSuffix(key, "ches"), strings.HasSuffix(key, "shes"):
