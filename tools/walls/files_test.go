@@ -146,27 +146,11 @@ type unguarded struct {
 // unguardedClients finds http.DefaultClient and its friends, http.Transport literals, and
 // http.Client literals without a Transport, under whatever name the file imports net/http.
 func unguardedClients(file *ast.File) []unguarded {
-	alias := ""
-	for _, spec := range file.Imports {
-		if spec.Path.Value == `"net/http"` {
-			alias = "http"
-			if spec.Name != nil {
-				alias = spec.Name.Name
-			}
-		}
-	}
+	alias := importedAs(file, "net/http")
 	if alias == "" {
 		return nil
 	}
-	// selected returns X of a use of http.X.
-	selected := func(n ast.Node) string {
-		if sel, ok := n.(*ast.SelectorExpr); ok {
-			if x, ok := sel.X.(*ast.Ident); ok && x.Name == alias {
-				return sel.Sel.Name
-			}
-		}
-		return ""
-	}
+	selected := func(n ast.Node) string { return selectedFrom(n, alias) }
 	var found []unguarded
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -196,6 +180,30 @@ func unguardedClients(file *ast.File) []unguarded {
 	return found
 }
 
+// importedAs returns the name by which file imports a package of the standard library, "" where it
+// does not.
+func importedAs(file *ast.File, importPath string) string {
+	for _, spec := range file.Imports {
+		if spec.Path.Value == strconv.Quote(importPath) {
+			if spec.Name != nil {
+				return spec.Name.Name
+			}
+			return path.Base(importPath)
+		}
+	}
+	return ""
+}
+
+// selectedFrom returns X where n is alias.X, else "".
+func selectedFrom(n ast.Node, alias string) string {
+	if sel, ok := n.(*ast.SelectorExpr); ok {
+		if x, ok := sel.X.(*ast.Ident); ok && x.Name == alias {
+			return sel.Sel.Name
+		}
+	}
+	return ""
+}
+
 func isTransport(e ast.Expr) bool {
 	kv, ok := e.(*ast.KeyValueExpr)
 	if !ok {
@@ -203,6 +211,32 @@ func isTransport(e ast.Expr) bool {
 	}
 	key, ok := kv.Key.(*ast.Ident)
 	return ok && key.Name == "Transport"
+}
+
+// A test that sleeps is slow where the machine is fast, and red where it is slow. Under
+// testing/synctest a sleep moves fake time and takes none.
+func TestNoTestSleepsInRealTime(t *testing.T) {
+	t.Parallel()
+	var offenders []string
+	for name, content := range goFiles(t) {
+		if !strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, content, parser.SkipObjectResolution)
+		if err != nil || importedAs(file, "testing/synctest") != "" {
+			continue
+		}
+		alias := importedAs(file, "time")
+		ast.Inspect(file, func(n ast.Node) bool {
+			if alias != "" && selectedFrom(n, alias) == "Sleep" {
+				offenders = append(offenders, fset.Position(n.Pos()).String())
+			}
+			return true
+		})
+	}
+	slices.Sort(offenders)
+	stands(t, offenders, "a test waits with testing/synctest, a channel, or require.Eventually on another process")
 }
 
 // Each machine has its own registries; a name in the repository sends everyone to one of them.
