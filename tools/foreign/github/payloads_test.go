@@ -2,16 +2,18 @@ package github
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,8 +44,8 @@ const secret = "a secret of the webhook's own"
 
 // payload is one example: an event and a body.
 type payload struct {
-	event, guid string
-	body        []byte
+	event, guid, signature string
+	body                   []byte
 }
 
 // payloads are all examples, each with a delivery id of its own.
@@ -61,7 +63,7 @@ func payloads(t *testing.T) []payload {
 	for _, e := range events {
 		require.Len(t, e.Examples, examples[e.Name], e.Name)
 		for i, body := range e.Examples {
-			all = append(all, payload{e.Name, fmt.Sprintf("%s-%d", e.Name, i), body})
+			all = append(all, payload{e.Name, fmt.Sprintf("%s-%d", e.Name, i), sign(body), body})
 		}
 	}
 	require.Len(t, all, 329)
@@ -88,32 +90,49 @@ type answer struct {
 	Events *int   `json:"events"`
 }
 
-func send(t *testing.T, url string, p payload, signature string) answer {
+// send sends all payloads, several at a time, and returns the answers in order.
+func send(t *testing.T, url string, all []payload) []answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(p.body))
-	require.NoError(t, err)
+	answers, errs := make([]answer, len(all)), make([]error, len(all))
+	var wait sync.WaitGroup
+	turn := make(chan struct{}, 16)
+	for i, p := range all {
+		wait.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			answers[i], errs[i] = post(t.Context(), url, p)
+		})
+	}
+	wait.Wait()
+	require.NoError(t, errors.Join(errs...))
+	return answers
+}
+
+func post(ctx context.Context, url string, p payload) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(p.body))
+	if err != nil {
+		return answer{}, err
+	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-GitHub-Event", p.event)
 	request.Header.Set("X-GitHub-Delivery", p.guid)
-	request.Header.Set("X-Hub-Signature-256", signature)
+	request.Header.Set("X-Hub-Signature-256", p.signature)
 	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
+	if err != nil {
+		return answer{}, err
+	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
 	a := answer{code: response.StatusCode}
-	require.NoError(t, json.Unmarshal(body, &a), string(body))
-	return a
+	return a, json.NewDecoder(response.Body).Decode(&a)
 }
 
 func TestEveryPayloadGoesToItsStreamOnce(t *testing.T) {
 	t.Parallel()
 	all, r := payloads(t), newReceiver(t)
-	for _, p := range all {
-		a := send(t, r.URL, p, sign(p.body))
-		require.Equal(t, http.StatusOK, a.code, p.guid)
-		require.Equal(t, "accepted", a.Status, p.guid)
-		require.Equal(t, 1, *a.Events, p.guid)
+	for i, a := range send(t, r.URL, all) {
+		require.Equal(t, http.StatusOK, a.code, all[i].guid)
+		require.Equal(t, "accepted", a.Status, all[i].guid)
+		require.Equal(t, 1, *a.Events, all[i].guid)
 	}
 	want := map[string]int{"issues": 29, "repositories": 13, "events": 287}
 	require.Equal(t, want, r.Counts(t))
@@ -136,22 +155,22 @@ func TestEveryPayloadGoesToItsStreamOnce(t *testing.T) {
 		require.Len(t, got, deletions, "an issue was deleted, another transferred")
 	}
 
-	for _, p := range all {
-		a := send(t, r.URL, p, sign(p.body))
-		require.Equal(t, http.StatusOK, a.code, p.guid)
-		require.Equal(t, "duplicate", a.Status, p.guid)
+	for i, a := range send(t, r.URL, all) {
+		require.Equal(t, http.StatusOK, a.code, all[i].guid)
+		require.Equal(t, "duplicate", a.Status, all[i].guid)
 	}
 	require.Equal(t, want, r.Counts(t), "sent again, they add nothing")
 }
 
 func TestACorruptedByteIsRefusedAndLeavesNothing(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t)
-	for i, p := range payloads(t) {
-		signature := sign(p.body)
-		p.body = bytes.Clone(p.body)
-		p.body[(i*7919)%len(p.body)] ^= 1 << (i % 8)
-		require.Equal(t, http.StatusUnauthorized, send(t, r.URL, p, signature).code, p.guid)
+	all, r := payloads(t), newReceiver(t)
+	for i := range all {
+		all[i].body = bytes.Clone(all[i].body)
+		all[i].body[(i*7919)%len(all[i].body)] ^= 1 << (i % 8)
+	}
+	for i, a := range send(t, r.URL, all) {
+		require.Equal(t, http.StatusUnauthorized, a.code, all[i].guid)
 	}
 	require.Equal(t, map[string]int{"issues": 0, "repositories": 0, "events": 0}, r.Counts(t))
 	r.RequireNothingKept(t)
