@@ -108,7 +108,7 @@ func (b *backend) Reopen(ctx context.Context) error {
 			what: "lock writer", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1",
 			args: []argument{int8Argument(b.writer)}, rows: &one,
 		},
-		{what: "commit", sql: "COMMIT"},
+		{what: "commit", sql: "COMMIT", tag: "COMMIT"},
 	})
 	if err != nil {
 		closeNow(conn)

@@ -36,6 +36,8 @@ type Options struct {
 	lease time.Duration
 	// segment replaces [segmentAge] in tests.
 	segment time.Duration
+	// clock replaces the database's clock in tests of what expires.
+	clock func() time.Time
 	// failpoint is called before every statement of the writer, in tests. The
 	// statements are then sent one by one.
 	failpoint func(statement string) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -199,14 +200,14 @@ func (t *tx) LockHeads(ctx context.Context, keys []groupcommit.StreamKey) ([]*gr
 			JOIN streams s ON s.connection = u.connection AND s.stream = u.stream ORDER BY s.num FOR UPDATE OF s`,
 		row: func(rows pgx.Rows) error {
 			var n int
-			var success, next, failed *moment
+			var success, next, failed *time.Time
 			h := &groupcommit.Head{}
 			err := rows.Scan(&n, &h.ID, &h.Head, &h.Duplicates, &success, &next, &h.LastError, &h.LastErrorClass, &failed,
 				&h.ConsecutiveFailures, &h.Paused)
 			if err != nil {
 				return err
 			}
-			h.LastSuccessAt, h.NextRunAt, h.LastErrorAt = success.utc(), next.utc(), failed.utc()
+			h.LastSuccessAt, h.NextRunAt, h.LastErrorAt = utc(success), utc(next), utc(failed)
 			h.ConnectionID, h.Stream = keys[n].ConnectionID, keys[n].Stream
 			heads[n] = h
 			return nil
@@ -278,14 +279,14 @@ func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []
 					WHERE e.connection = u.connection AND e.stream = u.stream AND e.hash = u.hash LIMIT 1) e`,
 			row: func(rows pgx.Rows) error {
 				var n int
-				var at moment
+				var at time.Time
 				var payload [16]byte
 				found := groupcommit.Entity{}
 				if err := rows.Scan(&n, &at, &payload, &found.Sequence, &found.Revision, &found.Latest); err != nil {
 					return err
 				}
 				e := entities[n]
-				e.Found, e.Time, e.Payload = true, at.utc(), payload
+				e.Found, e.Time, e.Payload = true, at.UTC(), payload
 				e.Sequence, e.Revision, e.Latest = found.Sequence, found.Revision, found.Latest
 				return nil
 			},
@@ -360,15 +361,14 @@ func (t *tx) Savepoint(context.Context) error {
 
 // RollbackTo undoes everything since the savepoint.
 func (t *tx) RollbackTo(ctx context.Context) error {
-	return t.do(ctx, call{what: "roll back to savepoint", sql: "ROLLBACK TO SAVEPOINT unit"})
+	calls := append(t.waiting, call{what: "roll back to savepoint", sql: "ROLLBACK TO SAVEPOINT unit"})
+	t.waiting, t.sent = nil, true
+	return send(ctx, t.conn, calls)
 }
 
 // Commit commits and returns when the transaction is on disk.
 func (t *tx) Commit(ctx context.Context) error {
-	if err := t.do(ctx, call{what: "commit", sql: "COMMIT"}); err != nil {
-		return err
-	}
-	return nil
+	return t.do(ctx, call{what: "commit", sql: "COMMIT", tag: "COMMIT"})
 }
 
 // Rollback rolls back.

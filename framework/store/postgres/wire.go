@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,9 @@ type call struct {
 	// rows, if set, must be the number of rows it changed, else the
 	// transaction lost a race.
 	rows *int
+	// tag, if set, must be what the server says it did: COMMIT in a failed
+	// transaction is a ROLLBACK.
+	tag string
 }
 
 // argument is one encoded parameter; a nil value is NULL.
@@ -81,6 +85,9 @@ func (c *call) read(conn *pgx.Conn, result *pgconn.ResultReader) error {
 	if n := rows.CommandTag().RowsAffected(); c.rows != nil && n != int64(*c.rows) {
 		return fmt.Errorf("%s: %d of %d rows: %w", c.what, n, *c.rows, errRace)
 	}
+	if tag := rows.CommandTag().String(); c.tag != "" && tag != c.tag {
+		return fmt.Errorf("%s: the server answered %s: %w", c.what, tag, errRace)
+	}
 	return nil
 }
 
@@ -107,6 +114,9 @@ func texts() *column  { return newColumn(pgtype.TextArrayOID, pgtype.TextOID) }
 func byteas() *column { return newColumn(pgtype.ByteaArrayOID, pgtype.ByteaOID) }
 func uuids() *column  { return newColumn(pgtype.UUIDArrayOID, pgtype.UUIDOID) }
 func times() *column  { return newColumn(pgtype.TimestamptzArrayOID, pgtype.TimestamptzOID) }
+
+// grow makes room for n bytes in all.
+func (c *column) grow(n int) { c.buf = slices.Grow(c.buf, n) }
 
 func (c *column) size(n int) {
 	c.count++
@@ -172,6 +182,14 @@ func (c *column) optional(t time.Time) {
 	c.time(t)
 }
 
+// utc is a time of the server as the store gives it out; NULL is the zero time.
+func utc(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
 func (c *column) argument() argument {
 	b := c.buf[:headerBytes]
 	binary.BigEndian.PutUint32(b[0:], 1)
@@ -195,6 +213,10 @@ func columns(list ...*column) []argument {
 }
 
 func textArgument(s string) argument { return argument{pgtype.TextOID, []byte(s)} }
+
+func int4Argument(v int32) argument {
+	return argument{pgtype.Int4OID, binary.BigEndian.AppendUint32(nil, uint32(v))} //nolint:gosec // the bits are what is sent
+}
 
 func int8Argument(v int64) argument {
 	return argument{pgtype.Int8OID, binary.BigEndian.AppendUint64(nil, uint64(v))} //nolint:gosec // the bits are what is sent

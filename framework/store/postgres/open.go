@@ -1,0 +1,243 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/groupcommit"
+)
+
+// Store is a store in a PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	options Options
+	config  *pgx.ConnConfig
+	lease   *lease
+	engine  *groupcommit.Engine
+	// backend belongs to the goroutine of engine.
+	backend *backend
+	// pool holds the connections that read and that change what is no unit.
+	pool *pgxpool.Pool
+
+	// background ends the goroutines of this package.
+	background context.Context //nolint:containedctx // it is the life of the store, not of a call
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+	// upkeepNow wakes the goroutine that removes rows.
+	upkeepNow chan struct{}
+	// beats is the connection that keep uses, when keep has ended.
+	beats  *pgx.Conn
+	closed atomic.Bool
+	once   sync.Once
+	// closeErr is what closing said.
+	closeErr error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in the database of options.URL, brings its schema up to
+// date and takes the lease on it. It fails with [store.ErrLocked] while another
+// process has the lease, with [store.ErrNewerSchema] when a newer version wrote
+// the schema and with [store.ErrUnavailable] while the server is away.
+func Open(ctx context.Context, options Options) (_ *Store, err error) {
+	options = options.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, fmt.Errorf("configure PostgreSQL store: %w", err)
+	}
+	config, err := parse(options.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{options: options, config: config, lease: newLease(options.lease), upkeepNow: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open PostgreSQL store %s on %s: %w", config.Database, config.Host, errors.Join(err, s.release()))
+		}
+	}()
+	if s.beats, err = connect(ctx, config); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, s.beats); err != nil {
+		return nil, failureOfOpen(err)
+	}
+	secret, err := s.begin(ctx)
+	if err != nil {
+		return nil, failureOfOpen(err)
+	}
+	if s.backend.conn, err = connect(ctx, config); err != nil {
+		return nil, err
+	}
+	if err := s.openPool(ctx); err != nil {
+		return nil, err
+	}
+	if s.engine, err = groupcommit.New(s.backend, options.engine(secret)); err != nil {
+		return nil, err
+	}
+	s.background, s.stop = context.WithCancel(context.Background())
+	s.running.Go(func() { s.beats = s.keep(s.background, s.beats) })
+	s.running.Go(s.upkeep)
+	return s, nil
+}
+
+// failureOfOpen is failure for errors that have more names at opening.
+func failureOfOpen(err error) error {
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrNewerSchema) {
+		return err
+	}
+	return failure(err)
+}
+
+// begin takes the lease, enters this process among the writers and returns the
+// secret, making it the first time.
+func (s *Store) begin(ctx context.Context) (secret []byte, err error) {
+	conn := s.beats
+	if err := s.lease.take(ctx, conn, s.options.Node); err != nil {
+		return nil, err
+	}
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, fmt.Errorf("make secret: %w", err)
+	}
+	if _, err := conn.Exec(ctx, "INSERT INTO meta (name, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING", fresh); err != nil {
+		return nil, fmt.Errorf("keep secret: %w", err)
+	}
+	var fsync string
+	err = conn.QueryRow(ctx, "SELECT value, current_setting('fsync') FROM meta WHERE name = 'secret'").Scan(&secret, &fsync)
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	if len(secret) < 16 {
+		return nil, errors.New("the store has no secret; it is damaged, restore a backup")
+	}
+	if fsync != "on" {
+		s.options.Logger.Warn("the server runs with fsync off: a crash of its machine loses what was acknowledged; set fsync = on")
+	}
+	// Rows of writers that ended long ago have nobody left to ask for them.
+	if _, err := conn.Exec(ctx, "DELETE FROM writers WHERE started_at < now() - interval '90 days' AND epoch < $1 - 100", s.lease.epoch); err != nil {
+		return nil, fmt.Errorf("remove old writers: %w", err)
+	}
+	s.backend = &backend{config: s.config, lease: s.lease, failpoint: s.options.failpoint}
+	if s.backend.writer, err = enter(ctx, conn, s.options.Node, s.lease.epoch); err != nil {
+		return nil, fmt.Errorf("enter writer: %w", err)
+	}
+	return secret, nil
+}
+
+// enter makes a row among the writers.
+func enter(ctx context.Context, conn *pgx.Conn, node string, epoch int64) (num int64, err error) {
+	err = conn.QueryRow(ctx, "INSERT INTO writers (node, epoch) VALUES ($1, $2) RETURNING num", node, epoch).Scan(&num)
+	return num, err
+}
+
+func (s *Store) openPool(ctx context.Context) error {
+	config, err := pgxpool.ParseConfig(s.options.URL)
+	if err != nil {
+		return fmt.Errorf("read the URL of the database: %w", err)
+	}
+	config.ConnConfig = s.config.Copy()
+	// One more than the readers for changes: a burst of reads must not hold up a
+	// deletion or the upkeep for long.
+	config.MaxConns = int32(s.options.Readers) + 1 //nolint:gosec // an operator's number of connections
+	config.MinConns, config.MinIdleConns = 0, 0
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return fmt.Errorf("open readers: %w", err)
+	}
+	return nil
+}
+
+// Epoch returns the epoch of the lease that this process took at Open.
+func (s *Store) Epoch() int64 { return s.lease.epoch }
+
+// Lost is closed when another process has taken the store over. Nothing can be
+// written by this one any more; it is to be closed and opened again.
+func (s *Store) Lost() <-chan struct{} { return s.lease.lost }
+
+// Stats returns what the writer has done since Open.
+func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }
+
+// Commit records u durably.
+func (s *Store) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	if err := s.refuse(u); err != nil {
+		return store.Receipt{}, err
+	}
+	return s.engine.Commit(ctx, u)
+}
+
+// Offer is Commit that fails with [store.ErrBusy] when too many units wait.
+func (s *Store) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	if err := s.refuse(u); err != nil {
+		return store.Receipt{}, err
+	}
+	return s.engine.Offer(ctx, u)
+}
+
+// refuse answers units of a later epoch than ours. The engine compares a unit's
+// epoch with the database's only, and a process that lost its lease must not
+// write under the next one's.
+func (s *Store) refuse(u store.Unit) error {
+	err := s.lease.check()
+	if err == nil && u.Epoch > s.lease.epoch {
+		err = fmt.Errorf("unit was made under epoch %d, this process holds epoch %d: %w", u.Epoch, s.lease.epoch, store.ErrFenced)
+	}
+	if err != nil {
+		return fmt.Errorf("commit unit %q: %w", u.ID, err)
+	}
+	return nil
+}
+
+// Ping writes to the store, to say whether it can be written.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.lease.check(); err != nil {
+		return fmt.Errorf("ping store: %w", err)
+	}
+	err := s.engine.Do(ctx, func(ctx context.Context) error {
+		if err := s.backend.ping(ctx); err != nil {
+			return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, groupcommit.ErrDoubt, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("ping store: %w", err)
+	}
+	return nil
+}
+
+// Close commits what waits, gives the lease back and closes the connections.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.closed.Store(true)
+		s.engine.Close()
+		s.stop()
+		s.running.Wait()
+		s.closeErr = s.release()
+	})
+	return s.closeErr
+}
+
+// release gives back the lease, if it was taken, and closes whatever is open.
+func (s *Store) release() error {
+	var err error
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.backend != nil {
+		closeNow(s.backend.conn)
+	}
+	if s.beats != nil && s.lease.renewed.Load() != nil && s.lease.check() == nil {
+		// The lease of a server that is away runs out by itself.
+		ctx, cancel := context.WithTimeout(context.Background(), changeTimeout)
+		defer cancel()
+		if err = s.lease.free(ctx, s.beats); err != nil {
+			err = fmt.Errorf("give lease back: %w", failure(err))
+		}
+	}
+	closeNow(s.beats)
+	return err
+}
