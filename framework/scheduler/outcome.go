@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -137,7 +138,9 @@ func (s *Scheduler) conclude(e *stream, r *run, next appointment, class framewor
 	e.skipped += int64(next.skipped)
 	s.mu.Unlock()
 	took := r.FinishedAt.Sub(r.StartedAt)
-	s.logger(e, r).Debug("run ended", "state", r.State, "pages", r.Pages, "took", took.Round(time.Millisecond))
+	if s.log.Enabled(e.conn.ctx, slog.LevelDebug) {
+		s.logger(e, r).Debug("run ended", "state", r.State, "pages", r.Pages, "took", took.Round(time.Millisecond))
+	}
 	s.tell(e, Change{
 		Kind: RunFinished, RunID: r.ID, Trigger: r.Trigger, State: r.State, Class: class,
 		Took: took, Skipped: next.skipped,

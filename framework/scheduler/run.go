@@ -177,16 +177,15 @@ func (s *Scheduler) load(ctx context.Context, e *stream, r *run) error {
 
 // call runs the sync route for one page.
 func (s *Scheduler) call(ctx context.Context, e *stream, in framework.PageCall) (result framework.PageReturn, emissions []ingest.Emission, err error) {
-	late := fmt.Errorf("page took longer than %s", s.limits.PageTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, s.limits.PageTimeout, late)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.limits.PageTimeout, s.late)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(v)
 		}
-		overdue := context.Cause(ctx) == late //nolint:errorlint // this very error
+		overdue := context.Cause(ctx) == s.late //nolint:errorlint // this very error
 		if overdue && err != nil && !errors.Is(err, framework.ErrAbandoned) {
-			err = fmt.Errorf("%w: %w", late, err)
+			err = fmt.Errorf("%w: %w", s.late, err)
 		}
 		s.countAbandoned(e.conn, err, overdue)
 	}()

@@ -29,6 +29,7 @@ type Scheduler struct {
 	limits Limits
 	fenced func(error)
 	clock  clock
+	late   error // why the context of a page ends at its deadline
 
 	// ctx is the parent of everything that runs.
 	ctx         context.Context
@@ -58,6 +59,7 @@ func New(c Config) (*Scheduler, error) {
 		store: c.Store, log: c.Logger, limits: c.Limits, fenced: c.Fenced, clock: newClock(),
 		wake: make(chan struct{}, 1), connections: map[string]*connection{},
 		turns: turns{limit: c.Limits.RunsPerConnection},
+		late:  fmt.Errorf("page took longer than %s", c.Limits.PageTimeout),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s, nil
