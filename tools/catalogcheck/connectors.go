@@ -48,6 +48,9 @@ func isConnector(t types.Type) bool {
 // readConnector reads the literal that o comes from. A literal is read once,
 // whatever refers to it, and a connector of another package never.
 func (m *model) readConnector(name *ast.Ident, o origin) {
+	if name != nil && m.reportWrites(name) {
+		return
+	}
 	t := m.tracer()
 	values, complete := t.origins(o)
 	if !complete || len(values) != 1 {
@@ -63,12 +66,6 @@ func (m *model) readConnector(name *ast.Ident, o origin) {
 	c := &connector{literal: literal, at: literal, keyKnown: true, streamsKnown: true, endpointsKnown: true, hostsKnown: true}
 	if name != nil {
 		c.at = name
-		if v, ok := m.pass.TypesInfo.Defs[name].(*types.Var); ok {
-			for field, e := range m.uses.writes[v] {
-				m.report(found("SC101", e, "%s.%s is assigned outside of its declaration; write it in the catalog.Connector literal", name.Name, field))
-				c.streamsKnown, c.endpointsKnown = false, false
-			}
-		}
 	}
 	m.connectors = append(m.connectors, c)
 	for i, element := range literal.Elts {
@@ -80,6 +77,19 @@ func (m *model) readConnector(name *ast.Ident, o origin) {
 		}
 		m.readField(c, field, origin{e, -1, values[0].env})
 	}
+}
+
+// reportWrites reports each field of a connector variable that is assigned to,
+// and whether there is one.
+func (m *model) reportWrites(name *ast.Ident) bool {
+	v, ok := m.pass.TypesInfo.Defs[name].(*types.Var)
+	if !ok {
+		return false
+	}
+	for field, e := range m.uses.writes[v] {
+		m.report(found("SC101", e, "%s.%s is assigned outside of its declaration; write it in the catalog.Connector literal", name.Name, field))
+	}
+	return len(m.uses.writes[v]) > 0
 }
 
 // connector returns the connector of a literal, or nil.

@@ -18,7 +18,11 @@ import (
 // check runs the analyzers over the packages and brings generated files up to
 // date if options ask for it.
 func check(ctx context.Context, dir string, patterns []string, options Options, out io.Writer) ([]Finding, error) {
-	l, err := load(ctx, dir, patterns)
+	open := func() (*loaded, error) { return load(ctx, dir, patterns, nil) }
+	if options.Write {
+		open = func() (*loaded, error) { return loadForWriting(ctx, dir, patterns) }
+	}
+	l, err := open()
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package catalogcheck
 
 import (
 	"go/ast"
-	"go/types"
 	"slices"
 	"strings"
 )
@@ -58,11 +57,6 @@ func (s *routeStage) checkTarget(call *ast.CallExpr) {
 func (s *routeStage) checkKey(call *ast.CallExpr) {
 	options := call.Args[len(call.Args)-1]
 	t := s.tracer()
-	if v := s.variable(options); v != nil {
-		if s.uses.writes[v]["IdempotencyKey"] != nil || s.uses.opaque[v] {
-			return // filled in after its declaration
-		}
-	}
 	values, known := t.origins(of(options))
 	if !known || len(values) == 0 {
 		return
@@ -84,16 +78,6 @@ func (s *routeStage) checkKey(call *ast.CallExpr) {
 	s.report(found("SC402", at, "%s; set Options.IdempotencyKey with ingest.VersionKey, ingest.LatestKey or ingest.EventKey", reason))
 }
 
-// variable returns the variable that e names.
-func (s *routeStage) variable(e ast.Expr) *types.Var {
-	id, ok := ast.Unparen(e).(*ast.Ident)
-	if !ok {
-		return nil
-	}
-	v, _ := s.pass.TypesInfo.Uses[id].(*types.Var)
-	return v
-}
-
 // emptyKey says why options have no usable key, or "" when they may have one.
 func (s *routeStage) emptyKey(t *tracer, options origin) (why string, at ast.Node) {
 	const missing = "the event has no idempotency key"
@@ -110,9 +94,6 @@ func (s *routeStage) emptyKey(t *tracer, options origin) (why string, at ast.Nod
 	}
 	keys, known := t.origins(origin{e, -1, options.env})
 	if !known || len(keys) == 0 {
-		return "", nil
-	}
-	if v := s.variable(e); v != nil && len(s.uses.writes[v]) > 0 {
 		return "", nil
 	}
 	for _, key := range keys {

@@ -24,8 +24,8 @@ type loaded struct {
 
 // load type-checks the packages that the patterns name. It reads the source of
 // those only that have to do with catalogs, and takes the rest from what the
-// go command compiled.
-func load(ctx context.Context, dir string, patterns []string) (*loaded, error) {
+// go command compiled. overlay replaces files by their absolute path.
+func load(ctx context.Context, dir string, patterns []string, overlay map[string][]byte) (*loaded, error) {
 	dir, err := absolute(dir)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func load(ctx context.Context, dir string, patterns []string) (*loaded, error) {
 		patterns = []string{"."}
 	}
 	graph, err := packages.Load(&packages.Config{
-		Context: ctx, Dir: dir,
+		Context: ctx, Dir: dir, Overlay: overlay,
 		Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedExportFile,
 	}, patterns...)
 	if err != nil {
@@ -48,7 +48,7 @@ func load(ctx context.Context, dir string, patterns []string) (*loaded, error) {
 		return &loaded{dir: dir}, nil
 	}
 	roots, err := packages.Load(&packages.Config{
-		Context: ctx, Dir: dir, Fset: token.NewFileSet(),
+		Context: ctx, Dir: dir, Overlay: overlay, Fset: token.NewFileSet(),
 		Mode: packages.LoadSyntax | packages.NeedModule, //nolint:staticcheck // the named sets are what the package documents
 	}, wanted...)
 	if err != nil {

@@ -3,6 +3,7 @@ package catalogcheck
 import (
 	"fmt"
 	"go/ast"
+	"go/types"
 	"reflect"
 	"slices"
 
@@ -37,12 +38,20 @@ type routeStage struct {
 	findings []finding
 }
 
-func (s *routeStage) report(f finding) { s.findings = append(s.findings, f) }
+// report adds a finding, once: a route may be handed out in several ways.
+func (s *routeStage) report(f finding) {
+	same := func(g finding) bool { return g.rule == f.rule && g.pos == f.pos && g.message == f.message }
+	if !slices.ContainsFunc(s.findings, same) {
+		s.findings = append(s.findings, f)
+	}
+}
 
 // route is one call of framework.Sync or framework.Webhook that is handed out
 // by open.
 type route struct {
 	call *ast.CallExpr
+	// at is the element of the routes, which is call itself, or leads to it.
+	at ast.Node
 	// serves is what the route can be bound to; a nil entry is the zero stream.
 	serves []*declaration
 	known  bool
@@ -85,14 +94,10 @@ func (s *routeStage) checkDefinitions() {
 // checkOpen checks what open returns for the connector.
 func (s *routeStage) checkOpen(c *connector, open function) {
 	handouts := s.handouts(open)
-	var all []*ast.CallExpr
 	for _, h := range handouts {
 		s.checkTwice(h)
 		for _, r := range h.routes {
-			if !slices.Contains(all, r.call) {
-				all = append(all, r.call)
-				s.checkOrphan(c, r)
-			}
+			s.checkOrphan(c, r)
 		}
 	}
 	missing := map[*declaration]bool{}
@@ -139,7 +144,10 @@ func (s *routeStage) checkOrphan(c *connector, r route) {
 			return
 		}
 	}
-	at := r.call.Args[0]
+	at := r.at
+	if at == r.call {
+		at = r.call.Args[0]
+	}
 	d := r.serves[0]
 	rule, list := "SC202", "Connector.Streams"
 	what := "sync route for a stream that nobody declared"
@@ -181,11 +189,7 @@ func (s *routeStage) checkTwice(h handout) {
 		if key.d.Kind == webhookEndpoint {
 			what = "handlers"
 		}
-		f := found("SC203", r.call, "%s has two %s; remove one", key.d.label(), what).with(before.call, "the first is here")
-		same := func(g finding) bool { return g.rule == f.rule && g.pos == f.pos }
-		if !slices.ContainsFunc(s.findings, same) {
-			s.report(f)
-		}
+		s.report(found("SC203", r.at, "%s has two %s; remove one", key.d.label(), what).with(before.at, "the first is here"))
 	}
 }
 
@@ -215,7 +219,7 @@ func (s *routeStage) handouts(open function) []handout {
 		}
 		t := s.tracer()
 		entries, known := t.elements(list)
-		h.known = known
+		h.known = known && !s.changedLater(open)
 		for _, e := range entries {
 			routes, known := s.routesOf(t, e)
 			h.routes = append(h.routes, routes...)
@@ -229,10 +233,23 @@ func (s *routeStage) handouts(open function) []handout {
 	return all
 }
 
+// changedLater reports whether a closure, which may be deferred, assigns to the
+// named result that holds the routes.
+func (s *routeStage) changedLater(open function) bool {
+	id := open.named(0)
+	if id == nil {
+		return false
+	}
+	v, _ := s.pass.TypesInfo.Defs[id].(*types.Var)
+	return slices.ContainsFunc(s.uses.sources[v], func(src source) bool {
+		return src.closure != nil && src.closure.Body != open.body
+	})
+}
+
 // isFailure reports whether a return statement surely returns an error.
 func (s *routeStage) isFailure(statement *ast.ReturnStmt) bool {
-	types := s.pass.TypesInfo.Types
-	if types[statement.Results[0]].IsNil() && !types[statement.Results[1]].IsNil() {
+	known := s.pass.TypesInfo.Types
+	if known[statement.Results[0]].IsNil() && !known[statement.Results[1]].IsNil() {
 		return true
 	}
 	call, ok := ast.Unparen(statement.Results[1]).(*ast.CallExpr)
@@ -254,7 +271,7 @@ func (s *routeStage) routesOf(t *tracer, e entry) (routes []route, known bool) {
 			known = false
 			continue
 		}
-		r := route{call: call, branch: e.branch}
+		r := route{call: call, at: ast.Unparen(e.expr), branch: e.branch}
 		if len(values) > 1 {
 			r.branch = fmt.Sprintf("%s#%d", e.branch, i)
 		}

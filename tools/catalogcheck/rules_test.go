@@ -31,12 +31,25 @@ var (
 	wantText    = regexp.MustCompile(`"([^"]*)"`)
 )
 
-// TestFindsWhatEachRulePromises compares the findings over testdata/rules with
-// the want comments there: no finding may be missing and none too many.
-func TestFindsWhatEachRulePromises(t *testing.T) {
+// TestRules checks all of testdata/rules.
+func TestRules(t *testing.T) {
 	t.Parallel()
 	dir := rulesModule(t)
 	generate(t, dir)
+	t.Run("FindWhatTheyPromise", func(t *testing.T) {
+		t.Parallel()
+		findWhatTheyPromise(t, dir)
+	})
+	t.Run("AreTheSameInBothDrivers", func(t *testing.T) {
+		t.Parallel()
+		areTheSameInBothDrivers(t, dir)
+	})
+}
+
+// findWhatTheyPromise compares the findings with the want comments: none may be
+// missing and none too many.
+func findWhatTheyPromise(t *testing.T, dir string) {
+	t.Helper()
 	findings := checkJSON(t, dir, "./...")
 	wanted := expectations(t, dir)
 

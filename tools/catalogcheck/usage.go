@@ -174,6 +174,7 @@ func (r *usageRecorder) target(place ast.Expr, s source) {
 		}
 		r.written[field] = true
 		if v := r.root(e.X); v != nil {
+			r.opaque[v] = true
 			if r.writes[v] == nil {
 				r.writes[v] = map[string]ast.Expr{}
 			}
