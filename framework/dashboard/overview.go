@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/weirhq/weir/catalog"
@@ -56,6 +58,10 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
+	slices.SortStableFunc(connections, func(x, y store.Connection) int {
+		// The project that everybody has comes first.
+		return cmp.Compare(btoi(x.Project != health.DefaultProject), btoi(y.Project != health.DefaultProject))
+	})
 	targets, err := d.cfg.Board.Targets(r.Context(), "")
 	if err != nil {
 		d.fail(w, r, err)
@@ -71,6 +77,13 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	d.render(w, r, http.StatusOK, "overview.html", page{
 		Title: overviewTitle(body.Tallies), SignedIn: d.cfg.Sessions.NeedsSignIn(), Live: true, Body: body,
 	})
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // overviewTitle puts what is wrong into the tab of the browser.
@@ -114,7 +127,7 @@ func (d *Dashboard) row(v health.View) row {
 	}
 	// A due time that nobody waits for is no news.
 	if v.State != health.Paused && v.State != health.Disabled {
-		out.NextAt = d.moment(v.NextRunAt)
+		out.NextAt = d.due(v.NextRunAt)
 	}
 	if v.LastError != nil && v.ConsecutiveFailures > 0 {
 		out.ErrorText = visible(*v.LastError)
@@ -127,6 +140,17 @@ func (d *Dashboard) moment(t *health.Time) *moment {
 		return nil
 	}
 	return &moment{t.Time, relative(t.Time, d.cfg.Board.Now())}
+}
+
+// due is a moment that somebody waits for: when it has gone by, that is said.
+func (d *Dashboard) due(t *health.Time) *moment {
+	m := d.moment(t)
+	if m != nil && strings.HasSuffix(m.Words, " ago") {
+		m.Words = "due " + m.Words
+	} else if m != nil && m.Words == "just now" {
+		m.Words = "now"
+	}
+	return m
 }
 
 // cadence says when a stream is fed, in words.

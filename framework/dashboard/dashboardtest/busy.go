@@ -64,7 +64,7 @@ func Busy(now time.Time) *Office {
 	succeeded := func(id, key string, ago, next time.Duration) {
 		o.Status(id, key, func(s *store.StreamStatus) {
 			s.LastSuccessAt, s.Duplicates = now.Add(-ago), s.Head/3
-			if next > 0 {
+			if next != 0 {
 				s.NextRunAt = now.Add(next)
 			}
 		})
