@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -42,6 +43,7 @@ type Running struct {
 
 	server *http.Server
 	stop   context.CancelFunc
+	paused atomic.Bool
 	wait   []func() error
 	once   sync.Once
 	err    error
@@ -74,6 +76,9 @@ func Serve(ctx context.Context, config ServeConfig) (*Running, error) {
 			case <-ctx.Done():
 				return r.server.Close()
 			case <-ticker.C:
+				if r.paused.Load() {
+					continue
+				}
 				if err := p.Step(ctx); err != nil && ctx.Err() == nil {
 					config.Log.Debug("a webhook of the demo provider was not taken and will be sent again", slog.Any("err", err))
 				}
@@ -82,6 +87,9 @@ func Serve(ctx context.Context, config ServeConfig) (*Running, error) {
 	}))
 	return r, nil
 }
+
+// Pause ends the shop's changes. Its API goes on.
+func (r *Running) Pause() { r.paused.Store(true) }
 
 // Close stops the provider and waits until it has stopped. It may be called
 // more than once.
