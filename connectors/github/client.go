@@ -88,7 +88,7 @@ func classify(f *framework.Fetched, err error) error {
 // nextPage returns the URL that the Link header (RFC 8288) calls "next". It must
 // lead to the configured host: the token goes there.
 func (c *client) nextPage(h http.Header) (string, error) {
-	for _, link := range strings.Split(strings.Join(h.Values("Link"), ","), ",") {
+	for link := range strings.SplitSeq(strings.Join(h.Values("Link"), ","), ",") {
 		target, parameters, found := strings.Cut(strings.TrimSpace(link), ">")
 		if !found || !slices.ContainsFunc(strings.Split(parameters, ";"), isNext) {
 			continue

@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"strconv"
 	"time"
@@ -113,9 +114,7 @@ func (c issuesCursor) begin(names []string) issuesCursor {
 // leave ends the first pending repository at the given position.
 func (c issuesCursor) leave(position int64) issuesCursor {
 	positions := make(map[string]int64, len(c.Positions))
-	for name, p := range c.Positions {
-		positions[name] = p
-	}
+	maps.Copy(positions, c.Positions)
 	positions[c.Pending[0]] = position
 	next := issuesCursor{Positions: positions, Pending: c.Pending[1:]}
 	next.Since = next.start()

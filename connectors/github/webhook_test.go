@@ -101,7 +101,7 @@ func TestEndsWithTheLastStateOfASecond(t *testing.T) {
 	units := [][]ingest.Emission{hook("a", "first"), hook("b", "second"), hook("c", "third"), poll}
 	for _, order := range []string{"0123", "2103", "3012", "3210", "0321", "1302", "33120210"} {
 		log := connectortest.NewLog()
-		for _, i := range strings.Split(order, "") {
+		for i := range strings.SplitSeq(order, "") {
 			log.Commit(units[int(i[0]-'0')], start)
 		}
 		connectortest.RequireState(t, s.issueState(), log.State("issues"))

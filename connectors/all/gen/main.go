@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -19,15 +20,15 @@ import (
 )
 
 func main() {
-	if err := run("."); err != nil {
+	if err := run(context.Background(), "."); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
 // run writes dir/all.go, where dir is the folder of package all.
-func run(dir string) error {
-	source, err := list(dir)
+func run(ctx context.Context, dir string) error {
+	source, err := list(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -35,9 +36,9 @@ func run(dir string) error {
 }
 
 // list returns the source of all.go for the connectors beside dir.
-func list(dir string) ([]byte, error) {
+func list(ctx context.Context, dir string) ([]byte, error) {
 	parent := filepath.Join(dir, "..")
-	here, err := importPath(dir)
+	here, err := importPath(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func list(dir string) ([]byte, error) {
 
 // importPath asks the go command for the import path of a package, which need
 // not compile.
-func importPath(dir string) (string, error) {
-	command := exec.Command("go", "list", "-find", "-e", "-f", "{{.ImportPath}}", ".")
+func importPath(ctx context.Context, dir string) (string, error) {
+	command := exec.CommandContext(ctx, "go", "list", "-find", "-e", "-f", "{{.ImportPath}}", ".")
 	command.Dir = dir
 	var stderr strings.Builder
 	command.Stderr = &stderr
