@@ -72,7 +72,7 @@ func (e *Engine) settleDoubt(ctx context.Context) error {
 	if !e.doubt {
 		return nil
 	}
-	if err := e.backend.Reopen(ctx); err != nil {
+	if err := guardPanic(func() error { return e.backend.Reopen(ctx) }); err != nil {
 		return fmt.Errorf("reopen store: %w", errors.Join(store.ErrUnavailable, err))
 	}
 	e.doubt = false
@@ -232,7 +232,7 @@ func (e *Engine) askCommitted(marker string) (committed bool, err error) {
 func (e *Engine) askOnce(marker string) (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.config.Timeout)
 	defer cancel()
-	if err := guardPanic(func() error { return e.settleDoubt(ctx) }); err != nil {
+	if err := e.settleDoubt(ctx); err != nil {
 		return false, err
 	}
 	err = guardPanic(func() error {
