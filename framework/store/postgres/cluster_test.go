@@ -28,11 +28,15 @@ import (
 	"github.com/weirhq/weir/framework/internal/testneed"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		shared.end()
-		os.Exit(code)
-	}))
+func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
+
+// suite stops the shared server before goroutines are counted.
+type suite struct{ *testing.M }
+
+// Run runs the tests.
+func (s suite) Run() int {
+	defer shared.end()
+	return s.M.Run()
 }
 
 // cluster is a PostgreSQL server of the tests' own, with its data in a folder
@@ -49,6 +53,9 @@ type cluster struct {
 	logMu    sync.Mutex
 	account  account
 	next     atomic.Int64
+	// used are databases that a test has left empty.
+	usedMu sync.Mutex
+	used   []string
 }
 
 // account is the user that servers run as.
@@ -77,6 +84,55 @@ func (c *cluster) text() string {
 func database(t testing.TB) string {
 	t.Helper()
 	return shared.started(t).database(t)
+}
+
+// usedDatabase returns a database for one test that may have served another one
+// before and was emptied: making one costs more than most tests. The test must
+// not change the schema, but for [poison].
+func usedDatabase(t testing.TB) string {
+	t.Helper()
+	c := shared.started(t)
+	c.usedMu.Lock()
+	url := ""
+	if n := len(c.used); n > 0 {
+		url, c.used = c.used[n-1], c.used[:n-1]
+	}
+	c.usedMu.Unlock()
+	if url == "" {
+		url = c.database(t)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
+		require.NoError(t, empty(url))
+		c.usedMu.Lock()
+		defer c.usedMu.Unlock()
+		c.used = append(c.used, url)
+	})
+	return url
+}
+
+// empty removes what tests have left in the database of url.
+func empty(url string) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	// Deleting a few rows is faster than truncating fifty tables.
+	_, err = conn.PgConn().Exec(ctx, `
+		DROP TRIGGER IF EXISTS refuse ON events;
+		DROP FUNCTION IF EXISTS refuse();
+		DO $$ DECLARE t regclass; BEGIN
+			FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+				AND relnamespace = 'public'::regnamespace AND relname NOT IN ('schema_migrations', 'leases', 'segments')
+			LOOP EXECUTE 'DELETE FROM ' || t; END LOOP;
+		END $$;
+		UPDATE leases SET epoch = 0, expires_at = '-infinity'`).ReadAll()
+	return err
 }
 
 // started starts the cluster for the first test that needs it.

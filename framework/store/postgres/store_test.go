@@ -36,7 +36,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		t.Helper()
-		url := database(t)
+		url := usedDatabase(t)
 		return storetest.Harness{
 			Open: func(t testing.TB, s storetest.Settings) store.Store {
 				t.Helper()
