@@ -1,8 +1,10 @@
 package catalogcheck
 
 import (
+	"fmt"
 	"go/ast"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -19,7 +21,7 @@ func newAnalyzers(warn func(*analysis.Pass, analysis.Diagnostic)) *analysis.Anal
 	routes := routesAnalyzer(declare)
 	link := linkAnalyzer(declare)
 	generate := generateAnalyzer(declare)
-	return &analysis.Analyzer{
+	all := &analysis.Analyzer{
 		Name:       "catalogcheck",
 		Doc:        "catalogcheck proves that connectors serve what their catalogs declare",
 		URL:        ruleURL(""),
@@ -37,6 +39,23 @@ func newAnalyzers(warn func(*analysis.Pass, analysis.Diagnostic)) *analysis.Anal
 			emit(pass, all, warn)
 			return result, nil
 		},
+	}
+	for _, a := range []*analysis.Analyzer{declare, routes, link, generate, all} {
+		a.Run = contained(a.Run)
+	}
+	return all
+}
+
+// contained turns a panic, which is a fault of the checker and not of the code
+// that it reads, into an error that names the package.
+func contained(run func(*analysis.Pass) (any, error)) func(*analysis.Pass) (any, error) {
+	return func(pass *analysis.Pass) (result any, err error) {
+		defer func() {
+			if fault := recover(); fault != nil {
+				result, err = nil, fmt.Errorf("fault of the checker in package %s, please report it: %v\n%s", pass.Pkg.Path(), fault, debug.Stack())
+			}
+		}()
+		return run(pass)
 	}
 }
 

@@ -54,5 +54,5 @@ func Check(ctx context.Context, dir string, patterns []string, options Options, 
 	if err != nil {
 		return 0, err
 	}
-	return countErrors(found), print(out, options.Format, found)
+	return countErrors(found), printFindings(out, options.Format, found)
 }

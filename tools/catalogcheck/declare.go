@@ -5,6 +5,7 @@ import (
 	"go/constant"
 	"go/types"
 	"reflect"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -74,8 +75,8 @@ func (m *model) readDeclaration(file *ast.File, kind declarationKind, call *ast.
 	d.Kind = kind
 	var obj types.Object
 	child := ast.Node(call)
-	for i := len(stack) - 1; i >= 0; i-- {
-		switch n := stack[i].(type) {
+	for i, parent := range slices.Backward(stack) {
+		switch n := parent.(type) {
 		case *ast.FuncLit, *ast.FuncDecl:
 			d.inFunction = true
 		case *ast.KeyValueExpr:
@@ -97,7 +98,7 @@ func (m *model) readDeclaration(file *ast.File, kind declarationKind, call *ast.
 				d.Description = specDoc(n, stack[:i])
 			}
 		}
-		child = stack[i]
+		child = parent
 	}
 	t := m.tracer()
 	d.Key, d.KeyKnown = text(m.pass.TypesInfo, call.Args[0])

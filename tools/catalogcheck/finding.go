@@ -123,7 +123,7 @@ func countErrors(findings []Finding) int {
 	return n
 }
 
-func print(out io.Writer, format Format, findings []Finding) error {
+func printFindings(out io.Writer, format Format, findings []Finding) error {
 	if format == FormatJSON {
 		failed := countErrors(findings)
 		encoder := json.NewEncoder(out)
@@ -139,11 +139,12 @@ func print(out io.Writer, format Format, findings []Finding) error {
 	}
 	for _, f := range findings {
 		// A related place is a line of its own, as go vet prints it.
-		text := f.String() + "\n"
+		var text strings.Builder
+		text.WriteString(f.String() + "\n")
 		for _, r := range f.Related {
-			text += fmt.Sprintf("%s:%d:%d: \t%s\n", r.File, r.Line, r.Column, r.Message)
+			fmt.Fprintf(&text, "%s:%d:%d: \t%s\n", r.File, r.Line, r.Column, r.Message)
 		}
-		if _, err := io.WriteString(out, text); err != nil {
+		if _, err := io.WriteString(out, text.String()); err != nil {
 			return fmt.Errorf("print findings: %w", err)
 		}
 	}

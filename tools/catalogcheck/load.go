@@ -49,7 +49,7 @@ func load(ctx context.Context, dir string, patterns []string, overlay map[string
 	}
 	roots, err := packages.Load(&packages.Config{
 		Context: ctx, Dir: dir, Overlay: overlay, Fset: token.NewFileSet(),
-		Mode: packages.LoadSyntax | packages.NeedModule, //nolint:staticcheck // the named sets are what the package documents
+		Mode: packages.LoadSyntax | packages.NeedModule,
 	}, wanted...)
 	if err != nil {
 		return nil, listError(err)

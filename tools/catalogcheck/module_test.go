@@ -83,7 +83,7 @@ var tool = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "catalogcheck")
-	build := exec.Command("go", "build", "-o", path, "./cmd/catalogcheck") //nolint:noctx // it ends with the test binary
+	build := exec.Command("go", "build", "-o", path, "./cmd/catalogcheck")
 	build.Dir = repository
 	out, err := build.CombinedOutput()
 	if err != nil {
@@ -95,7 +95,7 @@ var tool = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if path, err := tool(); err == nil {
-		os.RemoveAll(filepath.Dir(path)) //nolint:errcheck,gosec // it is a folder of temporary files
+		os.RemoveAll(filepath.Dir(path)) //nolint:errcheck // it is a folder of temporary files
 	}
 	os.Exit(code)
 }
