@@ -250,8 +250,7 @@ func (h *Handler) logFailure(ctx context.Context, t Target, row store.StoredDeli
 		"project", t.Project, "connection", t.Connection, "endpoint", t.Endpoint, "delivery", row.ID,
 		"attempt", row.Attempts, "dead", row.Dead, "err", cause,
 	}
-	var panicked *framework.PanicError
-	if errors.As(cause, &panicked) {
+	if panicked, ok := errors.AsType[*framework.PanicError](cause); ok {
 		attrs = append(attrs, "stack", panicked.Stack)
 	}
 	h.config.Log.WarnContext(ctx, "webhook handler failed; the delivery is stored", attrs...)

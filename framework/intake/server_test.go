@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +20,7 @@ import (
 func server(t *testing.T, f *fixture) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(f)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.Config.MaxHeaderBytes = 64 << 10
 	s.Config.ReadHeaderTimeout = 300 * time.Millisecond
 	s.Start()
@@ -46,7 +46,9 @@ func raw(t *testing.T, s *httptest.Server, text string) []int {
 	go func() {
 		// The server may answer and close before it has read everything.
 		_, _ = io.WriteString(c, text)
-		_ = c.(*net.TCPConn).CloseWrite()
+		if half, ok := c.(*net.TCPConn); ok {
+			_ = half.CloseWrite()
+		}
 	}()
 	var codes []int
 	r := bufio.NewReader(c)

@@ -150,7 +150,6 @@ func TestAStoredDeliveryIsHandledAfterARestart(t *testing.T) {
 	// The provider sends it once more: it is known, with its event.
 	again := said(t, serve(healed, request(t, "github", "d1", order("o1"))))
 	require.Equal(t, "duplicate", again.Status)
-	t.Logf("first is %q", again.First)
 }
 
 func TestRefusalsLeaveNothingOnDisk(t *testing.T) {

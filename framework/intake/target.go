@@ -12,6 +12,8 @@ import (
 
 // Deliverer runs webhook routes; *framework.Binding is one.
 type Deliverer interface {
+	// Deliver calls the endpoint's handler and returns what it emitted. It
+	// contains panics, and does not outlast ctx by more than a short grace.
 	Deliver(ctx context.Context, endpoint string, d *framework.Delivery) ([]ingest.Emission, error)
 }
 

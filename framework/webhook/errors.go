@@ -20,8 +20,7 @@ func refuse(reason string) error { return &refusal{reason} }
 // ReasonOf returns why a delivery was refused, for the log, or "" when err is
 // no refusal. It is one of a few fixed texts and holds nothing of the request.
 func ReasonOf(err error) string {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.reason
 	}
 	return ""

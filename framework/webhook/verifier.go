@@ -90,6 +90,8 @@ func schemeOf(spec catalog.EndpointSpec) (*scheme, error) {
 		return &p.scheme, nil
 	}
 	switch spec.Auth {
+	default:
+		return nil, errors.New("the mode is unknown; use one of the catalog.Auth constants")
 	case catalog.AuthHMAC:
 		return declaredScheme(spec.HMAC)
 	case catalog.AuthCustom:
@@ -99,7 +101,6 @@ func schemeOf(spec catalog.EndpointSpec) (*scheme, error) {
 		}
 		return declaredScheme(spec.HMAC)
 	}
-	return nil, errors.New("the mode is unknown; use one of the catalog.Auth constants")
 }
 
 func settingOf(spec catalog.EndpointSpec) string {
