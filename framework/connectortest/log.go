@@ -68,12 +68,16 @@ func (l *Log) record(e ingest.Emission) bool {
 			return false
 		}
 	}
+	late := newest != nil && e.Time.Before(newest.time)
 	text := e.Key.Text(revision+1, hash)
+	if e.Key.Latest() && late {
+		// It is no version of its own, and must not take the text of the next.
+		text = e.Key.Text(0, hash) + "@" + e.Time.UTC().Format(ingest.TimeFormat)
+	}
 	if l.known[streamKey{e.Stream, text}] {
 		return false
 	}
 	l.known[streamKey{e.Stream, text}] = true
-	late := newest != nil && e.Time.Before(newest.time)
 	l.events = append(l.events, Event{Emission: e, KeyText: text, Late: late})
 	if e.Key.Entity() != "" && !late {
 		l.entities[streamKey{e.Stream, e.Key.Entity()}] = &entity{revision + 1, hash, e.Time}
