@@ -45,6 +45,9 @@ func load(ctx context.Context, dir string, patterns []string, overlay map[string
 	}
 	wanted := sourcesOf(graph)
 	if len(wanted) == 0 {
+		if problems := problemsOf(dir, graph); len(problems) > 0 {
+			return nil, &LoadError{Problems: problems}
+		}
 		return &loaded{dir: dir}, nil
 	}
 	roots, err := packages.Load(&packages.Config{
