@@ -108,7 +108,9 @@ func visible(s string) string {
 }
 
 func isHidden(r rune) bool {
-	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200d' && r != '\u200c')
+	// Joiners shape letters and emoji; without them some words are written wrong.
+	joiner := r == '\u200c' || r == '\u200d'
+	return r != '\n' && r != '\t' && !joiner && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // pretty lays out JSON for reading and changes nothing else: digits, order and
