@@ -15,9 +15,13 @@ import (
 // Store is what the scheduler needs of a store. See package store for what each
 // method promises.
 type Store interface {
+	// Epoch is that of the lease this process holds.
 	Epoch() int64
+	// Commit records u durably.
 	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
+	// Checkpoint reads a lane's checkpoint; ok is false when there is none.
 	Checkpoint(ctx context.Context, connectionID, stream, lane string) (c store.Checkpoint, ok bool, err error)
+	// SetPaused pauses a stream's polls or resumes them.
 	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
 }
 
@@ -25,7 +29,9 @@ type Store interface {
 // soon after its context has ended; [framework.Binding] leaves a handler behind
 // that does not.
 type Binding interface {
+	// CursorType is what a checkpoint of the stream must say about its cursor.
 	CursorType(stream string) framework.CursorType
+	// Page reads one page of the stream.
 	Page(ctx context.Context, stream string, in framework.PageCall) (framework.PageReturn, []ingest.Emission, error)
 }
 

@@ -8,6 +8,9 @@
 // one connection. A run reads a few pages and goes to the back of the line, so
 // that a long first sync does not hold up its neighbors.
 //
+// Runs that a dead process left going in the store are ended by whoever opens
+// the store (store.Store's InterruptRuns), before Start.
+//
 // # A page
 //
 // A run reads the checkpoint from the store each time: it may have been reset

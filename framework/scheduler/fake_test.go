@@ -266,6 +266,12 @@ func (r *rig) finished() []Change {
 // binding opens a connector whose only streams are the given ones.
 func binding(t testing.TB, routes map[string]route) *framework.Binding {
 	t.Helper()
+	b, err := openRoutes(t.Context(), routes)
+	require.NoError(t, err)
+	return b
+}
+
+func openRoutes(ctx context.Context, routes map[string]route) (*framework.Binding, error) {
 	c := catalog.Connector{Key: "test"}
 	var bound framework.Routes
 	for _, key := range slices.Sorted(maps.Keys(routes)) {
@@ -274,9 +280,7 @@ func binding(t testing.TB, routes map[string]route) *framework.Binding {
 		bound = append(bound, framework.Sync(stream, routes[key]))
 	}
 	plugin := framework.Define(c, func(context.Context, framework.Instance[struct{}]) (framework.Routes, error) { return bound, nil })
-	b, err := plugin.Open(t.Context(), framework.OpenRequest{})
-	require.NoError(t, err)
-	return b
+	return plugin.Open(ctx, framework.OpenRequest{})
 }
 
 func pollStream(key string) catalog.PollStream[record, int] {

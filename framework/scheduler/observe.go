@@ -43,8 +43,8 @@ type Change struct {
 }
 
 // Subscribe has fn called for every change until the returned function is
-// called. fn runs in the middle of the work: it must return at once and must not
-// call the scheduler.
+// called. fn is called from several goroutines, in the middle of their work: it
+// must return at once. It may ask for a State, but not wait for a run to end.
 func (s *Scheduler) Subscribe(fn func(Change)) (unsubscribe func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,7 +47,8 @@ func (s *Scheduler) Page(ctx context.Context, connectionID, key string, o PageOp
 	defer s.unreserve(e)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(e.conn.ctx, func() { cancel(ErrStopped) })()
+	unhook := context.AfterFunc(e.conn.ctx, func() { cancel(ErrStopped) })
+	defer unhook()
 	result, err := s.single(ctx, e, o)
 	if err != nil {
 		return PageResult{}, fmt.Errorf("read page of stream %q: %w", key, err)

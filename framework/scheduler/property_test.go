@@ -144,10 +144,10 @@ func liveThrough(t *testing.T, m *memory, p *provider, breakStore func(*memory),
 	lives := len(stops) + deaths + 1
 	for life := range lives {
 		m.reopen()
-		lifetime := 3 * time.Hour
+		lifetime := 40 * time.Minute
 		switch {
 		case life == lives-1:
-			lifetime = 24 * time.Hour
+			lifetime = 6 * time.Hour // more than all troubles take
 		case life < len(stops):
 			lifetime = time.Duration(stops[life]) * time.Second
 			breakStore(m)
@@ -155,7 +155,7 @@ func liveThrough(t *testing.T, m *memory, p *provider, breakStore func(*memory),
 			breakStore(m)
 		}
 		r := newRig(t, m, Config{Limits: Limits{PagesPerTurn: turn}})
-		r.add(r.stream("@every 30m", p.page))
+		r.add(r.stream("@every 10m", p.page))
 		require.NoError(t, r.s.Start(t.Context()))
 		pass(lifetime)
 		_ = r.s.Stop(t.Context()) // that a page had to be canceled is part of the game

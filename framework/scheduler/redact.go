@@ -45,8 +45,7 @@ func describe(err error) (text, stack string) {
 		}
 		text += "…"
 	}
-	var p *framework.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*framework.PanicError](err); ok {
 		stack = redact(p.Stack)
 	}
 	return text, stack

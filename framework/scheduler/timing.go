@@ -21,6 +21,9 @@ const (
 // from start to start.
 func nextTick(e *stream, trigger string, spreadOfStart time.Duration, started, now time.Time) appointment {
 	base := started
+	if base.After(now) { // the clock was set back meanwhile
+		base = now
+	}
 	if trigger == triggerSchedule {
 		// The run began its spread after the tick; the next tick is counted from
 		// the tick, so that spreads do not add up.

@@ -321,6 +321,24 @@ func TestAWaitIsNoLongerWhenTheClockIsSetBack(t *testing.T) {
 	})
 }
 
+func TestAClockSetBackDuringARunDoesNotDelayTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newMemory(), Config{})
+		step := steppable(r.s)
+		var calls moments
+		r.add(r.stream("@every 10m", starts(&calls, func(context.Context, request, *ingest.Buffer) (result, error) {
+			<-time.After(20 * time.Second)
+			return result{}, nil
+		})))
+		r.start()
+		pass(10 * time.Second)
+		step.Store(int64(-48 * time.Hour))
+		pass(12 * time.Minute)
+		require.Len(t, calls.all(), 2)
+	})
+}
+
 func TestWhatIsDueRunsWhenTheClockLeaps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
