@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/postgres"
 	"github.com/weirhq/weir/framework/store/sqlite"
 )
 
@@ -23,6 +24,7 @@ var ErrAddress = errors.New("store address is not valid")
 //	""                 SQLite in the data folder
 //	sqlite:PATH        SQLite in the folder PATH; a relative one is below the data folder
 //	sqlite:///PATH     SQLite in the folder /PATH
+//	postgres://…       PostgreSQL, a URL as libpq takes it; postgresql:// is the same
 //
 // The error never shows more of the address than its scheme: it may hold a password.
 func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (store.Store, error) {
@@ -41,9 +43,23 @@ func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (sto
 			path = filepath.Join(dataDir, path)
 		}
 		return openSQLite(ctx, path, logger)
+	case scheme == "postgres" || scheme == "postgresql":
+		return openPostgres(ctx, address, logger)
 	default:
-		return nil, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH", ErrAddress, scheme)
+		return nil, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH or postgres://…", ErrAddress, scheme)
 	}
+}
+
+func openPostgres(ctx context.Context, address string, logger *slog.Logger) (store.Store, error) {
+	s, err := postgres.Open(ctx, postgres.Options{URL: address, Logger: logger})
+	if errors.Is(err, postgres.ErrURL) {
+		err = fmt.Errorf("%w: %w", ErrAddress, err)
+	}
+	if err != nil {
+		// Not s: an interface that holds a nil pointer is not nil.
+		return nil, err
+	}
+	return s, nil
 }
 
 // sqlitePath returns the path in what follows "sqlite:".

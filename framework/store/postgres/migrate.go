@@ -112,13 +112,20 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// ErrURL says that the URL of a database cannot be read.
+var ErrURL = errors.New("the URL of the database is not valid")
+
 // parse makes the settings of a connection from the URL. Statements are neither
 // prepared nor described: behind a pooler that lends a server connection for
 // each transaction, a prepared statement is gone in the next one.
 func parse(url string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("read the URL of the database: %w", err)
+		// The cause is not shown: with a password that is not escaped it quotes parts of it.
+		return nil, fmt.Errorf("%w; write postgres://user:password@host:port/name?sslmode=verify-full and escape what is not a letter or digit in user and password as %%XX", ErrURL)
+	}
+	if config.Database == "" {
+		return nil, fmt.Errorf("%w: it names no database; write postgres://user@host/name", ErrURL)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
@@ -127,9 +134,6 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = changeTimeout
-	}
-	if config.Database == "" {
-		return nil, errors.New("read the URL of the database: it names no database; write postgres://user@host/name")
 	}
 	return config, nil
 }

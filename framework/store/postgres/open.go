@@ -139,7 +139,7 @@ func enter(ctx context.Context, conn *pgx.Conn, node string, epoch int64) (num i
 func (s *Store) openPool(ctx context.Context) error {
 	config, err := pgxpool.ParseConfig(s.options.URL)
 	if err != nil {
-		return fmt.Errorf("read the URL of the database: %w", err)
+		return ErrURL
 	}
 	config.ConnConfig = s.config.Copy()
 	// One more than the readers for changes: a burst of reads must not hold up a

@@ -34,20 +34,25 @@ func poison(t testing.TB, url string) {
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Harness {
+	storetest.Run(t, harness(func(url string) string { return url }))
+}
+
+// harness opens stores at the address that through makes of a database's URL.
+func harness(through func(url string) string) func(t *testing.T) storetest.Harness {
+	return func(t *testing.T) storetest.Harness {
 		t.Helper()
-		url := usedDatabase(t)
+		direct := usedDatabase(t)
 		return storetest.Harness{
 			Open: func(t testing.TB, s storetest.Settings) store.Store {
 				t.Helper()
-				return open(t, Options{URL: url, QueueUnits: s.QueueUnits, clock: s.Clock, failpoint: s.Failpoint})
+				return open(t, Options{URL: through(direct), QueueUnits: s.QueueUnits, clock: s.Clock, failpoint: s.Failpoint})
 			},
-			Poison: func(t testing.TB) { t.Helper(); poison(t, url) },
+			Poison: func(t testing.TB) { t.Helper(); poison(t, direct) },
 			Trim: func(ctx context.Context, s store.Store) error {
 				p, ok := s.(*Store)
 				require.True(t, ok)
 				return p.Trim(ctx)
 			},
 		}
-	})
+	}
 }
