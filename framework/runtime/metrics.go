@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"context"
-	stdlog "log"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -156,10 +154,4 @@ func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
 // statusContext bounds a read for metrics.
 func statusContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 5*time.Second)
-}
-
-// serverLog takes what net/http has to say, at the level at which a client that
-// misbehaves belongs.
-func serverLog(log *slog.Logger) *stdlog.Logger {
-	return slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 }

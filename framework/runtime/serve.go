@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -58,7 +59,8 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	r.server = &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, IdleTimeout: idleTimeout,
-		ErrorLog: serverLog(r.log),
+		// What net/http has to say is about clients that misbehave.
+		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
 	}
 	return nil
 }
