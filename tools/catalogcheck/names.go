@@ -20,10 +20,11 @@ const (
 // generatedFile holds the generated manifest in a connector's package.
 const generatedFile = "catalog_gen.go"
 
-// ownPackage reports whether path is part of the framework itself. Those
-// packages make streams from settings and hold no connector of their own.
+// ownPackage reports whether path is part of the framework or of its tools.
+// Those packages make streams from settings and from what they read, and hold
+// no connector of their own.
 func ownPackage(path string) bool {
-	for _, own := range []string{catalogPath, ingestPath, frameworkPath} {
+	for _, own := range []string{catalogPath, ingestPath, frameworkPath, modulePath + "/tools"} {
 		if path == own || strings.HasPrefix(path, own+"/") {
 			return true
 		}
