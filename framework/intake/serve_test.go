@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -304,6 +305,33 @@ func TestAnswersUnavailableWhenTheStoreIs(t *testing.T) {
 			f.store.failWith(nil)
 			require.Contains(t, []string{"accepted", "stored"}, said(t, serve(f, request(t, "github", "d1", order("o1")))).Status)
 		}
+	}
+}
+
+// An answer before the store's word would be a promise that a crash breaks.
+func TestAnswersOnlyAfterTheStoreHasAcknowledged(t *testing.T) {
+	t.Parallel()
+	for _, fn := range []framework.WebhookFunc{emitOrder, func(context.Context, *framework.Delivery, *ingest.Buffer) error { return errProvider }} {
+		synctest.Test(t, func(t *testing.T) {
+			f := synced(t, fn)
+			asked, durable := make(chan struct{}), make(chan struct{})
+			f.store.fail = func(store.Unit) error {
+				close(asked)
+				<-durable
+				return nil
+			}
+			w := httptest.NewRecorder()
+			r := signedNow(t, "standard", "d1")
+			done := make(chan struct{})
+			go func() { defer close(done); f.ServeHTTP(w, r) }()
+			<-asked
+			synctest.Wait()
+			require.Empty(t, w.Header())
+			require.Zero(t, w.Body.Len())
+			close(durable)
+			<-done
+			require.Equal(t, http.StatusOK, w.Code)
+		})
 	}
 }
 
