@@ -56,8 +56,11 @@ type generated struct {
 }
 
 func compareGenerated(pass *analysis.Pass, m *model) (*generated, error) {
-	if m == nil || len(m.connectors) == 0 || pass.Pkg.Path() == "command-line-arguments" {
+	if m == nil || pass.Pkg.Path() == "command-line-arguments" {
 		return &generated{}, nil
+	}
+	if len(m.connectors) == 0 {
+		return m.leftOver(), nil
 	}
 	found, at := m.readGenerated()
 	var wanted []described
@@ -98,6 +101,18 @@ func compareGenerated(pass *analysis.Pass, m *model) (*generated, error) {
 
 func (g *generated) add(c *connector, at ast.Node, format string, args ...any) {
 	g.findings = append(g.findings, found("SC504", c.at, format, args...).with(at, "the generated catalog is here"))
+}
+
+// leftOver reports a generated file in a package that declares no connector,
+// unless it declares one that could not be read.
+func (m *model) leftOver() *generated {
+	all, at := m.readGenerated()
+	if at == nil || slices.ContainsFunc(m.findings, func(f finding) bool { return f.rule == "SC101" }) {
+		return &generated{}
+	}
+	return &generated{findings: []finding{
+		found("SC504", at, "%s describes connector %q, which this package does not declare; remove the file", generatedFile, all[0].key),
+	}}
 }
 
 // readGenerated returns what the package's generated file describes.
