@@ -83,7 +83,8 @@ type DeliveryKey struct {
 }
 
 // Hash is a 16-byte keyed hash. Keys and entity ids may be personal data, so a
-// store keeps them for ever only in this form.
+// store keeps them for ever only in this form. The hash of an entity never equals
+// that of a key, and the keys of an entity begin with the same 8 bytes as it does.
 type Hash [16]byte
 
 // Wanted is what [Tx.Guard] is asked for. Each slice is sorted and without

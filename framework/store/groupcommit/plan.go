@@ -137,7 +137,7 @@ func (p *plan) emission(o *op, e *emission, r *store.EventReceipt) {
 	}
 	if e.Key.Latest() && !late {
 		text = e.Key.Text(revision, e.payload)
-		hash = p.hash.key(e.stream, text)
+		hash = p.hash.key(e, text)
 	}
 	at := keyKey{e.stream, hash}
 	key := p.keys[at]

@@ -105,19 +105,35 @@ func (h *hasher) emission(u *store.Unit, in *ingest.Emission) emission {
 		e.time = u.ObservedAt
 	}
 	if entity := in.Key.Entity(); entity != "" {
-		e.entity = h.sum("entity", u.ConnectionID, in.Stream, entity)
+		e.entity = h.entity(e.stream, entity)
 		e.payload = ingest.PayloadHash(in.Operation, in.Payload)
 	}
 	e.key = in.Key.Text(0, e.payload)
 	if in.Key.Latest() {
 		e.key = lateText(in.Key, e.time, e.payload)
 	}
-	e.keyHash = h.key(e.stream, e.key)
+	e.keyHash = h.key(&e, e.key)
 	return e
 }
 
-func (h *hasher) key(s StreamKey, text string) Hash {
-	return h.sum("key", s.ConnectionID, s.Stream, text)
+// The hash of an entity is odd and that of a key is even, so that a backend may
+// keep both in one table. The keys of an entity share its first half: they lie
+// beside it in a B-tree, and a new version touches one page of it. The other 63
+// bits tell the versions of one entity apart.
+
+func (h *hasher) entity(s StreamKey, entity string) Hash {
+	sum := h.sum("entity", s.ConnectionID, s.Stream, entity)
+	sum[15] |= 1
+	return sum
+}
+
+func (h *hasher) key(e *emission, text string) Hash {
+	sum := h.sum("key", e.stream.ConnectionID, e.stream.Stream, text)
+	sum[15] &^= 1
+	if e.Key.Entity() != "" {
+		copy(sum[:8], e.entity[:8])
+	}
+	return sum
 }
 
 // lateText is the key text of a late event with a latest key. It must not take

@@ -214,7 +214,7 @@ func TestDeletedConnectionLeavesNoRowAndGivesItsPagesBack(t *testing.T) {
 	require.NoError(t, s.Trim(t.Context()))
 	require.Less(t, pages(), before/4)
 	inWriter(t, s, func(c *conn) error {
-		for _, table := range []string{"connections", "streams", "events", "keys", "entities", "checkpoints", "runs", "hourly", "delivery_keys", "stored_deliveries"} {
+		for _, table := range []string{"connections", "streams", "events", "keys", "checkpoints", "runs", "hourly", "delivery_keys", "stored_deliveries"} {
 			n, err := one(c, "SELECT count(*) FROM "+table)
 			if err != nil {
 				return err

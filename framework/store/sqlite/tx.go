@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -58,12 +59,8 @@ func (t *tx) Guard(_ context.Context, w groupcommit.Wanted) (groupcommit.Guarded
 			return g, fmt.Errorf("read checkpoint: %w", err)
 		}
 	}
-	for _, k := range w.Deliveries {
-		err := t.conn.query(func(v []driver.Value) { g.Deliveries[k] = text(v[0]) },
-			"SELECT first_event FROM delivery_keys WHERE connection = ? AND endpoint = ? AND hash = ?", t.nums[k.ConnectionID], k.Endpoint, k.Hash[:])
-		if err != nil {
-			return g, fmt.Errorf("read delivery key: %w", err)
-		}
+	if err := t.deliveries(w.Deliveries, g.Deliveries); err != nil {
+		return g, fmt.Errorf("read delivery keys: %w", err)
 	}
 	for _, id := range w.Runs {
 		err := t.conn.query(func(v []driver.Value) { g.Runs[id] = store.RunState(text(v[0])) }, "SELECT state FROM runs WHERE id = ?", id)
@@ -72,6 +69,33 @@ func (t *tx) Guard(_ context.Context, w groupcommit.Wanted) (groupcommit.Guarded
 		}
 	}
 	return g, nil
+}
+
+var selectDeliveries = repeat("SELECT hash, first_event FROM delivery_keys WHERE connection = ? AND endpoint = ? AND hash IN (", "?", ")")
+
+// deliveries reads the recorded ones into found, an endpoint at a time.
+func (t *tx) deliveries(keys []groupcommit.DeliveryKey, found map[groupcommit.DeliveryKey]string) error {
+	same := func(a, b groupcommit.DeliveryKey) bool {
+		return a.ConnectionID == b.ConnectionID && a.Endpoint == b.Endpoint
+	}
+	for part := range parts(keys, same) {
+		err := inChunks(len(part), func(from, size int) error {
+			t.args = append(t.args[:0], t.nums[part[0].ConnectionID], part[0].Endpoint)
+			for i := range part[from : from+size] {
+				t.args = append(t.args, part[from+i].Hash[:])
+			}
+			return t.conn.query(func(v []driver.Value) {
+				key := part[0]
+				hash, _ := v[0].([]byte)
+				copy(key.Hash[:], hash)
+				found[key] = text(v[1])
+			}, selectDeliveries[size], t.args...)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connection makes the number of a connection known, if there is one.
@@ -126,18 +150,18 @@ func scanHead(v []driver.Value, h *groupcommit.Head) {
 
 var (
 	selectKeys     = repeat("SELECT hash, sequence FROM keys WHERE stream = ? AND hash IN (", "?", ")")
-	selectEntities = repeat("SELECT hash, time, payload, sequence, revision, latest FROM entities WHERE stream = ? AND hash IN (", "?", ")")
+	selectEntities = repeat("SELECT hash, time, payload, sequence, revision, latest FROM keys WHERE stream = ? AND hash IN (", "?", ")")
 )
 
 // Lookup reads entities and keys, a stream at a time.
 func (t *tx) Lookup(_ context.Context, entities []*groupcommit.Entity, keys []*groupcommit.Key) error {
-	for part := range byStream(entities, func(e *groupcommit.Entity) int64 { return e.Head.ID }) {
+	for part := range parts(entities, func(a, b *groupcommit.Entity) bool { return a.Head.ID == b.Head.ID }) {
 		err := inChunks(len(part), func(from, size int) error { return t.entities(part[from : from+size]) })
 		if err != nil {
 			return fmt.Errorf("read entities: %w", err)
 		}
 	}
-	for part := range byStream(keys, func(k *groupcommit.Key) int64 { return k.Head.ID }) {
+	for part := range parts(keys, func(a, b *groupcommit.Key) bool { return a.Head.ID == b.Head.ID }) {
 		err := inChunks(len(part), func(from, size int) error { return t.keys(part[from : from+size]) })
 		if err != nil {
 			return fmt.Errorf("read keys: %w", err)
@@ -186,12 +210,12 @@ func compareHash(h groupcommit.Hash, v driver.Value) int {
 	return bytes.Compare(h[:], b)
 }
 
-// byStream yields runs of the sorted list with one stream.
-func byStream[T any](list []T, stream func(T) int64) func(yield func([]T) bool) {
+// parts yields the runs of the sorted list whose members belong together.
+func parts[T any](list []T, same func(a, b T) bool) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for len(list) > 0 {
 			n := 1
-			for n < len(list) && stream(list[n]) == stream(list[0]) {
+			for n < len(list) && same(list[n], list[0]) {
 				n++
 			}
 			if !yield(list[:n]) {

@@ -126,7 +126,6 @@ func (s *Store) trimConnection(db *conn, num int64) error {
 		}{
 			{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id > ? AND id <= ? LIMIT ?)", []driver.Value{rowid(stream, 0), rowid(stream+1, 0) - 1, int64(trimRows)}},
 			{firstOf("keys", "hash"), []driver.Value{stream, int64(trimRows)}},
-			{firstOf("entities", "hash"), []driver.Value{stream, int64(trimRows)}},
 			{firstOf("hourly", "hour"), []driver.Value{stream, int64(trimRows)}},
 			{"DELETE FROM streams WHERE num = ?", []driver.Value{stream}},
 		} {

@@ -12,8 +12,10 @@ import (
 var (
 	insertEvents = repeat("INSERT INTO events (id, type, subject, deletion, key, time, recorded_at, late, payload) VALUES ",
 		"(?,?,?,?,?,?,?,?,?)", "")
+	insertDeliveries = repeat("INSERT INTO delivery_keys (connection, endpoint, hash, delivery_id, first_event, at) VALUES ",
+		"(?,?,?,?,?,?)", "")
 	insertKeys  = repeat("INSERT INTO keys (stream, hash, sequence) VALUES ", "(?,?,?)", "")
-	putEntities = repeat("INSERT INTO entities (stream, hash, time, payload, sequence, revision, latest) VALUES ", "(?,?,?,?,?,?,?)",
+	putEntities = repeat("INSERT INTO keys (stream, hash, time, payload, sequence, revision, latest) VALUES ", "(?,?,?,?,?,?,?)",
 		` ON CONFLICT DO UPDATE SET time = excluded.time, payload = excluded.payload, sequence = excluded.sequence,
 			revision = excluded.revision, latest = excluded.latest`)
 )
@@ -145,15 +147,15 @@ func (t *tx) writeHourly(c *groupcommit.Changes) error {
 }
 
 func (t *tx) writeDeliveries(c *groupcommit.Changes) error {
-	for i := range c.Deliveries {
-		d := &c.Deliveries[i]
-		_, err := t.conn.exec(`INSERT INTO delivery_keys (connection, endpoint, hash, delivery_id, first_event, at) VALUES (?,?,?,?,?,?)`,
-			t.nums[d.ConnectionID], d.Endpoint, d.Hash[:], d.DeliveryID, d.First, d.At.UnixMicro())
-		if err != nil {
-			return err
+	return inChunks(len(c.Deliveries), func(from, size int) error {
+		t.args = t.args[:0]
+		for i := range c.Deliveries[from : from+size] {
+			d := &c.Deliveries[from+i]
+			t.args = append(t.args, t.nums[d.ConnectionID], d.Endpoint, d.Hash[:], d.DeliveryID, d.First, d.At.UnixMicro())
 		}
-	}
-	return nil
+		_, err := t.conn.exec(insertDeliveries[size], t.args...)
+		return err
+	})
 }
 
 func (t *tx) writeStored(c *groupcommit.Changes) error {

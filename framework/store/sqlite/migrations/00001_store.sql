@@ -75,26 +75,19 @@ CREATE TABLE events (
 ) STRICT;
 -- +goose StatementEnd
 
--- The memory of keys. It outlives the events.
+-- The memory of keys, which outlives the events, and the newest version of each
+-- entity. The hash of an entity is odd, that of a key is even, and the keys of an
+-- entity begin as it does: what a new version reads and writes is on one page.
+-- Only the row of an entity has a time, a payload's hash and a revision.
 -- +goose StatementBegin
 CREATE TABLE keys (
     stream   INTEGER NOT NULL,
     hash     BLOB NOT NULL,
     sequence INTEGER NOT NULL,
-    PRIMARY KEY (stream, hash)
-) STRICT, WITHOUT ROWID;
--- +goose StatementEnd
-
--- The newest version of each entity.
--- +goose StatementBegin
-CREATE TABLE entities (
-    stream   INTEGER NOT NULL,
-    hash     BLOB NOT NULL,
-    time     INTEGER NOT NULL,
-    payload  BLOB NOT NULL,
-    sequence INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    latest   INTEGER NOT NULL,
+    time     INTEGER,
+    payload  BLOB,
+    revision INTEGER,
+    latest   INTEGER,
     PRIMARY KEY (stream, hash)
 ) STRICT, WITHOUT ROWID;
 -- +goose StatementEnd
