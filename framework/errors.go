@@ -63,8 +63,7 @@ func ClassOf(err error) Class {
 
 // RetryDelay returns how long err asks to wait before the next try, or 0.
 func RetryDelay(err error) time.Duration {
-	var c *classified
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*classified](err); ok {
 		return c.retryAfter
 	}
 	return 0

@@ -39,8 +39,7 @@ func Fetch(client *http.Client, request *http.Request) (*Fetched, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		// url.Error prints the whole URL, and a query may hold a secret.
-		var withURL *url.Error
-		if errors.As(err, &withURL) {
+		if withURL, ok := errors.AsType[*url.Error](err); ok {
 			err = withURL.Err
 		}
 		return nil, fmt.Errorf("%s %s%s: %w", request.Method, request.URL.Host, request.URL.EscapedPath(), err)

@@ -43,8 +43,7 @@ func (r redactor) err(err error) error {
 	if err == nil {
 		return nil
 	}
-	var p *PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
 		p.Value, p.Stack = r.text(p.Value), r.text(p.Stack)
 	}
 	if clean := r.text(err.Error()); clean != err.Error() {

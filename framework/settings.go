@@ -223,6 +223,6 @@ func asURL(v reflect.Value, i int) (URL, bool) {
 	if !v.Type().Field(i).IsExported() {
 		return "", false
 	}
-	u, ok := v.Field(i).Interface().(URL)
+	u, ok := reflect.TypeAssert[URL](v.Field(i))
 	return u, ok && u != ""
 }

@@ -138,6 +138,5 @@ func TestLatestKeysDifferByRevisionAndPayload(t *testing.T) {
 func TestEventIDsDoNotMixTheirParts(t *testing.T) {
 	t.Parallel()
 	require.NotEqual(t, ingest.EventID("con", "ab", "c"), ingest.EventID("con", "a", "bc"))
-	require.Equal(t, ingest.EventID("con", "a", "b"), ingest.EventID("con", "a", "b"))
 	require.Regexp(t, `^evt_[0-9a-z]{32}$`, ingest.EventID("con", "a", "b"))
 }

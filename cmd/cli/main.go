@@ -46,7 +46,7 @@ type Terminal struct {
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, t Terminal, plugins ...framework.Plugin) int {
 	a := &app{term: t, plugins: plugins}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // cobra hands each command its context
 	root.SetArgs(t.Args)
 	root.SetIn(t.In)
 	root.SetOut(t.Out)

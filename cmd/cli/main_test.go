@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -68,7 +67,7 @@ var dashboardURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // start runs weir in a process of its own and waits until it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	command := exec.CommandContext(context.Background(), "weir", args...)
+	command := exec.Command("weir", args...)
 	p := &process{Cmd: command, stderr: &lockedBuffer{}, done: make(chan error, 1)}
 	stdout := &lockedBuffer{}
 	command.Stdout, command.Stderr = stdout, p.stderr

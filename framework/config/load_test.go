@@ -159,9 +159,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("listen: ${")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "file:") {
-			t.Skip("no files in the fuzz target")
+			return // the fuzz target reads no files
 		}
 		file, err := config.Parse("weir.yaml", []byte(text), func(string) (string, bool) { return "value", true }, plugins())
-		require.True(t, (file == nil) != (err == nil))
+		require.NotEqual(t, file == nil, err == nil)
 	})
 }

@@ -42,13 +42,12 @@ func (o operations) SetPaused(ctx context.Context, connectionID, stream string, 
 
 // conflict turns what the state of a stream forbids into the API's error.
 func conflict(err error) error {
-	var busy *scheduler.BusyError
 	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrStopped, scheduler.ErrUnknownStream} {
 		if errors.Is(err, known) {
 			return &api.ConflictError{Err: known}
 		}
 	}
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*scheduler.BusyError](err); ok {
 		return &api.ConflictError{Err: busy}
 	}
 	return err

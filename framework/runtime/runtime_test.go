@@ -141,7 +141,7 @@ func run(t *testing.T, dir string, b behaviour, connections ...config.Connection
 	t.Helper()
 	r, log, err := build(t, dir, b, connections...)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	w := &weir{Runtime: r, log: log, client: &http.Client{Timeout: 20 * time.Second}}
@@ -158,7 +158,7 @@ func run(t *testing.T, dir string, b behaviour, connections ...config.Connection
 
 func (w *weir) do(t *testing.T, method, path string, header http.Header, body []byte) (int, []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, w.URL()+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, w.URL()+path, bytes.NewReader(body))
 	require.NoError(t, err)
 	request.Header = header
 	response, err := w.client.Do(request)
@@ -292,7 +292,7 @@ func TestACursorOfAnotherTypeIsFailingAndNeverStartsOver(t *testing.T) {
 		Plugins: []framework.Plugin{plugin}, OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
 	})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	again := &weir{Runtime: r, client: &http.Client{}}

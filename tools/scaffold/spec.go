@@ -149,9 +149,9 @@ func singularOf(key string) string {
 func camel(key string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(key, "_") {
-		switch {
-		case part == "":
-		case part == "id" || part == "url" || part == "api":
+		switch part {
+		case "":
+		case "id", "url", "api":
 			b.WriteString(strings.ToUpper(part))
 		default:
 			b.WriteString(strings.ToUpper(part[:1]) + part[1:])
