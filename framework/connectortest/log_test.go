@@ -32,31 +32,38 @@ func TestALogKeepsEventsByTheRulesOfAStore(t *testing.T) {
 	}{
 		"a version that comes twice is one event": {
 			[][]ingest.Emission{upsert(version("a", "1"), 0, "x"), upsert(version("a", "1"), 5, "y")},
-			1, map[string]string{"a": "x"},
+			1,
+			map[string]string{"a": "x"},
 		},
 		"a change and its reversal are two events": {
 			[][]ingest.Emission{upsert(latest("a"), 0, "x"), upsert(latest("a"), 1, "y"), upsert(latest("a"), 2, "x"), upsert(latest("a"), 3, "x")},
-			3, map[string]string{"a": "x"},
+			3,
+			map[string]string{"a": "x"},
 		},
 		"an older version comes late and changes nothing": {
 			[][]ingest.Emission{upsert(version("a", "2"), 2, "new"), upsert(version("a", "1"), 1, "old")},
-			2, map[string]string{"a": "new"},
+			2,
+			map[string]string{"a": "new"},
 		},
 		"of one moment the later arrival counts": {
 			[][]ingest.Emission{upsert(version("a", "1"), 1, "first"), upsert(version("a", "2"), 1, "second")},
-			2, map[string]string{"a": "second"},
+			2,
+			map[string]string{"a": "second"},
 		},
 		"a deletion removes, and what comes after it revives": {
 			[][]ingest.Emission{upsert(version("a", "1"), 1, "x"), remove(version("a", "2"), 2), upsert(version("b", "1"), 1, "y"), remove(version("b", "2"), 2), upsert(version("b", "3"), 3, "z")},
-			5, map[string]string{"b": "z"},
+			5,
+			map[string]string{"b": "z"},
 		},
 		"a late read does not take the place of the next change": {
 			[][]ingest.Emission{upsert(version("a", "1"), 10, "w"), upsert(latest("a"), 5, "x"), upsert(latest("a"), 20, "x")},
-			3, map[string]string{"a": "x"},
+			3,
+			map[string]string{"a": "x"},
 		},
 		"a fact belongs to no entity": {
 			[][]ingest.Emission{upsert(ingest.EventKey("e"), 1, "x"), upsert(ingest.EventKey("e"), 2, "x")},
-			1, map[string]string{},
+			1,
+			map[string]string{},
 		},
 	} {
 		log := connectortest.NewLog()

@@ -62,6 +62,7 @@ func (v *verdict) FailNow() {
 func (v *verdict) Errorf(format string, arguments ...any) {
 	v.said += fmt.Sprintf(format, arguments...)
 }
+
 func (v *verdict) Fatalf(format string, arguments ...any) {
 	v.Errorf(format, arguments...)
 	v.FailNow()
