@@ -46,7 +46,7 @@ func child(ctx context.Context, args []string) error {
 	case "page":
 		return childPage(ctx, dir, args[1])
 	case "deliveries":
-		return childDeliveries(ctx, dir, args[1])
+		return childDeliveries(ctx, dir, strings.Join(args[1:], ""))
 	default:
 		return fmt.Errorf("unknown child %q", args[0])
 	}

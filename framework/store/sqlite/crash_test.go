@@ -41,7 +41,7 @@ func agree(t *testing.T, dir string) int {
 func TestSecondOpenIsRefusedNamingTheHolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first := spawn(t, dir, "deliveries FULL")
+	first := spawn(t, dir, "deliveries")
 	for first.lines.Scan() && first.lines.Text() != "done" {
 	}
 	_, err := Open(t.Context(), Options{Dir: dir})

@@ -23,10 +23,11 @@ func TestAcknowledgedUnitsSurviveLosingUnsyncedWrites(t *testing.T) {
 	t.Parallel()
 	shim := compileShim(t)
 	for _, c := range []struct {
+		// synchronous is "" for what the store does by itself.
 		synchronous string
 		survives    bool
-	}{{"FULL", true}, {"NORMAL", false}, {"OFF", false}} {
-		t.Run(c.synchronous, func(t *testing.T) {
+	}{{"", true}, {"NORMAL", false}, {"OFF", false}} {
+		t.Run("synchronous="+c.synchronous, func(t *testing.T) {
 			t.Parallel()
 			dir, log := t.TempDir(), filepath.Join(t.TempDir(), "writes")
 			p := spawn(t, dir, "deliveries "+c.synchronous, "LD_PRELOAD="+shim, "UNSYNCED_DIR="+dir, "UNSYNCED_LOG="+log)
