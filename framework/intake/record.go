@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -227,11 +228,12 @@ func (h *Handler) wait(attempts int, asked time.Duration) time.Duration {
 	return min(max(wait, asked), h.config.RetryCap)
 }
 
+// shorten bounds a text and makes it one that every database takes.
 func shorten(text string) string {
 	if len(text) > maxErrorText {
-		return text[:maxErrorText] + "…"
+		text = text[:maxErrorText] + "…"
 	}
-	return text
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
 // succeeded lists the webhook streams that were emitted to.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -138,6 +140,18 @@ func TestAPermanentFailureIsADeadLetterAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, f.store.row(t).Attempts, "nobody asks it again")
 	}
+}
+
+func TestKeepsErrorsShortAndStorable(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(context.Context, *framework.Delivery, *ingest.Buffer) error {
+		return errors.New("a\x00b\xff" + strings.Repeat("é", maxErrorText))
+	})
+	serve(f, request(t, "github", "d1", order("o1")))
+	text := f.store.row(t).LastError
+	require.True(t, utf8.ValidString(text))
+	require.True(t, strings.HasPrefix(text, "abé"))
+	require.LessOrEqual(t, len(text), maxErrorText+3)
 }
 
 func TestGivesUpAfterThreeDaysAndTwelveCalls(t *testing.T) {
