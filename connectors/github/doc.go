@@ -31,4 +31,7 @@
 // deletion must have nothing in it that such an event never has. Deletions are
 // seen by webhooks alone; an issue that was transferred is gone too, since it
 // has another id where it went.
+//
+// GitHub sends bodies of up to 25 MiB. A body that is larger than an event may
+// be (ingest.DeliveryLimits) becomes a dead letter and is kept whole.
 package github

@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/connectors/github"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/connectortest"
+	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -57,6 +58,13 @@ func TestReadsTheFormThatGitHubPreselects(t *testing.T) {
 	emissions, err := b.Deliver(t.Context(), "github", d)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"zen":"a+b&c"}`, string(emissions[0].Payload))
+}
+
+func TestTakesTheLargestBodyThatGitHubSends(t *testing.T) {
+	t.Parallel()
+	verifier, err := webhook.New(github.Inbox.Spec(), []string{"0123456789abcdef"})
+	require.NoError(t, err)
+	require.EqualValues(t, 25<<20, verifier.MaxBody())
 }
 
 // The header is not signed: whoever replays a signed body may have changed it.
