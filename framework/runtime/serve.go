@@ -30,9 +30,6 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	if r.intake, err = intake.New(intake.Config{
 		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered,
-		Abandoned: func(t intake.Target) {
-			r.log.Error("webhook handler was abandoned", "project", t.Project, "connection", t.Connection, "endpoint", t.Endpoint)
-		},
 	}); err != nil {
 		return err
 	}
