@@ -58,6 +58,9 @@ func (e *Engine) apply(ctx context.Context, tx Tx, ops []*op, marker string) (er
 
 // admit refuses the units that must leave no trace and returns the others.
 func (p *plan) admit(ctx context.Context, tx Tx, ops []*op) ([]*op, error) {
+	if a, ok := tx.(AheadTx); ok {
+		a.Ahead(ahead(ops))
+	}
 	guarded, err := tx.Guard(ctx, wanted(ops))
 	if err != nil {
 		return nil, err
@@ -150,6 +153,23 @@ func wanted(ops []*op) Wanted {
 	w.Deliveries = unique(w.Deliveries, compareDeliveries)
 	w.Runs = unique(w.Runs, cmp.Compare[string])
 	return w
+}
+
+// ahead lists what load will ask for if no unit is refused.
+func ahead(ops []*op) (streams []StreamKey, entities, keys []Place) {
+	for _, o := range ops {
+		streams = o.streams(streams)
+		for i := range o.emissions {
+			m := &o.emissions[i]
+			if m.Key.Entity() != "" {
+				entities = append(entities, Place{m.stream, m.entity})
+			}
+			if !m.Key.Latest() {
+				keys = append(keys, Place{m.stream, m.keyHash})
+			}
+		}
+	}
+	return unique(streams, compareStreams), unique(entities, comparePlaces), unique(keys, comparePlaces)
 }
 
 // load locks the heads of the units' streams and reads their entities and keys.
@@ -310,6 +330,10 @@ func compareEntities(a, b *Entity) int {
 
 func compareKeys(a, b *Key) int {
 	return cmp.Or(cmp.Compare(a.Head.ID, b.Head.ID), compareStreams(streamOf(a.Head), streamOf(b.Head)), bytes.Compare(a.Hash[:], b.Hash[:]))
+}
+
+func comparePlaces(a, b Place) int {
+	return cmp.Or(compareStreams(a.StreamKey, b.StreamKey), bytes.Compare(a.Hash[:], b.Hash[:]))
 }
 
 func unique[T comparable](s []T, compare func(a, b T) int) []T {

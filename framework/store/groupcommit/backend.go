@@ -12,13 +12,13 @@ import (
 type Class int
 
 const (
-	// Unavailable: the database cannot be written now. Nothing was committed,
+	// Unavailable says that the database cannot be written now. Nothing was committed,
 	// unless the error came from [Tx.Commit]: then nobody knows.
 	Unavailable Class = iota
-	// Content: a row was refused for what it holds. Never committed.
+	// Content says that a row was refused for what it holds. Never committed.
 	Content
-	// Retry: a deadlock, a serialization failure, a lost race. Never committed;
-	// the same batch may succeed at once.
+	// Retry says that it was a deadlock, a serialization failure or a lost race.
+	// Never committed; the same batch may succeed at once.
 	Retry
 )
 
@@ -58,15 +58,31 @@ type Tx interface {
 	// Write writes the changes. A row that another process changed or inserted
 	// since Guard is an error of class Retry.
 	Write(ctx context.Context, c *Changes) error
-	// Savepoint sets the one savepoint, replacing the last; RollbackTo undoes
-	// everything since, also after a failed statement.
+	// Savepoint sets the one savepoint, replacing the last.
 	Savepoint(ctx context.Context) error
+	// RollbackTo undoes everything since the savepoint, also after a failed
+	// statement.
 	RollbackTo(ctx context.Context) error
 	// Commit returns when the transaction is durable.
 	Commit(ctx context.Context) error
 	// Rollback ends the transaction. An error says that the connection is in
 	// doubt; the engine then calls Reopen before it begins again.
 	Rollback(ctx context.Context) error
+}
+
+// AheadTx is a [Tx] for which a round trip is dear. Before Guard it is told what
+// LockHeads and Lookup will be asked for if no unit is refused, so that it can
+// do all of it at once. What is asked for later may be less, and a little else.
+type AheadTx interface {
+	Tx
+	// Ahead takes streams, entities and keys, each sorted and without duplicates.
+	Ahead(streams []StreamKey, entities, keys []Place)
+}
+
+// Place names the row of an entity or key before the number of its stream is known.
+type Place struct {
+	StreamKey
+	Hash Hash
 }
 
 // StreamKey names a stream of a connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -44,12 +45,8 @@ type state struct {
 
 func (s state) clone() state {
 	c := state{map[StreamKey]Head{}, map[keyKey]int64{}, s.marker}
-	for k, v := range s.heads {
-		c.heads[k] = v
-	}
-	for k, v := range s.keys {
-		c.keys[k] = v
-	}
+	maps.Copy(c.heads, s.heads)
+	maps.Copy(c.keys, s.keys)
 	return c
 }
 

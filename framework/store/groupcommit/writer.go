@@ -286,16 +286,14 @@ func (e *Engine) failed(err error) error {
 }
 
 func (e *Engine) classify(err error) Class {
-	var content contentError
-	if errors.As(err, &content) {
+	if _, ok := errors.AsType[contentError](err); ok {
 		return Content
 	}
 	return e.backend.Classify(err)
 }
 
 func unwrapContent(err error) error {
-	var content contentError
-	if errors.As(err, &content) {
+	if content, ok := errors.AsType[contentError](err); ok {
 		return content.err
 	}
 	return fmt.Errorf("%w: the database refused it: %w", store.ErrInvalid, err)

@@ -44,7 +44,7 @@ var (
 //
 //	go test -run '^$' -bench Commit -benchtime 100000x ./framework/store/sqlite -bench.keys 10000000
 func BenchmarkCommit(b *testing.B) {
-	root, err := os.MkdirTemp(*benchDir, "weirbench-")
+	root, err := os.MkdirTemp(*benchDir, "weirbench-") //nolint:usetesting // the folder is chosen: b.TempDir cannot
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, os.RemoveAll(root)) })
 	storeDir, floorDir := filepath.Join(root, "store"), filepath.Join(root, "floor")

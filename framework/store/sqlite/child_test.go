@@ -172,8 +172,7 @@ func (p *process) wait(t *testing.T) (killed bool) {
 		require.NotContains(t, p.lines.Text(), "child failed")
 	}
 	err := p.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		status, ok := exit.Sys().(syscall.WaitStatus)
 		require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "child ended with %v", err)
 		return true

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,19 +15,37 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		t.Helper()
-		dir := t.TempDir()
-		return storetest.Harness{
-			Open: func(t testing.TB, s storetest.Settings) store.Store {
-				t.Helper()
-				return open(t, Options{Dir: dir, Clock: s.Clock, QueueUnits: s.QueueUnits, failpoint: s.Failpoint, manual: true})
-			},
-			Poison: func(t testing.TB) {
-				t.Helper()
-				poison(t, dir)
-			},
-			Trim: func(ctx context.Context, s store.Store) error { return s.(*Store).Trim(ctx) },
-		}
+		return harness(t.TempDir())
 	})
+}
+
+func TestKeysOutliveEvents(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	storetest.KeysOutliveEvents(t, harness(dir), func(t testing.TB) {
+		t.Helper()
+		raw(t, dir, "DELETE FROM events")
+	})
+}
+
+func harness(dir string) storetest.Harness {
+	return storetest.Harness{
+		Open: func(t testing.TB, s storetest.Settings) store.Store {
+			t.Helper()
+			return open(t, Options{Dir: dir, Clock: s.Clock, QueueUnits: s.QueueUnits, failpoint: s.Failpoint, manual: true})
+		},
+		Poison: func(t testing.TB) {
+			t.Helper()
+			poison(t, dir)
+		},
+		Trim: func(ctx context.Context, s store.Store) error {
+			opened, ok := s.(*Store)
+			if !ok {
+				return fmt.Errorf("unexpected store %T", s)
+			}
+			return opened.Trim(ctx)
+		},
+	}
 }
 
 func open(t testing.TB, o Options) *Store {

@@ -76,7 +76,7 @@ func (w *writer) Classify(err error) groupcommit.Class {
 	if !errors.As(err, &e) {
 		return groupcommit.Unavailable
 	}
-	switch e.Code { //nolint:exhaustive // all others say that the file cannot be written
+	switch e.Code {
 	case sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch, sqlite3.ErrRange:
 		return groupcommit.Content
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:

@@ -145,6 +145,25 @@ var keys = []contract{
 	}},
 }
 
+// KeysOutliveEvents is a part of the contract that needs a store whose events
+// were removed: drop removes them all, as retention would, while the store is
+// open. Backends call it beside [Run].
+func KeysOutliveEvents(t *testing.T, h Harness, drop func(t testing.TB)) {
+	t.Helper()
+	b := setup(t, h, Settings{})
+	first := b.commit(t, b.unit(emit("s", "a", "1"), latest("s", "b", `1`), fact("s", "c")))
+	drop(t)
+	require.Empty(t, b.events(t, "s"))
+	b.reopen(t)
+	again := b.commit(t, b.unit(emit("s", "a", "1"), latest("s", "b", `1`), fact("s", "c"), fact("s", "d")))
+	require.Equal(t, 3, again.Duplicates)
+	for i := range 3 {
+		require.Equal(t, first.Events[i].ID, again.Events[i].ID)
+		require.Equal(t, first.Events[i].Sequence, again.Events[i].Sequence)
+	}
+	require.Equal(t, int64(4), again.Events[3].Sequence, "sequences must outlive the events too")
+}
+
 // sameKeyConcurrently commits one key from many goroutines at once.
 func sameKeyConcurrently(t *testing.T, h Harness) {
 	const writers = 16
