@@ -244,6 +244,38 @@ func TestLogIsCopiedBackBesideTheWriter(t *testing.T) {
 	}
 }
 
+// A log that a reader keeps from ending is begun again when the reader is gone,
+// and commits never wait for that.
+func TestLogPastItsLimitBeginsAgain(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{Dir: t.TempDir(), manual: true, walLimit: 1})
+	id := connection(t, s)
+	commit := func(n int) int64 {
+		u := deliveryUnit(id, s.Epoch(), fmt.Sprint(n))
+		u.Emissions[0].Payload = []byte(`"` + strings.Repeat("x", 256<<10) + `"`)
+		_, err := s.Commit(t.Context(), u)
+		require.NoError(t, err)
+		info, err := os.Stat(s.path + "-wal")
+		require.NoError(t, err)
+		return info.Size()
+	}
+	commit(0)
+	reader, err := s.reads.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, reader.QueryRowContext(t.Context(), "SELECT count(*) FROM events").Scan(&n))
+	grown := commit(1)
+	began := time.Now()
+	require.NoError(t, s.copyOnce())
+	require.Less(t, time.Since(began), 4*time.Second, "the writer waited for the reader")
+	require.Greater(t, commit(2), grown)
+	require.NoError(t, reader.Rollback())
+	require.NoError(t, s.copyOnce())
+	full := commit(3)
+	require.NoError(t, s.copyOnce())
+	require.Equal(t, full, commit(4), "the log went on growing")
+}
+
 func TestReadsHaveADeadline(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{Dir: t.TempDir(), QueryTimeout: time.Millisecond})

@@ -33,6 +33,8 @@ type Options struct {
 
 	// failpoint is called before every statement of the writer, in tests.
 	failpoint func(statement string) error
+	// walLimit replaces the constant.
+	walLimit int
 	// manual leaves expired rows and the log to the test.
 	manual bool
 	// synchronous replaces FULL in the test that proves that FULL is needed.
@@ -83,6 +85,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueryTimeout == 0 {
 		o.QueryTimeout = DefaultQueryTimeout
+	}
+	if o.walLimit == 0 {
+		o.walLimit = walLimit
 	}
 	if o.synchronous == "" {
 		o.synchronous = "FULL"

@@ -46,15 +46,14 @@ func (s *Store) copyOnce() (err error) {
 		return err
 	}
 	left, _, err := checkpoint(c, "PASSIVE")
-	if err != nil || left < walLimit {
+	if err != nil || left < s.options.walLimit {
 		return err
 	}
 	err = s.engine.Do(s.background, func(context.Context) error {
 		if s.writer.conn == nil {
 			return nil
 		}
-		_, _, err := checkpoint(s.writer.conn, "RESTART")
-		return err
+		return s.writer.restart()
 	})
 	if errors.Is(err, store.ErrClosed) {
 		return nil

@@ -72,8 +72,8 @@ func (w *writer) Begin(context.Context) (groupcommit.Tx, error) {
 
 // Classify tells errors of SQLite apart.
 func (w *writer) Classify(err error) groupcommit.Class {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
 		return groupcommit.Unavailable
 	}
 	switch e.Code {
@@ -119,6 +119,19 @@ func (w *writer) empty() error {
 		return fmt.Errorf("empty write-ahead log: %w", err)
 	}
 	return nil
+}
+
+// restart lets the log begin again, unless a reader holds it: the writer does
+// not wait for one, the next call finds it gone.
+func (w *writer) restart() error {
+	if err := w.conn.script("PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
+	_, _, err := checkpoint(w.conn, "RESTART")
+	if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrBusy {
+		err = nil
+	}
+	return errors.Join(err, w.conn.script("PRAGMA busy_timeout = 5000"))
 }
 
 // checkpoint copies the log back and returns how many pages are left in it.
