@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // Config says how a [Provider] behaves. The zero value is ready for use.
@@ -33,8 +35,7 @@ type Config struct {
 	// DoublePercent of the webhooks are sent twice, and LatePercent some steps
 	// late. The defaults are 0.
 	DoublePercent, LatePercent int
-	// Client sends the webhooks. The default has a timeout of 10 seconds and
-	// follows no redirects.
+	// Client sends the webhooks. The default reaches loopback addresses only.
 	Client *http.Client
 }
 
@@ -45,12 +46,17 @@ func (c Config) withDefaults() Config {
 		c.Clock = time.Now
 	}
 	if c.Client == nil {
-		c.Client = &http.Client{
-			Timeout:       10 * time.Second,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		c.Client = loopbackClient(httpguard.New(httpguard.Config{AllowLoopback: true}))
 	}
 	return c
+}
+
+// loopbackClient returns the client that sends webhooks. It follows no redirect:
+// that is no receipt.
+func loopbackClient(guard *httpguard.Guard) *http.Client {
+	client := guard.Client([]string{"127.0.0.1", "::1", "localhost"})
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client
 }
 
 // Provider is the demo shop. It is safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // ServeConfig says how [Serve] runs a provider. The zero value is ready for use.
@@ -42,6 +43,7 @@ type Running struct {
 	URL string
 
 	server *http.Server
+	guard  *httpguard.Guard
 	stop   context.CancelFunc
 	paused atomic.Bool
 	wait   []func() error
@@ -58,9 +60,13 @@ func Serve(ctx context.Context, config ServeConfig) (*Running, error) {
 		return nil, fmt.Errorf("serve demo provider: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
+	guard := httpguard.New(httpguard.Config{AllowLoopback: true})
+	if config.Provider.Client == nil {
+		config.Provider.Client = loopbackClient(guard)
+	}
 	p := NewProvider(config.Provider)
 	r := &Running{
-		Provider: p, URL: "http://" + listener.Addr().String(), stop: stop,
+		Provider: p, URL: "http://" + listener.Addr().String(), stop: stop, guard: guard,
 		server: &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second},
 	}
 	r.wait = append(r.wait, framework.Go(ctx, func(context.Context) error {
@@ -99,6 +105,7 @@ func (r *Running) Close() error {
 		for _, wait := range r.wait {
 			r.err = errors.Join(r.err, wait())
 		}
+		r.guard.Close()
 	})
 	return r.err
 }
