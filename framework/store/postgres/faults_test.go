@@ -134,14 +134,19 @@ func distinct(t testing.TB, s *Store, con store.Connection, stream string) map[s
 
 func TestADeadlockIsTriedAgainUnseen(t *testing.T) {
 	t.Parallel()
-	url := usedDatabase(t)
+	url := database(t)
+	other := dial(t, url)
+	// The writer looks for deadlocks after it has waited for 3 s, the test never:
+	// so it is the writer whom the server fails.
+	_, err := other.Exec(t.Context(), "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET deadlock_timeout = 3000'; END $$")
+	require.NoError(t, err)
 	s := open(t, Options{URL: url})
 	con := connection(t, s, "acme")
-	_, err := s.Commit(t.Context(), unit(s, con, fact("a", "1"), fact("b", "1")))
+	_, err = s.Commit(t.Context(), unit(s, con, fact("a", "1"), fact("b", "1")))
 	require.NoError(t, err)
-
-	other := dial(t, url)
 	tx, err := other.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SET LOCAL deadlock_timeout = '10min'")
 	require.NoError(t, err)
 	lock := func(stream string) error {
 		_, err := tx.Exec(t.Context(), "SELECT FROM streams WHERE stream = $1 FOR UPDATE", stream)
@@ -154,7 +159,6 @@ func TestADeadlockIsTriedAgainUnseen(t *testing.T) {
 		done <- err
 	}()
 	waits(t, dial(t, url), 1)
-	// The writer has waited longer, so it is the one whom the server fails.
 	require.NoError(t, lock("a"))
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-done)

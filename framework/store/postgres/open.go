@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,8 +37,6 @@ type Store struct {
 	beats  *pgx.Conn
 	closed atomic.Bool
 	once   sync.Once
-	// closeErr is what closing said.
-	closeErr error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -58,7 +57,8 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	s := &Store{options: options, config: config, lease: newLease(options.lease), upkeepNow: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("open PostgreSQL store %s on %s: %w", config.Database, config.Host, errors.Join(err, s.release()))
+			err = fmt.Errorf("open PostgreSQL store %s on %s: %w", config.Database, config.Host, err)
+			s.release()
 		}
 	}()
 	if s.beats, err = connect(ctx, config); err != nil {
@@ -216,28 +216,41 @@ func (s *Store) Close() error {
 		s.engine.Close()
 		s.stop()
 		s.running.Wait()
-		s.closeErr = s.release()
+		s.release()
 	})
-	return s.closeErr
+	return nil
+}
+
+// freeTimeout bounds how long giving the lease back holds up closing.
+const freeTimeout = 3 * time.Second
+
+// free gives the lease back.
+func (s *Store) free() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), freeTimeout)
+	defer cancel()
+	if s.beats != nil && s.lease.free(ctx, s.beats) == nil {
+		return nil
+	}
+	// The connection may be one to a server that was restarted.
+	closeNow(s.beats)
+	if s.beats, err = connect(ctx, s.config); err != nil {
+		return err
+	}
+	return s.lease.free(ctx, s.beats)
 }
 
 // release gives back the lease, if it was taken, and closes whatever is open.
-func (s *Store) release() error {
-	var err error
+func (s *Store) release() {
 	if s.pool != nil {
 		s.pool.Close()
 	}
 	if s.backend != nil {
 		closeNow(s.backend.conn)
 	}
-	if s.beats != nil && s.lease.renewed.Load() != nil && s.lease.check() == nil {
-		// The lease of a server that is away runs out by itself.
-		ctx, cancel := context.WithTimeout(context.Background(), changeTimeout)
-		defer cancel()
-		if err = s.lease.free(ctx, s.beats); err != nil {
-			err = fmt.Errorf("give lease back: %w", failure(err))
+	if s.lease.renewed.Load() != nil && s.lease.check() == nil {
+		if err := s.free(); err != nil {
+			s.options.Logger.Warn("the lease on the store could not be given back; it runs out by itself", "err", err)
 		}
 	}
 	closeNow(s.beats)
-	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,11 +24,13 @@ type tx struct {
 	// of the streams that LockHeads locked.
 	nums    map[string]int32
 	streams map[groupcommit.StreamKey]int32
+	// ahead is what Guard has locked and read beyond what it was asked for.
+	ahead ahead
 	// segment is the one that events are appended to.
 	segment int32
 }
 
-var _ groupcommit.Tx = (*tx)(nil)
+var _ groupcommit.AheadTx = (*tx)(nil)
 
 // do sends the calls after those that wait.
 func (t *tx) do(ctx context.Context, calls ...call) error {
@@ -55,7 +56,7 @@ func (t *tx) do(ctx context.Context, calls ...call) error {
 }
 
 // Guard locks the lease and the connections against changes by others and reads
-// what may refuse units.
+// what may refuse units. In the same round trip it does what Ahead announced.
 func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guarded, error) {
 	g := groupcommit.Guarded{
 		Epochs:      make(map[string]int64, len(w.Connections)),
@@ -90,6 +91,7 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 	calls = append(calls, guardCheckpoints(w.Checkpoints, g)...)
 	calls = append(calls, guardDeliveries(w.Deliveries, g)...)
 	calls = append(calls, guardRuns(w.Runs, g)...)
+	calls = append(calls, t.aheadCalls()...)
 	if err := t.do(ctx, calls...); err != nil {
 		return g, err
 	}
@@ -173,52 +175,20 @@ func guardRuns(ids []string, g groupcommit.Guarded) []call {
 	}}
 }
 
-const headColumns = `s.num, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class,
-	s.last_error_at, s.failures, s.paused`
-
-// LockHeads locks the heads in the order of their numbers. New streams get
-// higher numbers than all others, so inserting them last keeps to the order.
+// LockHeads returns the heads that Guard has locked in the order of their
+// numbers, and makes those that are missing. New streams get higher numbers than
+// all others, so making them last keeps to the order.
 func (t *tx) LockHeads(ctx context.Context, keys []groupcommit.StreamKey) ([]*groupcommit.Head, error) {
 	heads := make([]*groupcommit.Head, len(keys))
-	if len(keys) == 0 {
-		return heads, nil
+	for i, k := range keys {
+		heads[i] = t.ahead.heads[k]
 	}
-	connections, streams := int4s(), texts()
-	for _, k := range keys {
-		connections.int4(t.nums[k.ConnectionID])
-		streams.text(k.Stream)
-	}
-	found := func(n int) *groupcommit.Head {
+	err := t.makeHeads(ctx, keys, heads, func(n int) *groupcommit.Head {
 		h := &groupcommit.Head{}
 		h.ConnectionID, h.Stream = keys[n].ConnectionID, keys[n].Stream
 		heads[n] = h
 		return h
-	}
-	err := t.do(ctx, call{
-		what: "lock heads", args: columns(connections, streams),
-		sql: `SELECT u.n - 1, ` + headColumns + ` FROM unnest($1, $2) WITH ORDINALITY u (connection, stream, n)
-			JOIN streams s ON s.connection = u.connection AND s.stream = u.stream ORDER BY s.num FOR UPDATE OF s`,
-		row: func(rows pgx.Rows) error {
-			var n int
-			var success, next, failed *time.Time
-			h := &groupcommit.Head{}
-			err := rows.Scan(&n, &h.ID, &h.Head, &h.Duplicates, &success, &next, &h.LastError, &h.LastErrorClass, &failed,
-				&h.ConsecutiveFailures, &h.Paused)
-			if err != nil {
-				return err
-			}
-			h.LastSuccessAt, h.NextRunAt, h.LastErrorAt = utc(success), utc(next), utc(failed)
-			h.ConnectionID, h.Stream = keys[n].ConnectionID, keys[n].Stream
-			heads[n] = h
-			return nil
-		},
-	}, call{
-		what: "read segment", sql: "SELECT max(num) FROM segments",
-		row: func(rows pgx.Rows) error { return rows.Scan(&t.segment) },
 	})
-	if err == nil {
-		err = t.makeHeads(ctx, keys, heads, found)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -261,60 +231,35 @@ func (t *tx) makeHeads(ctx context.Context, keys []groupcommit.StreamKey, heads 
 	})
 }
 
-// Lookup reads entities and keys. A lateral query with a limit is always a
-// probe of the index for each row, however large or unknown the tables are.
+// Lookup fills in what Guard has read ahead and reads the rest, which is little:
+// the keys of late events.
 func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []*groupcommit.Key) error {
-	var calls []call
-	if len(entities) > 0 {
-		connections, streams, hashes := int4s(), int4s(), uuids()
-		for _, e := range entities {
-			t.stream(connections, streams, e.Head)
-			hashes.hash(e.Hash)
+	var rest []groupcommit.Place
+	for _, k := range keys {
+		if p := placeOf(k.Head, k.Hash); !t.ahead.asked[p] {
+			rest = append(rest, p)
 		}
-		calls = append(calls, call{
-			what: "read entities", args: columns(connections, streams, hashes),
-			sql: `SELECT u.n - 1, e.time, e.payload, e.sequence, e.revision, e.latest
-				FROM unnest($1, $2, $3) WITH ORDINALITY u (connection, stream, hash, n)
-				CROSS JOIN LATERAL (SELECT * FROM entities e
-					WHERE e.connection = u.connection AND e.stream = u.stream AND e.hash = u.hash LIMIT 1) e`,
-			row: func(rows pgx.Rows) error {
-				var n int
-				var at time.Time
-				var payload [16]byte
-				found := groupcommit.Entity{}
-				if err := rows.Scan(&n, &at, &payload, &found.Sequence, &found.Revision, &found.Latest); err != nil {
-					return err
-				}
-				e := entities[n]
-				e.Found, e.Time, e.Payload = true, at.UTC(), payload
-				e.Sequence, e.Revision, e.Latest = found.Sequence, found.Revision, found.Latest
-				return nil
-			},
-		})
 	}
-	if len(keys) > 0 {
-		connections, streams, hashes := int4s(), int4s(), uuids()
-		for _, k := range keys {
-			t.stream(connections, streams, k.Head)
-			hashes.hash(k.Hash)
+	for _, e := range entities {
+		if p := placeOf(e.Head, e.Hash); !t.ahead.asked[p] {
+			return fmt.Errorf("entity of stream %q was not announced", e.Head.Stream)
 		}
-		calls = append(calls, call{
-			what: "read keys", args: columns(connections, streams, hashes),
-			sql: `SELECT u.n - 1, k.sequence FROM unnest($1, $2, $3) WITH ORDINALITY u (connection, stream, hash, n)
-				CROSS JOIN LATERAL (SELECT sequence FROM keys k
-					WHERE k.connection = u.connection AND k.stream = u.stream AND k.hash = u.hash LIMIT 1) k`,
-			row: func(rows pgx.Rows) error {
-				var n int
-				var sequence int64
-				err := rows.Scan(&n, &sequence)
-				if err == nil {
-					keys[n].Sequence = sequence
-				}
-				return err
-			},
-		})
 	}
-	return t.do(ctx, calls...)
+	if len(rest) > 0 {
+		if err := t.do(ctx, t.readKeys(rest)); err != nil {
+			return err
+		}
+	}
+	for _, e := range entities {
+		if found := t.ahead.entities[placeOf(e.Head, e.Hash)]; found != nil {
+			e.Found, e.Time, e.Payload = true, found.Time, found.Payload
+			e.Sequence, e.Revision, e.Latest = found.Sequence, found.Revision, found.Latest
+		}
+	}
+	for _, k := range keys {
+		k.Sequence = t.ahead.keys[placeOf(k.Head, k.Hash)]
+	}
+	return nil
 }
 
 // stream adds the two numbers of a stream.
