@@ -111,7 +111,11 @@ func (g *Gate) Handler(parts ...http.Handler) (http.Handler, error) {
 
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 	setHeaders(w.Header())
-	defer g.contain(w, r)
+	defer func() {
+		if v := recover(); v != nil {
+			g.contain(w, r, v)
+		}
+	}()
 	path := routePath(r)
 	router, row, ok := g.find(routers, r.Method, path)
 	if !ok {
@@ -205,12 +209,8 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, p *Problem, page b
 	p.write(w)
 }
 
-// contain answers for a handler that panicked.
-func (g *Gate) contain(w http.ResponseWriter, r *http.Request) {
-	v := recover()
-	if v == nil {
-		return
-	}
+// contain answers for a handler that panicked with v.
+func (g *Gate) contain(w http.ResponseWriter, r *http.Request, v any) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}

@@ -139,7 +139,7 @@ func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gate) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure follows the connection, see below; the rest is set
 		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		// On loopback there is no TLS, and some browsers drop a Secure cookie there.
 		Secure: r.TLS != nil || strings.HasPrefix(g.cfg.Policy.PublicURL, "https://"),

@@ -22,7 +22,10 @@ import (
 // Store is what the pages read beside the [health.Board]; the store has it.
 type Store interface {
 	ingest.Log
+	// Checkpoint returns a lane's checkpoint.
 	Checkpoint(ctx context.Context, connectionID, stream, lane string) (c store.Checkpoint, ok bool, err error)
+	// Runs lists a stream's runs, newest first, before the run with the given
+	// id ("" for the newest).
 	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]store.Run, error)
 }
 

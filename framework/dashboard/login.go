@@ -14,7 +14,7 @@ type signInBody struct {
 func (d *Dashboard) signInPage(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
 	if !d.cfg.Sessions.NeedsSignIn() {
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath lets only a path of this site through
 		return
 	}
 	d.render(w, r, http.StatusOK, "login.html", page{Title: "Log in", Body: signInBody{Next: next}})
@@ -30,7 +30,7 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		d.render(w, r, http.StatusUnauthorized, "login.html", page{Title: "Log in", Body: signInBody{Next: next, Wrong: true}})
 		return
 	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath lets only a path of this site through
 }
 
 func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {

@@ -67,7 +67,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	views, err := d.cfg.Board.Views(r.Context(), targets)
+	views, err := d.cfg.Board.Overview(r.Context(), targets)
 	if err != nil {
 		d.fail(w, r, err)
 		return

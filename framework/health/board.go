@@ -167,8 +167,19 @@ func (b *Board) Find(ctx context.Context, project, connection, stream string) (T
 	return Target{}, unknown("stream", stream, "connection "+quote(c.Name), keys)
 }
 
-// Views makes the views of targets, in their order.
+// Views makes the views of targets, in their order. It reads a checkpoint a
+// stream: hand it a page of them.
 func (b *Board) Views(ctx context.Context, targets []Target) ([]View, error) {
+	return b.views(ctx, targets, true)
+}
+
+// Overview makes the views of targets without their cursors, in their order. It
+// costs the same few reads for any number of streams.
+func (b *Board) Overview(ctx context.Context, targets []Target) ([]View, error) {
+	return b.views(ctx, targets, false)
+}
+
+func (b *Board) views(ctx context.Context, targets []Target, cursors bool) ([]View, error) {
 	only := onlyConnection(targets)
 	now := b.Now()
 	statuses, err := b.cfg.Store.Statuses(ctx, only)
@@ -196,7 +207,7 @@ func (b *Board) Views(ctx context.Context, targets []Target) ([]View, error) {
 			Connection: t.Connection, Stream: t.Stream, Status: statusOf[k], Counts: countsOf[k],
 			Running: b.cfg.Live.Running(k.connection, k.stream), Now: now,
 		}
-		if t.Stream.Mode == catalog.ModePoll {
+		if cursors && t.Stream.Mode == catalog.ModePoll {
 			c, ok, err := b.cfg.Store.Checkpoint(ctx, k.connection, k.stream, store.LaneLive)
 			if err != nil {
 				return nil, fmt.Errorf("read checkpoint of %s.%s: %w", t.Connection.Name, k.stream, err)

@@ -107,6 +107,11 @@ func TestBoardListsStreamsByProjectConnectionAndDeclaration(t *testing.T) {
 	}, names)
 	views, err := b.Views(t.Context(), targets)
 	require.NoError(t, err)
+	require.NotNil(t, views[0].Cursor)
+	plain, err := b.Overview(t.Context(), targets)
+	require.NoError(t, err)
+	views[0].Cursor = nil
+	require.Equal(t, views, plain)
 	var states []health.State
 	for _, v := range views {
 		states = append(states, v.State)
@@ -122,11 +127,12 @@ func TestViewOfAPollStreamAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	v, err := b.View(t.Context(), target)
 	require.NoError(t, err)
-	require.Equal(t, `{"project":"default","connection":"alpha","connection_id":"con_a","connector":"shop","stream":"orders","mode":"poll",`+
-		`"schedule":"*/15 * * * *","cadence":"every 15 minutes","description":"Orders are <paid> carts.","state":"healthy",`+
-		`"last_success_at":"2026-03-02T12:19:00.000000Z","next_run_at":"2026-03-02T12:30:00.000000Z","last_error":null,"consecutive_failures":0,`+
-		`"events_total":42,"duplicates_total":7,"cursor":{"n":9007199254740993,"q":"<a>"},"events_24h":7,`+
-		`"hourly":[2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,5]}`, encode(t, v))
+	want := `{"project":"default","connection":"alpha","connection_id":"con_a","connector":"shop","stream":"orders","mode":"poll",` +
+		`"schedule":"*/15 * * * *","cadence":"every 15 minutes","description":"Orders are <paid> carts.","state":"healthy",` +
+		`"last_success_at":"2026-03-02T12:19:00.000000Z","next_run_at":"2026-03-02T12:30:00.000000Z","last_error":null,"consecutive_failures":0,` +
+		`"events_total":42,"duplicates_total":7,"cursor":{"n":9007199254740993,"q":"<a>"},"events_24h":7,` +
+		`"hourly":[2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,5]}`
+	require.Equal(t, want, encode(t, v))
 
 	var back health.View
 	require.NoError(t, json.Unmarshal([]byte(encode(t, v)), &back))

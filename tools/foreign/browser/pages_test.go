@@ -153,7 +153,7 @@ func TestLightAndDarkDiffer(t *testing.T) {
 func TestPagesFitASmallScreen(t *testing.T) {
 	t.Parallel()
 	s, x := serve(t, dashboardtest.Busy(noon), dashboardtest.Loopback()), newTab(t)
-	for _, width := range []int64{360, 768, 1024, 1920} {
+	for _, width := range []int64{360, 768, 1280} {
 		call(x, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 768})
 		for _, path := range allPages {
 			x.open(s.url + path)

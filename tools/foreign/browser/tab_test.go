@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,8 +36,8 @@ var chromium struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for i := len(chromium.stop) - 1; i >= 0; i-- {
-		chromium.stop[i]()
+	for _, stop := range slices.Backward(chromium.stop) {
+		stop()
 	}
 	os.Exit(code)
 }
