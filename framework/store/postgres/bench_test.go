@@ -27,6 +27,7 @@ var (
 	benchKeys    = flag.Int("bench.keys", 0, "keys and entities that are there before BenchmarkCommit")
 	benchRounds  = flag.Int("bench.rounds", 3, "turns of the store and of the floor in BenchmarkCommit")
 	benchWriters = flag.Int("bench.writers", 64, "goroutines that commit in BenchmarkCommit")
+	benchURL     = flag.String("bench.url", "", "empty database for BenchmarkCommit, or the one of an earlier run; by default a server of its own")
 )
 
 // BenchmarkCommit compares the store with a floor: the least SQL that records
@@ -38,7 +39,10 @@ var (
 //
 //	go test -run '^$' -bench Commit -benchtime 20000x ./framework/store/postgres -bench.keys 10000000
 func BenchmarkCommit(b *testing.B) {
-	url := newCluster(b).database(b)
+	url := *benchURL
+	if url == "" {
+		url = newCluster(b).database(b)
+	}
 	con := fill(b, url, *benchKeys)
 	poison(b, url)
 	for round := range *benchRounds {
@@ -57,10 +61,10 @@ func fill(b *testing.B, url string, keys int) store.Connection {
 	s, err := Open(b.Context(), Options{URL: url})
 	require.NoError(b, err)
 	con := connection(b, s, "bench")
-	_, err = s.Commit(b.Context(), benchUnit(con.ID, s.Epoch(), "first"))
+	r, err := s.Commit(b.Context(), benchUnit(con.ID, s.Epoch(), "first"))
 	require.NoError(b, err)
 	require.NoError(b, s.Close())
-	if keys > 0 {
+	if keys > 0 && !r.DuplicateDelivery {
 		_, err := dial(b, url).PgConn().Exec(b.Context(), fmt.Sprintf(seed, keys)).ReadAll()
 		require.NoError(b, err)
 	}

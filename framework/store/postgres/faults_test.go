@@ -363,3 +363,52 @@ func TestTextThatPostgreSQLRefusesFailsNobody(t *testing.T) {
 		require.ErrorIs(t, s.SetPaused(t.Context(), con.ID, name, true), store.ErrInvalid)
 	}
 }
+
+func TestARowThatAppearsBelowATransactionIsALostRace(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	other := dial(t, url)
+	var behind atomic.Pointer[string]
+	var at atomic.Pointer[string]
+	s := open(t, Options{URL: url, failpoint: func(what string) error {
+		if p := at.Load(); p == nil || *p != what {
+			return nil
+		}
+		if sql := behind.Swap(nil); sql != nil {
+			_, err := other.Exec(context.Background(), *sql)
+			return err
+		}
+		return nil
+	}})
+	con := connection(t, s, "acme")
+	_, err := s.Commit(t.Context(), unit(s, con, fact("s", "1")))
+	require.NoError(t, err)
+
+	// A key that was not there when the writer looked.
+	var row string
+	require.NoError(t, other.QueryRow(t.Context(),
+		"DELETE FROM keys RETURNING format('INSERT INTO keys VALUES (%s, %s, %L, %s)', connection, stream, hash, sequence)").Scan(&row))
+	what := "write keys"
+	at.Store(&what)
+	behind.Store(&row)
+	r, err := s.Commit(t.Context(), unit(s, con, fact("s", "1")))
+	require.NoError(t, err)
+	require.Nil(t, behind.Load(), "the failpoint was not reached")
+	require.Equal(t, 1, r.Duplicates)
+	require.Equal(t, int64(1), r.Events[0].Sequence)
+	require.Len(t, distinct(t, s, con, "s"), 1)
+
+	// A checkpoint that was moved after the writer looked.
+	u := unit(s, con, fact("s", "2"))
+	u.Checkpoint = &store.CheckpointWrite{Stream: "s", Lane: store.LaneLive}
+	_, err = s.Commit(t.Context(), u)
+	require.NoError(t, err)
+	what, row = "move checkpoints", "UPDATE checkpoints SET commit_id = 'moved'"
+	behind.Store(&row)
+	next := unit(s, con, fact("s", "3"))
+	next.Checkpoint = &store.CheckpointWrite{Stream: "s", Lane: store.LaneLive, Previous: u.ID}
+	_, err = s.Commit(t.Context(), next)
+	require.ErrorIs(t, err, store.ErrConflict)
+	require.Nil(t, behind.Load(), "the failpoint was not reached")
+	require.Len(t, distinct(t, s, con, "s"), 2)
+}

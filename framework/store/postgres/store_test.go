@@ -26,8 +26,8 @@ func open(t testing.TB, o Options) *Store {
 func poison(t testing.TB, url string) {
 	t.Helper()
 	_, err := dial(t, url).PgConn().Exec(t.Context(), fmt.Sprintf(`
-		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
-		CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW WHEN (new.type = '%s') EXECUTE FUNCTION refuse()`,
+		CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
+		CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW WHEN (new.type = '%s') EXECUTE FUNCTION refuse()`,
 		storetest.PoisonType)).ReadAll()
 	require.NoError(t, err)
 }
