@@ -76,7 +76,7 @@ func (a *app) generate() *cobra.Command {
 				return wrongUsage(err)
 			}
 			if changed {
-				a.printf("connectors/all/all.go written\n")
+				a.printf("connectors/all/all.go: written\n")
 			}
 			return a.write(command, dir, args)
 		},
