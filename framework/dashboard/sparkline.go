@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The size of a sparkline in its own units: one bar an hour, with a gap.
@@ -18,6 +19,9 @@ const (
 type sparkline struct {
 	Width, Height int
 	Bars          []bar
+	// Full and Empty draw the bars of hours with and without events, each as one
+	// path: a page may hold a thousand sparklines.
+	Full, Empty string
 	// Text says the same in words, for those who do not see it.
 	Text string
 }
@@ -43,10 +47,22 @@ func newSparkline(hourly []int64) sparkline {
 		}
 		s.Bars = append(s.Bars, bar{X: i * barStep, Y: barHeight - height, Width: barWidth, Height: height, Empty: n == 0})
 	}
+	s.Full, s.Empty = draw(s.Bars, false), draw(s.Bars, true)
 	if sum == 0 {
 		s.Text = fmt.Sprintf("no events in the last %d hours", len(hourly))
 		return s
 	}
 	s.Text = fmt.Sprintf("events an hour over the last %d hours: at most %s, in this hour %s", len(hourly), thousands(most), thousands(hourly[len(hourly)-1]))
 	return s
+}
+
+// draw returns the SVG path of the bars that are empty, or of the others.
+func draw(bars []bar, empty bool) string {
+	var b strings.Builder
+	for _, bar := range bars {
+		if bar.Empty == empty {
+			fmt.Fprintf(&b, "M%d %dh%dv%dh-%dz", bar.X, bar.Y, bar.Width, bar.Height, bar.Width)
+		}
+	}
+	return b.String()
 }

@@ -60,6 +60,8 @@ func TestSparklinesScaleToTheirHighestHour(t *testing.T) {
 	t.Parallel()
 	s := newSparkline([]int64{0, 1, 1000, 500})
 	require.Equal(t, []bar{{0, 23, 4, 1, true}, {5, 21, 4, 3, false}, {10, 0, 4, 24, false}, {15, 12, 4, 12, false}}, s.Bars)
+	require.Equal(t, "M5 21h4v3h-4zM10 0h4v24h-4zM15 12h4v12h-4z", s.Full)
+	require.Equal(t, "M0 23h4v1h-4z", s.Empty)
 	require.Equal(t, "events an hour over the last 4 hours: at most 1\u202f000, in this hour 500", s.Text)
 	require.Equal(t, "no events in the last 24 hours", newSparkline(make([]int64, 24)).Text)
 	rapid.Check(t, func(t *rapid.T) {
