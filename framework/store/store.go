@@ -11,6 +11,8 @@ import (
 // and for the package that opens a store; users of a store declare the part
 // that they need. The set of methods is not stable: do not implement it.
 type Store interface {
+	// Log reads events. It fails with ErrNotFound for an unknown connection; an
+	// unknown stream has no events.
 	ingest.Log
 
 	// Epoch is that of the lease this process holds on the store.
@@ -20,7 +22,9 @@ type Store interface {
 	// only: a unit that was taken into a transaction is committed, and its
 	// receipt discarded. Errors: ErrConflict, ErrFenced, ErrNotFound (unknown
 	// connection), ErrBusy (the queue is full and u came from Offer), ErrClosed,
-	// ErrUnavailable, or what is wrong with the unit's content.
+	// ErrUnavailable, or ErrInvalid with all that is wrong with the unit's
+	// content. The unit's slices must not be changed until it is committed, which
+	// may be after an early return because ctx ended.
 	Commit(ctx context.Context, u Unit) (Receipt, error)
 	// Offer is Commit for callers that may be turned away: it fails with
 	// ErrBusy at once when too many units wait.
@@ -28,9 +32,10 @@ type Store interface {
 
 	// EnsureConnection returns the connection with c's project and name, making
 	// it when there is none, and updates its Type and Enabled. A connection of
-	// another connector is an error: a name keeps its connector until deleted.
+	// another connector is ErrInvalid: a name keeps its connector until deleted.
 	EnsureConnection(ctx context.Context, c Connection) (Connection, error)
-	// DeleteConnection removes the connection; its id is never used again.
+	// DeleteConnection removes the connection with everything in it; its id is
+	// never used again. It is gone at once, its rows follow in the background.
 	DeleteConnection(ctx context.Context, id string) error
 	// Connections lists the connections by project and name.
 	Connections(ctx context.Context) ([]Connection, error)

@@ -94,7 +94,7 @@ func (e *Engine) commit(ops []*op) {
 // attempts tries the batch until it is committed or cannot be. An error means
 // that nothing was committed, or that nobody could find out before Close.
 func (e *Engine) attempts(ops []*op) error {
-	wait := retryWait
+	wait, began := retryWait, time.Now()
 	for attempt := 0; ; attempt++ {
 		err := e.attempt(ops)
 		var again *againError
@@ -103,7 +103,7 @@ func (e *Engine) attempts(ops []*op) error {
 			return nil
 		case !errors.As(err, &again):
 			return err
-		case attempt >= e.config.Retries:
+		case attempt >= e.config.Retries || time.Since(began) > e.config.Timeout:
 			return fmt.Errorf("%w: gave up after %d attempts: %w", store.ErrUnavailable, attempt+1, again.err)
 		}
 		e.pause(wait)

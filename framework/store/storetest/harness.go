@@ -50,6 +50,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 	}{
 		{"Sequences", sequences},
 		{"Keys", keys},
+		{"Partitions", partitions},
 		{"Checkpoints", checkpoints},
 		{"Batches", batches},
 		{"Failpoints", failpoints},
