@@ -14,11 +14,11 @@ import (
 type letter struct {
 	id   string
 	body []byte
-	// entity and version are what it is about, deleted says that it is gone. Of
+	// entity and version are what it is about, and verb is what happened to it. Of
 	// two letters about an entity the higher version happened later.
 	entity  string
 	version int64
-	deleted bool
+	verb    string
 	// second is when it happened, where the provider tells no finer time.
 	second int64
 }
