@@ -153,11 +153,13 @@ func TestLightAndDarkDiffer(t *testing.T) {
 func TestPagesFitASmallScreen(t *testing.T) {
 	t.Parallel()
 	s, x := serve(t, dashboardtest.Busy(noon), dashboardtest.Loopback()), newTab(t)
-	for _, width := range []int64{360, 768, 1280} {
+	for _, width := range []int64{360, 800, 1280} {
 		call(x, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 768})
 		for _, path := range allPages {
 			x.open(s.url + path)
 			require.LessOrEqual(t, eval[int64](x, `document.documentElement.scrollWidth`), width, "%s at %d pixels", path, width)
+			require.Empty(t, eval[[]string](x, `[...document.querySelectorAll("th, td")].filter((c) => (c.closest("thead")?.clientWidth ?? 9) > 1 && c.scrollWidth > c.clientWidth + 1).map((c) => c.innerText)`),
+				"%s at %d pixels: what runs out of its cell", path, width)
 		}
 	}
 }
