@@ -210,18 +210,9 @@ func (p *plan) load(ctx context.Context, tx Tx, ops []*op) error {
 }
 
 // loadLate looks up the keys that latest keys have if their events are late.
-// Few are: whether one may be is known only with the entities at hand.
+// Few are. An event that is late only because of another in this batch was not
+// recorded before: the times of an entity never go back.
 func (p *plan) loadLate(ctx context.Context, tx Tx, ops []*op) error {
-	newest := make(map[entityKey]int64)
-	for _, o := range ops {
-		for i := range o.emissions {
-			m := &o.emissions[i]
-			at := entityKey{m.stream, m.entity}
-			if n, ok := newest[at]; m.Key.Entity() != "" && (!ok || m.time.UnixMicro() > n) {
-				newest[at] = m.time.UnixMicro()
-			}
-		}
-	}
 	var keys []*Key
 	for _, o := range ops {
 		for i := range o.emissions {
@@ -229,9 +220,7 @@ func (p *plan) loadLate(ctx context.Context, tx Tx, ops []*op) error {
 			if !m.Key.Latest() {
 				continue
 			}
-			at := entityKey{m.stream, m.entity}
-			known := p.entities[at]
-			if m.time.UnixMicro() < newest[at] || known.Found && m.time.Before(known.Time) {
+			if known := p.entities[entityKey{m.stream, m.entity}]; known.Found && m.time.Before(known.Time) {
 				keys = p.wantKey(keys, m)
 			}
 		}
