@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/store/groupcommit"
 )
 
 // maxSeries bounds the connection and stream labels; what comes later is
@@ -69,8 +70,8 @@ func newMetrics(r *Runtime) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&streamGauges{runtime: r},
 	)
-	if source, ok := r.store.(prometheus.Collector); ok {
-		m.registry.MustRegister(source)
+	if source, ok := r.store.(writerStats); ok {
+		m.registry.MustRegister(writerMetrics(source)...)
 	}
 	return m
 }
@@ -111,6 +112,26 @@ func (m *metrics) delivered(connection, endpoint, verdict string, took time.Dura
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// writerStats is what a store tells of its writer.
+type writerStats interface{ Stats() groupcommit.Stats }
+
+// writerMetrics are the counts of the store's writer. Units over transactions is
+// the mean size of a batch, seconds over transactions the mean time of a commit,
+// of which the sync to disk is most.
+func writerMetrics(source writerStats) []prometheus.Collector {
+	counter := func(name, help string, value func(groupcommit.Stats) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return value(source.Stats()) })
+	}
+	return []prometheus.Collector{
+		counter("weir_commit_batches_total", "Transactions of the store's writer.", func(s groupcommit.Stats) float64 { return float64(s.Batches) }),
+		counter("weir_commit_units_total", "Pages, deliveries and other units committed.", func(s groupcommit.Stats) float64 { return float64(s.Units) }),
+		counter("weir_commit_bisected_total", "Transactions that had to be applied in parts.", func(s groupcommit.Stats) float64 { return float64(s.Bisected) }),
+		counter("weir_commit_seconds_total", "Time spent in transactions, with their sync to disk.", func(s groupcommit.Stats) float64 { return s.Seconds }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_commit_queue", Help: "Units that wait for the store's writer."},
+			func() float64 { return float64(source.Stats().Waiting) }),
+	}
 }
 
 // streamGauges tells the seconds since each stream's last success when it is

@@ -228,6 +228,7 @@ func TestPollsReceivesAndShows(t *testing.T) {
 	_, metrics := w.do(t, http.MethodGet, "/metrics", nil, nil)
 	require.Contains(t, string(metrics), `weir_deliveries_total{connection="default/one",endpoint="in",verdict="unverified"} 1`)
 	require.Contains(t, string(metrics), `weir_runs_total{connection="default/one",state="succeeded",stream="things"} 1`)
+	require.Regexp(t, `weir_commit_units_total [1-9]`, string(metrics))
 	status, page := w.do(t, http.MethodGet, "/", http.Header{"Accept": {"text/html"}}, nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, string(page), "things")
