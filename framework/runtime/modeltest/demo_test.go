@@ -24,7 +24,7 @@ type demoStory struct {
 	direct *direct
 }
 
-func newDemoStory(t *rapid.T, dir string) *demoStory {
+func newDemoStory(t *rapid.T, dir string, seen tally) *demoStory {
 	secret := "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	c := newClock()
 	d := &direct{read: readOrderEvent}
@@ -37,7 +37,7 @@ func newDemoStory(t *rapid.T, dir string) *demoStory {
 		config.Customers, config.Orders = max(config.Customers, 1), max(config.Orders, 1)
 	}
 	s := &demoStory{shop: demo.NewProvider(config), direct: d}
-	s.world = newWorld(t, dir, c, shape{
+	s.world = newWorld(t, dir, seen, c, shape{
 		plugin: demo.Plugin, endpoint: demo.Inbox, secret: secret,
 		settings: map[string]any{"base_url": "http://shop.test", "webhook_secret": secret},
 		polled:   []string{demo.Customers.Key(), demo.Orders.Key()}, hooked: []string{demo.OrderEvents.Key()},
@@ -108,6 +108,7 @@ func (s *demoStory) end() {
 		have := s.reader.state[stream]
 		for _, id := range differences(truth[stream], have) {
 			if stream == demo.Orders.Key() && lost[id] {
+				s.seen[seenExcused]++
 				continue // readAll has held it against what survived
 			}
 			s.t.Fatalf("%s of %s differs\nprovider: %s\nreceiver: %s\n%s", id, stream, truth[stream][id], have[id], s.reader.history(stream, id))
@@ -118,6 +119,9 @@ func (s *demoStory) end() {
 	events, orders := s.reader.keys[demo.OrderEvents.Key()], s.reader.keys[demo.Orders.Key()]
 	known := s.memory.webhooks(s.connection.ID)
 	for id, l := range s.mail.sent {
+		if !known[id] {
+			s.seen[seenLost]++
+		}
 		key := ingest.EventKey(id).Text(0, [16]byte{})
 		if events[key] != known[id] {
 			s.t.Fatalf("webhook %s: in order_events %t, to be there %t\n%s", id, events[key], known[id], s.reader.history(demo.Orders.Key(), l.entity))
@@ -130,8 +134,8 @@ func (s *demoStory) end() {
 	require.Len(s.t, events, len(known), "webhooks that were never sent")
 }
 
-func tellDemo(rt *rapid.T, dir string) {
-	s := newDemoStory(rt, dir)
+func tellDemo(rt *rapid.T, dir string, seen tally) {
+	s := newDemoStory(rt, dir, seen)
 	defer s.close()
 	rt.Repeat(s.actions(s.step))
 	s.end()

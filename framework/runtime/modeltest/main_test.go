@@ -29,15 +29,18 @@ func TestMain(m *testing.M) {
 
 // tell tells stories about one shape of provider. Each has a folder of its own,
 // which is removed with the story.
-func tell(t *testing.T, story func(rt *rapid.T, dir string)) {
+func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
 	t.Helper()
+	seen := tally{}
 	base := folder(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(base, "story")
 		require.NoError(rt, err)
 		defer func() { _ = os.RemoveAll(dir) }()
-		story(rt, dir)
+		story(rt, dir, seen)
 	})
+	t.Log(seen)
+	seen.demand(t)
 }
 
 // folder is where the stories lie: in memory where the system has such a place.
@@ -54,7 +57,7 @@ func folder(t *testing.T) string {
 }
 
 // tellMore tells nine times as many stories, each time from another seed.
-func tellMore(t *testing.T, story func(rt *rapid.T, dir string)) {
+func tellMore(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
 	t.Helper()
 	testneed.Long(t)
 	for range 9 {

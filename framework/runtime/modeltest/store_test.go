@@ -50,6 +50,7 @@ func (f fault) err() error {
 type flaky struct {
 	*sqlite.Store
 
+	seen   tally
 	mu     sync.Mutex
 	memory *memory
 	// next strikes the first commit of its kind after skip others.
@@ -79,6 +80,7 @@ func (f *flaky) strike(delivery bool) fault {
 		return faultNone
 	}
 	f.struck, f.next = f.next, faultNone
+	f.seen[string(f.struck)]++
 	f.dead = f.dead || f.struck.deadly()
 	return f.struck
 }
@@ -105,8 +107,10 @@ func (f *flaky) commit(ctx context.Context, u store.Unit, inner func(context.Con
 	receipt, err := inner(ctx, u)
 	if err == nil {
 		f.memory.ledger(u.ConnectionID).note(u, receipt)
+		f.count(u, receipt)
 		if u.Reserve != nil {
-			f.written = f.written || !receipt.DuplicateDelivery
+			// A key alone is nothing: in these stories every webhook says something.
+			f.written = f.written || !receipt.DuplicateDelivery && (len(u.Emissions) > 0 || u.Keep != nil)
 			f.duplicate = f.duplicate || receipt.DuplicateDelivery
 		}
 	}
@@ -114,4 +118,17 @@ func (f *flaky) commit(ctx context.Context, u store.Unit, inner func(context.Con
 		return store.Receipt{}, struck.err()
 	}
 	return receipt, err
+}
+
+func (f *flaky) count(u store.Unit, receipt store.Receipt) {
+	switch {
+	case receipt.AlreadyCommitted:
+		f.seen[seenRepeat]++
+	case receipt.DuplicateDelivery:
+		f.seen[seenDuplicate]++
+	case u.Settle != "":
+		f.seen[seenSettled]++
+	case u.Keep != nil && u.Reserve != nil:
+		f.seen[seenStored]++
+	}
 }

@@ -19,7 +19,7 @@ type stripeStory struct {
 	till *till
 }
 
-func newStripeStory(t *rapid.T, dir string) *stripeStory {
+func newStripeStory(t *rapid.T, dir string, seen tally) *stripeStory {
 	const secret = "whsec_0123456789abcdef"
 	c := newClock()
 	s := &stripeStory{till: newTill(c)}
@@ -28,7 +28,7 @@ func newStripeStory(t *rapid.T, dir string) *stripeStory {
 			s.till.add(kind, time.Duration(rapid.IntRange(0, 150).Draw(t, "minutes ago"))*time.Minute)
 		}
 	}
-	s.world = newWorld(t, dir, c, shape{
+	s.world = newWorld(t, dir, seen, c, shape{
 		plugin: stripe.Plugin, endpoint: stripe.Inbox, secret: secret,
 		settings: map[string]any{"api_key": "sk_test", "base_url": "http://till.test", "webhook_secret": secret},
 		polled:   []string{stripe.Customers.Key(), stripe.Invoices.Key()}, hooked: []string{stripe.Payments.Key(), stripe.Events.Key()},
@@ -101,6 +101,7 @@ func (s *stripeStory) end() {
 		for _, id := range differences(truth, have) {
 			polled := s.till.servedSince(id, last)
 			if !polled && (untold[id] || kind == "invoice" && truth[id] != "" && have[id] != "") {
+				s.seen[seenExcused]++
 				continue // readAll has held it against what was told
 			}
 			s.t.Fatalf("%s of %s differs (polled at the end: %t)\nprovider: %s\nreceiver: %s\n%s", id, stream, polled, truth[id], have[id], s.reader.history(stream, id))
@@ -110,6 +111,9 @@ func (s *stripeStory) end() {
 	// Every webhook that was not lost is there once, and no other.
 	customers, known := s.reader.keys[stripe.Customers.Key()], s.memory.webhooks(s.connection.ID)
 	for id, l := range s.mail.sent {
+		if !known[id] {
+			s.seen[seenLost]++
+		}
 		if customers[key(l)] != known[id] {
 			s.t.Fatalf("webhook %s: in customers %t, to be there %t\n%s", id, customers[key(l)], known[id], s.reader.history(stripe.Customers.Key(), l.entity))
 		}
@@ -117,8 +121,8 @@ func (s *stripeStory) end() {
 	require.False(s.t, slices.ContainsFunc(s.hooked, func(stream string) bool { return len(s.reader.log[stream]) > 0 }))
 }
 
-func tellStripe(rt *rapid.T, dir string) {
-	s := newStripeStory(rt, dir)
+func tellStripe(rt *rapid.T, dir string, seen tally) {
+	s := newStripeStory(rt, dir, seen)
 	defer s.close()
 	rt.Repeat(s.actions(s.step))
 	s.end()

@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,6 +48,7 @@ type world struct {
 	shape
 
 	t     *rapid.T
+	seen  tally
 	dir   string
 	clock *clock
 
@@ -93,9 +95,9 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func newWorld(t *rapid.T, dir string, c *clock, s shape) *world {
+func newWorld(t *rapid.T, dir string, seen tally, c *clock, s shape) *world {
 	w := &world{
-		shape: s, t: t, dir: dir, clock: c, memory: newMemory(), reader: newReceiver(), rereads: map[string][]byte{}, store: &flaky{},
+		shape: s, t: t, seen: seen, dir: dir, clock: c, memory: newMemory(), reader: newReceiver(), rereads: map[string][]byte{}, store: &flaky{},
 	}
 	w.mail.world = w
 	w.open()
@@ -116,7 +118,9 @@ func (w *world) check() {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	require.NoError(w.t, w.problem)
+	if w.problem != nil {
+		w.t.Fatal(w.problem)
+	}
 }
 
 func (w *world) data() string { return filepath.Join(w.dir, "data") }
@@ -126,7 +130,7 @@ func (w *world) open() {
 	w.t.Helper()
 	opened, err := sqlite.Open(context.Background(), sqlite.Options{Dir: w.data(), Clock: w.clock.Now, MapBytes: -1, CacheBytes: 1 << 20, Readers: 1})
 	require.NoError(w.t, err)
-	w.store = &flaky{Store: opened, memory: w.memory}
+	w.store = &flaky{Store: opened, memory: w.memory, seen: w.seen}
 	_, err = w.store.InterruptRuns(context.Background(), time.Now())
 	require.NoError(w.t, err)
 	const never = 8000 * time.Hour
@@ -190,8 +194,25 @@ func (w *world) close() {
 
 func (w *world) restart() {
 	w.t.Helper()
+	for _, stream := range w.polled {
+		if w.within(stream) {
+			w.seen[seenRestart]++
+		}
+	}
 	w.close()
 	w.open()
+}
+
+// within says that a reading of the stream's pages has begun and not ended.
+func (w *world) within(stream string) bool {
+	w.t.Helper()
+	saved, ok, err := w.store.Checkpoint(context.Background(), w.connection.ID, stream, store.LaneLive)
+	require.NoError(w.t, err)
+	var cursor struct{ After string }
+	if ok {
+		require.NoError(w.t, json.Unmarshal(saved.Cursor, &cursor))
+	}
+	return cursor.After != ""
 }
 
 // save copies the folder of the closed store.
@@ -260,6 +281,7 @@ func (w *world) run(stream string, f fault, skip int) {
 			if err != nil || run.ErrorClass != string(framework.ClassOf(scheduler.ErrCursorStuck)) {
 				w.complain("run of %s ended as %s without a cause: %s %w", stream, c.State, run.Error, err)
 			}
+			w.seen[seenStuck]++
 		}
 	case <-time.After(30 * time.Second):
 		w.t.Fatal("a run did not end")
@@ -299,6 +321,7 @@ func (w *world) reread(stream string, f fault) {
 	case result.HasMore:
 		w.rereads[stream] = result.Cursor
 	default:
+		w.seen[seenReread]++
 		delete(w.rereads, stream)
 	}
 }
@@ -338,9 +361,17 @@ func (w *world) stored(dead bool) int {
 func (w *world) read(limit int) {
 	w.t.Helper()
 	for _, stream := range w.streams() {
-		_, err := w.reader.read(context.Background(), w.store, stream, limit)
-		require.NoError(w.t, err)
+		w.readSome(stream, limit)
 	}
+}
+
+func (w *world) readSome(stream string, limit int) int {
+	w.t.Helper()
+	n, err := w.reader.read(context.Background(), w.store, stream, limit)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 func (w *world) streams() []string { return append(append([]string{}, w.polled...), w.hooked...) }
@@ -362,11 +393,11 @@ func (w *world) quiesce() {
 func (w *world) readAll() {
 	w.t.Helper()
 	for _, stream := range w.streams() {
-		for {
-			n, err := w.reader.read(context.Background(), w.store, stream, 1000)
-			require.NoError(w.t, err)
-			if n == 0 {
-				break
+		for w.readSome(stream, 1000) > 0 {
+		}
+		for _, e := range w.reader.log[stream] {
+			if e.Late {
+				w.seen[seenLate]++
 			}
 		}
 		want := w.memory.ledger(w.connection.ID).state(stream)
