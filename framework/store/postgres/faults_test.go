@@ -301,7 +301,7 @@ func TestSynchronousCommitIsOnWhateverTheDatabaseSays(t *testing.T) {
 		if what != "commit" {
 			return nil
 		}
-		results, err := s.backend.conn.PgConn().Exec(context.Background(), "SHOW synchronous_commit").ReadAll()
+		results, err := s.backend.conn.PgConn().Exec(t.Context(), "SHOW synchronous_commit").ReadAll()
 		if err == nil {
 			seen = append(seen, string(results[0].Rows[0][0]))
 		}
@@ -375,7 +375,7 @@ func TestARowThatAppearsBelowATransactionIsALostRace(t *testing.T) {
 			return nil
 		}
 		if sql := behind.Swap(nil); sql != nil {
-			_, err := other.Exec(context.Background(), *sql)
+			_, err := other.Exec(t.Context(), *sql)
 			return err
 		}
 		return nil

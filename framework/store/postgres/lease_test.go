@@ -123,6 +123,9 @@ func TestATakeoverWaitsForACommitUnderWay(t *testing.T) {
 		}
 		return nil
 	}})
+	// Also when the test has failed, so that the store can be closed.
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
 	con := connection(t, first, "acme")
 	committed := make(chan error, 1)
 	go func() {
@@ -140,7 +143,7 @@ func TestATakeoverWaitsForACommitUnderWay(t *testing.T) {
 	}()
 	waits(t, dial(t, url), 1)
 	require.Empty(t, opened, "the store was taken over below a commit")
-	close(release)
+	free()
 	require.NoError(t, <-committed)
 	require.NoError(t, <-opened)
 	defer func() { require.NoError(t, second.Close()) }()

@@ -144,7 +144,7 @@ func (s *Store) openPool(ctx context.Context) error {
 	config.ConnConfig = s.config.Copy()
 	// One more than the readers for changes: a burst of reads must not hold up a
 	// deletion or the upkeep for long.
-	config.MaxConns = int32(s.options.Readers) + 1 //nolint:gosec // an operator's number of connections
+	config.MaxConns = int32(s.options.Readers) + 1
 	config.MinConns, config.MinIdleConns = 0, 0
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("open readers: %w", err)

@@ -49,7 +49,7 @@ server_lifetime = 2
 logfile = %s
 `, c.port, port, filepath.Join(dir, "log"))
 	path := filepath.Join(dir, "pgbouncer.ini")
-	require.NoError(t, os.WriteFile(path, []byte(config), 0o644)) //nolint:gosec // read by the other account; holds no secret
+	require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
 	require.NoError(t, c.own(dir))
 	require.NoError(t, c.own(path))
 	cmd := exec.CommandContext(context.Background(), program, path) //nolint:usetesting // it ends after the stores of the test

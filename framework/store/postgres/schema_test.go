@@ -116,5 +116,5 @@ func TestOptionsAreRefusedAllAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Open(t.Context(), Options{Node: "a\x00", Readers: -1, QueryTimeout: -1, QueueUnits: -1, QueueBytes: -1})
 	require.Error(t, err)
-	require.Equal(t, 6, len(strings.Split(err.Error(), "\n")))
+	require.Len(t, strings.Split(err.Error(), "\n"), 6)
 }

@@ -193,7 +193,7 @@ func (t *tx) LockHeads(ctx context.Context, keys []groupcommit.StreamKey) ([]*gr
 		return nil, err
 	}
 	for i, k := range keys {
-		t.streams[k] = int32(heads[i].ID) //nolint:gosec // it is an integer of the database
+		t.streams[k] = int32(heads[i].ID)
 	}
 	return heads, nil
 }
@@ -265,7 +265,7 @@ func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []
 // stream adds the two numbers of a stream.
 func (t *tx) stream(connections, streams *column, h *groupcommit.Head) {
 	connections.int4(t.nums[h.ConnectionID])
-	streams.int4(int32(h.ID)) //nolint:gosec // it is an integer of the database
+	streams.int4(int32(h.ID))
 }
 
 // EventKeys reads key texts of events.

@@ -120,7 +120,7 @@ func (c *column) grow(n int) { c.buf = slices.Grow(c.buf, n) }
 
 func (c *column) size(n int) {
 	c.count++
-	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(n)) //nolint:gosec // values are far below 2 GiB
+	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(n))
 }
 
 func (c *column) nothing() {
@@ -140,12 +140,12 @@ func (c *column) bool(v bool) {
 
 func (c *column) int4(v int32) {
 	c.size(4)
-	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(v)) //nolint:gosec // the bits are what is sent
+	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(v))
 }
 
 func (c *column) int8(v int64) {
 	c.size(8)
-	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v)) //nolint:gosec // the bits are what is sent
+	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v))
 }
 
 func (c *column) text(s string) {
@@ -215,9 +215,9 @@ func columns(list ...*column) []argument {
 func textArgument(s string) argument { return argument{pgtype.TextOID, []byte(s)} }
 
 func int4Argument(v int32) argument {
-	return argument{pgtype.Int4OID, binary.BigEndian.AppendUint32(nil, uint32(v))} //nolint:gosec // the bits are what is sent
+	return argument{pgtype.Int4OID, binary.BigEndian.AppendUint32(nil, uint32(v))}
 }
 
 func int8Argument(v int64) argument {
-	return argument{pgtype.Int8OID, binary.BigEndian.AppendUint64(nil, uint64(v))} //nolint:gosec // the bits are what is sent
+	return argument{pgtype.Int8OID, binary.BigEndian.AppendUint64(nil, uint64(v))}
 }
