@@ -34,7 +34,7 @@ func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
 	seen := tally{}
 	base := folder(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(base, "story")
+		dir, err := os.MkdirTemp(base, "story") //nolint:usetesting // removed with the story, not with the test
 		require.NoError(rt, err)
 		defer func() { _ = os.RemoveAll(dir) }()
 		story(rt, dir, seen)
@@ -48,7 +48,7 @@ func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
 // hundreds of them.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "weir-modeltest")
+	dir, err := os.MkdirTemp("/dev/shm", "weir-modeltest") //nolint:usetesting // in memory, removed below
 	if err != nil {
 		return t.TempDir()
 	}
