@@ -92,7 +92,16 @@ func (p Plugin) CheckSettings(settings map[string]any) error {
 	if p.settings == nil {
 		return errors.New("plugin was not made by framework.Define")
 	}
-	return decodeSettings(settings, reflect.New(p.settings).Interface(), reservedSettings(p.connector))
+	err := decodeSettings(settings, reflect.New(p.settings).Interface(), reservedSettings(p.connector))
+	redact := newRedactor(p.secretValues(settings))
+	if faults, ok := errors.AsType[SettingErrors](err); ok {
+		// A reason may come from the author's own decoding or Validate.
+		for _, fault := range faults {
+			fault.Reason = redact.text(fault.Reason)
+		}
+		return faults
+	}
+	return redact.err(err)
 }
 
 // SecretSettings returns the names of the settings that hold secrets: fields of
@@ -118,6 +127,7 @@ func (p Plugin) Open(ctx context.Context, in OpenRequest) (binding *Binding, err
 		in.Log = slog.New(slog.DiscardHandler)
 	}
 	redact := newRedactor(p.secretValues(in.Settings))
+	in.Log = slog.New(redactedLog{in.Log.Handler(), redact})
 	defer func() {
 		if r := recover(); r != nil {
 			binding, err = nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), newPanicError(r)))
@@ -137,7 +147,41 @@ func (p Plugin) secretValues(settings map[string]any) []string {
 	for _, name := range p.SecretSettings() {
 		values = append(values, SecretList(settings[name])...)
 	}
-	return values
+	if p.settings == nil {
+		return values
+	}
+	decoded := reflect.New(p.settings)
+	// What cannot be decoded is reported elsewhere; what can is decoded here too.
+	_ = decodeSettings(settings, decoded.Interface(), reservedSettings(p.connector))
+	return append(values, secretsIn(decoded.Elem())...)
+}
+
+// secretsIn returns the secrets at any depth of v, the value of a settings type.
+func secretsIn(v reflect.Value) []string {
+	if v.Type() == reflect.TypeFor[Secret]() {
+		return []string{v.String()}
+	}
+	var found []string
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			found = append(found, secretsIn(v.Field(i))...)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			found = append(found, secretsIn(v.Index(i))...)
+		}
+	case reflect.Map:
+		for entry := v.MapRange(); entry.Next(); {
+			found = append(found, secretsIn(entry.Value())...)
+		}
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			found = append(found, secretsIn(v.Elem())...)
+		}
+	default:
+	}
+	return found
 }
 
 // SecretList returns the secrets in a setting that holds one or, while they are

@@ -1,8 +1,14 @@
 package framework
 
 import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,13 +27,47 @@ type redactor struct{ secrets *strings.Replacer }
 const minRedacted = 6
 
 func newRedactor(secrets []string) redactor {
-	var pairs []string
+	var all []string
 	for _, s := range secrets {
-		if len(s) >= minRedacted {
-			pairs = append(pairs, s, "***")
+		for _, spelling := range spellings(s) {
+			if len(spelling) >= minRedacted {
+				all = append(all, spelling)
+			}
 		}
 	}
+	// The longest first: a secret may begin with another one.
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	var pairs []string
+	for _, spelling := range slices.Compact(all) {
+		pairs = append(pairs, spelling, "***")
+	}
 	return redactor{strings.NewReplacer(pairs...)}
+}
+
+// spellings returns secret in the forms in which a program comes upon it: as it
+// is, in a URL, quoted, in JSON, and in base64, also in the middle of it, where
+// "user:password" goes.
+func spellings(secret string) []string {
+	all := []string{
+		secret, strings.TrimPrefix(secret, "whsec_"), url.QueryEscape(secret), url.PathEscape(secret), (&url.URL{Path: secret}).EscapedPath(),
+	}
+	inner := func(quoted string) string { return quoted[1 : len(quoted)-1] }
+	quoted := inner(strconv.Quote(secret))
+	all = append(all, quoted, inner(strconv.Quote(quoted))) // twice: an error within an error
+	if encoded, err := json.Marshal(secret); err == nil {
+		all = append(all, inner(string(encoded)))
+	}
+	if len(secret) < minRedacted {
+		return all
+	}
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for before := range 3 {
+			// The characters that hold bits of a neighbor are left out.
+			encoded := encoding.EncodeToString(append(make([]byte, before), secret...))
+			all = append(all, encoded[(before*8+5)/6:(before+len(secret))*8/6])
+		}
+	}
+	return all
 }
 
 func (r redactor) text(s string) string {

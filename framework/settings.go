@@ -112,7 +112,12 @@ func settingFields(t reflect.Type) []settingField {
 // decodeSettings fills into, a pointer to a settings struct, from settings. It
 // returns every error at once. reserved settings belong to the framework and
 // are ignored where the struct does not ask for them.
-func decodeSettings(settings map[string]any, into any, reserved []string) error {
+func decodeSettings(settings map[string]any, into any, reserved []string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the connector's own check of its settings: %w", newPanicError(r))
+		}
+	}()
 	v := reflect.ValueOf(into).Elem()
 	if v.Kind() != reflect.Struct {
 		return fmt.Errorf("settings type %s is not a struct", v.Type())
