@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/framework/dashboard"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/intake"
+	"github.com/weirhq/weir/framework/store"
 )
 
 // errNotReady is why the process gets no traffic while it starts or stops.
@@ -153,10 +154,22 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	select {
 	case <-ctx.Done():
 		r.log.Info("stopping")
+	case <-r.storeLost():
+		err = fmt.Errorf("run weir: %w", store.ErrFenced)
+		r.log.Error("stopping: another process has taken the store over", "err", err)
 	case err = <-r.failed:
 		r.log.Error("stopping: this process can no longer work", "err", err)
 	}
 	return errors.Join(err, r.stop(cancel, &work))
+}
+
+// storeLost is closed when another process has taken the store over. It is nil
+// for a store that nobody else can take.
+func (r *Runtime) storeLost() <-chan struct{} {
+	if s, ok := r.store.(interface{ Lost() <-chan struct{} }); ok {
+		return s.Lost()
+	}
+	return nil
 }
 
 // stop takes everything down in the order in which nothing is lost: traffic is
