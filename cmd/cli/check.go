@@ -19,7 +19,7 @@ func (a *app) check() *cobra.Command {
 		Long: "Check connectors against their catalogs without running them. The packages are as for the go\n" +
 			"command; the default is ./... It exits with 1 when there are findings of severity error, and with\n" +
 			"2 when packages could not be loaded.",
-		Example: "  weir check ./...\n  weir check --explain SC201",
+		Example: "  weir check ./...\n  weir check --format pretty ./connectors/...\n  weir check --explain SC201",
 		RunE: func(command *cobra.Command, args []string) error {
 			switch {
 			case rules:
@@ -44,7 +44,7 @@ func (a *app) check() *cobra.Command {
 			return nil
 		},
 	}
-	command.Flags().StringVar(&format, "format", "text", "text or json")
+	command.Flags().StringVar(&format, "format", "text", "text, pretty, json, github or sarif")
 	command.Flags().BoolVar(&rules, "rules", false, "print the table of rules")
 	command.Flags().StringVar(&explain, "explain", "", "explain the rule with this id")
 	return command

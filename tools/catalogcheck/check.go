@@ -54,5 +54,9 @@ func Check(ctx context.Context, dir string, patterns []string, options Options, 
 	if err != nil {
 		return 0, err
 	}
-	return countErrors(found), printFindings(out, options.Format, found)
+	from, err := absolute(dir)
+	if err != nil {
+		return 0, err
+	}
+	return countErrors(found), printFindings(out, options.Format, from, found)
 }

@@ -76,7 +76,7 @@ func write(findings []Finding, file *generation, dir string, out io.Writer, form
 		}
 		verb = "written"
 	}
-	if format == FormatText {
+	if format.forPeople() {
 		if _, err := fmt.Fprintf(out, "%s: %s\n", name, verb); err != nil {
 			return nil, fmt.Errorf("print: %w", err)
 		}

@@ -2,10 +2,8 @@ package catalogcheck
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"go/token"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,32 +85,6 @@ func sortFindings(findings []Finding) {
 	})
 }
 
-// Format is how findings are printed.
-type Format string
-
-const (
-	// FormatText prints one line a finding, as compilers do, and below it an
-	// indented one for each related place.
-	FormatText Format = "text"
-	// FormatJSON prints one object with all findings and their counts.
-	FormatJSON Format = "json"
-)
-
-func (f Format) validate() error {
-	switch f {
-	case FormatText, FormatJSON:
-		return nil
-	}
-	return fmt.Errorf("unknown format %q; use text or json", string(f))
-}
-
-// report is the JSON form of a whole check.
-type report struct {
-	Findings []Finding `json:"findings"`
-	Errors   int       `json:"errors"`
-	Warnings int       `json:"warnings"`
-}
-
 func countErrors(findings []Finding) int {
 	n := 0
 	for _, f := range findings {
@@ -121,34 +93,6 @@ func countErrors(findings []Finding) int {
 		}
 	}
 	return n
-}
-
-func printFindings(out io.Writer, format Format, findings []Finding) error {
-	if format == FormatJSON {
-		failed := countErrors(findings)
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		if findings == nil {
-			findings = []Finding{}
-		}
-		if err := encoder.Encode(report{findings, failed, len(findings) - failed}); err != nil {
-			return fmt.Errorf("print findings: %w", err)
-		}
-		return nil
-	}
-	for _, f := range findings {
-		// A related place is a line of its own, as go vet prints it.
-		var text strings.Builder
-		text.WriteString(f.String() + "\n")
-		for _, r := range f.Related {
-			fmt.Fprintf(&text, "%s:%d:%d: \t%s\n", r.File, r.Line, r.Column, r.Message)
-		}
-		if _, err := io.WriteString(out, text.String()); err != nil {
-			return fmt.Errorf("print findings: %w", err)
-		}
-	}
-	return nil
 }
 
 // place converts a range of positions into a place relative to dir.

@@ -40,7 +40,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	write := flags.Bool("write", false, "bring catalog_gen.go up to date in each package without errors")
 	rules := flags.Bool("rules", false, "print the table of rules")
 	explained := flags.String("explain", "", "print everything about one `rule`, such as SC201")
-	format := flags.String("format", string(FormatText), "print findings as text or json")
+	format := flags.String("format", string(FormatText), "print findings as "+formatList())
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usageText)
 		flags.PrintDefaults()
