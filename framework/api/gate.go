@@ -116,6 +116,9 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 			g.contain(w, r, v)
 		}
 	}()
+	// A refusal ends only when the rest of the body has come or this has passed:
+	// net/http reads it to use the connection again.
+	setDeadlines(w, time.Now().Add(refusalWait))
 	path := routePath(r)
 	router, row, ok := g.find(routers, r.Method, path)
 	if !ok {
@@ -254,17 +257,29 @@ func wantsPage(r *http.Request) bool {
 // so that the answer can say that it has passed.
 const writeGrace = 5 * time.Second
 
+// refusalWait bounds what is refused before a handler is called.
+const refusalWait = 5 * time.Second
+
 // withDeadline bounds the handler and the connection. A connection keeps its
 // deadlines from request to request, so they are set each time, also to none.
 func withDeadline(w http.ResponseWriter, ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) { //nolint:revive // the writer comes first as in a handler
-	control := http.NewResponseController(w)
 	if d == 0 {
-		// A recorder in a test has no connection.
-		_ = control.SetWriteDeadline(time.Time{})
-		_ = control.SetReadDeadline(time.Time{})
+		setDeadlines(w, time.Time{})
 		return context.WithCancel(ctx)
 	}
-	_ = control.SetWriteDeadline(time.Now().Add(d + writeGrace))
-	_ = control.SetReadDeadline(time.Now().Add(d + writeGrace))
+	setDeadlines(w, time.Now().Add(d+writeGrace))
 	return context.WithTimeout(ctx, d)
+}
+
+// setDeadlines bounds reading from the connection, and writing to it a little
+// later: who sends too slowly is still answered.
+func setDeadlines(w http.ResponseWriter, read time.Time) {
+	write := read
+	if !read.IsZero() {
+		write = read.Add(writeGrace)
+	}
+	control := http.NewResponseController(w)
+	// A recorder in a test has no connection.
+	_ = control.SetReadDeadline(read)
+	_ = control.SetWriteDeadline(write)
 }
