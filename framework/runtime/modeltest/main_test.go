@@ -13,7 +13,7 @@ import (
 )
 
 // stories is how many stories a test tells unless -rapid.checks says.
-const stories = "60"
+const stories = "40"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -29,7 +29,7 @@ const (
 	seenRestart   = "restarts within a run of pages"
 )
 
-// demanded are those that must come in any hundred stories.
+// demanded are those that must come in any forty stories.
 var demanded = []string{
 	seenLate, seenDuplicate, seenStored, seenSettled, seenReread, seenLost, seenRestart,
 	string(faultRefused), string(faultDiesBefore), string(faultAnswerLost), string(faultDiesAfter),
@@ -37,7 +37,7 @@ var demanded = []string{
 
 func (s tally) demand(t *testing.T) {
 	t.Helper()
-	if told, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String()); err != nil || told < 50 || testing.Short() {
+	if told, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String()); err != nil || told < 40 || testing.Short() {
 		return
 	}
 	for _, name := range demanded {
