@@ -43,7 +43,7 @@ const (
 
 // Problem is one finding about a schedule. It is an error value: Parse returns the findings of
 // severity Error as such, so errors.As with a *Problem reaches the first of them.
-type Problem struct { //nolint:errname // a warning is a Problem too, and no error
+type Problem struct {
 	// Rule is the stable id, such as "SC113".
 	Rule string
 	// Severity is Error or Warning.
