@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -36,16 +37,18 @@ func ReservedProjects() []string {
 // Load reads and checks the file at path against the linked connectors. Its
 // error is [Problems], or that of opening the file.
 func Load(path string, plugins []framework.Plugin) (*File, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	if info.Size() > MaxFileBytes {
+	defer func() { _ = f.Close() }()
+	// Not by the size that the system tells: that of a pipe or a device is 0.
+	content, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if len(content) > MaxFileBytes {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, MaxFileBytes)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return Parse(path, content, os.LookupEnv, plugins)
 }
@@ -61,9 +64,13 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 	if len(document.Content) == 0 {
 		return f, nil
 	}
-	r := &reader{file: path, resolve: resolver{env}}
+	r := &reader{file: path, resolve: &resolver{env: env}}
 	r.fileFields(document.Content[0], f, plugins)
 	if len(r.problems) > 0 {
+		hide := r.resolve.hider()
+		for i := range r.problems {
+			r.problems[i].Message = hide.Replace(r.problems[i].Message)
+		}
 		slices.SortStableFunc(r.problems, func(a, b Problem) int {
 			if a.Line != b.Line {
 				return a.Line - b.Line
@@ -78,9 +85,12 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 // yamlLine finds the line in an error of the YAML parser.
 var yamlLine = regexp.MustCompile(`line (\d+)(?:, column (\d+))?`)
 
+// unknownAnchor finds what may be a secret: one that begins with an asterisk.
+var unknownAnchor = regexp.MustCompile(`unknown anchor.*`)
+
 func syntaxProblems(path string, err error) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	problem := Problem{File: path, Line: 1, Column: 1, Message: "not valid YAML: " + message}
+	problem := Problem{File: path, Line: 1, Column: 1, Message: "not valid YAML: " + unknownAnchor.ReplaceAllString(message, "unknown anchor; put values that begin with * into quotes")}
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		problem.Line, _ = strconv.Atoi(m[1])
 		if m[2] != "" {

@@ -13,14 +13,26 @@ import (
 // reader walks the nodes of a file and gathers every problem on the way.
 type reader struct {
 	file     string
-	resolve  resolver
+	resolve  *resolver
 	problems Problems
+	// parts counts what was read of settings: aliases can make few lines stand
+	// for more than memory holds.
+	parts int
 	// unread holds the settings of the connection at hand that could not be
 	// read, so that they are not reported twice.
 	unread map[string]bool
 }
 
+// maxProblems bounds what is reported at once.
+const maxProblems = 200
+
 func (r *reader) problem(n *yaml.Node, format string, args ...any) {
+	if len(r.problems) > maxProblems {
+		return
+	}
+	if len(r.problems) == maxProblems {
+		format, args = "there are more problems; mend those above first", nil
+	}
 	line, column := 1, 1
 	if n != nil {
 		line, column = n.Line, n.Column
@@ -119,12 +131,33 @@ func (r *reader) texts(into *[]string, what string) func(*yaml.Node) {
 	})
 }
 
-// maxDepth bounds nested settings.
-const maxDepth = 32
+const (
+	// maxDepth bounds nested settings.
+	maxDepth = 32
+	// maxParts bounds the settings of a whole file, with aliases written out: each
+	// key and value is one, and one more for every 64 bytes of it.
+	maxParts = 200_000
+)
+
+// count counts a part of the settings and reports whether it may be read. The
+// first that may not is reported.
+func (r *reader) count(n *yaml.Node) bool {
+	if r.parts > maxParts {
+		return false
+	}
+	if r.parts += 1 + len(n.Value)/64; r.parts > maxParts {
+		r.problem(n, "the settings of this file have more than %d parts; an alias counts as what it stands for", maxParts)
+		return false
+	}
+	return true
+}
 
 // value turns a node into plain Go values, with references resolved in texts.
 func (r *reader) value(n *yaml.Node, what string, depth int) any {
 	n = plain(n)
+	if !r.count(n) {
+		return nil
+	}
 	if depth > maxDepth {
 		r.problem(n, "%s is nested deeper than %d levels", what, maxDepth)
 		return nil
@@ -132,7 +165,7 @@ func (r *reader) value(n *yaml.Node, what string, depth int) any {
 	switch n.Kind {
 	case yaml.MappingNode:
 		m := map[string]any{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
+		for i := 0; i+1 < len(n.Content) && r.count(n.Content[i]); i += 2 {
 			key := n.Content[i].Value
 			if _, twice := m[key]; twice {
 				r.problem(n.Content[i], "%s has the key %q twice", what, key)
@@ -147,6 +180,9 @@ func (r *reader) value(n *yaml.Node, what string, depth int) any {
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(n.Content))
 		for _, entry := range n.Content {
+			if r.parts > maxParts {
+				break
+			}
 			list = append(list, r.value(entry, "an entry of "+what, depth+1))
 		}
 		return list
