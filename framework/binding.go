@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
-	"time"
+	"sync/atomic"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/ingest"
@@ -20,6 +19,7 @@ type Binding struct {
 	pages     map[string]Route
 	receivers map[string]Route
 	redact    redactor
+	abandoned atomic.Int64
 }
 
 // RouteErrors lists what is wrong between a connector's catalog and its routes.
@@ -87,6 +87,10 @@ func (b *Binding) Streams() []string { return b.streams }
 // CursorType returns what a checkpoint of the stream must say about its cursor.
 func (b *Binding) CursorType(stream string) CursorType { return b.pages[stream].cursor.kind }
 
+// Abandoned returns how many handlers of this connection were left behind and
+// have not returned yet. No other handler is called at [MaxAbandoned] of them.
+func (b *Binding) Abandoned() int { return int(max(b.abandoned.Load(), 0)) }
+
 // Page runs the sync route of stream for one page and returns its emissions.
 // A route that runs past the deadline of ctx is abandoned after a short grace.
 func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageReturn, []ingest.Emission, error) {
@@ -95,7 +99,7 @@ func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageRet
 		return PageReturn{}, nil, fmt.Errorf("sync stream %q: %w", stream, ErrNoRoute)
 	}
 	out := ingest.NewBuffer(b.streams, ingest.PageLimits())
-	result, err := contain(ctx, func(ctx context.Context) (PageReturn, error) { return route.page(ctx, in, out) })
+	result, err := contain(ctx, &b.abandoned, func(ctx context.Context) (PageReturn, error) { return route.page(ctx, in, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
 		return PageReturn{}, nil, b.redact.err(emitFailure(err, poison))
@@ -114,7 +118,7 @@ func (b *Binding) Deliver(ctx context.Context, endpoint string, d *Delivery) ([]
 		return nil, fmt.Errorf("receive at endpoint %q: %w", endpoint, ErrNoRoute)
 	}
 	out := ingest.NewBuffer(b.streams, ingest.DeliveryLimits())
-	_, err := contain(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
+	_, err := contain(ctx, &b.abandoned, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
 	emissions, poison := out.Seal()
 	if err != nil {
 		return nil, b.redact.err(emitFailure(err, poison))
@@ -132,67 +136,4 @@ func emitFailure(err, poison error) error {
 		return Permanent(err)
 	}
 	return err
-}
-
-// abandonGrace is how long a handler may still take to return after its
-// context has ended.
-const abandonGrace = 2 * time.Second
-
-type outcome[T any] struct {
-	value T
-	err   error
-}
-
-// contain runs fn so that neither a panic nor a hang of it reaches the caller.
-func contain[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
-	done := make(chan outcome[T], 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				done <- outcome[T]{err: newPanicError(r)}
-			}
-		}()
-		value, err := fn(ctx)
-		done <- outcome[T]{value, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(abandonGrace)
-	defer grace.Stop()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-grace.C:
-		var zero T
-		return zero, fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(ctx))
-	}
-}
-
-func newPanicError(value any) *PanicError {
-	const limit = 16 << 10
-	stack := debug.Stack()
-	return &PanicError{Value: fmt.Sprint(value), Stack: string(stack[:min(len(stack), limit)])}
-}
-
-// Go runs fn in a goroutine of a handler and contains its panics. The returned
-// function waits for fn and returns its error; a handler must call it before it
-// returns, since emissions after that are refused.
-func Go(ctx context.Context, fn func(ctx context.Context) error) (wait func() error) {
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				done <- newPanicError(r)
-			}
-		}()
-		done <- fn(ctx)
-	}()
-	return func() error {
-		err := <-done
-		done <- err // a second wait gets the same answer
-		return err
-	}
 }

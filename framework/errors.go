@@ -53,7 +53,7 @@ func ClassOf(err error) Class {
 	var c *classified
 	var p *PanicError
 	switch {
-	case errors.As(err, &p), errors.Is(err, ErrCursorUnreadable), errors.Is(err, ErrNoRoute), errors.Is(err, ErrAbandoned):
+	case errors.As(err, &p), errors.Is(err, ErrCursorUnreadable), errors.Is(err, ErrNoRoute), errors.Is(err, ErrAbandoned), errors.Is(err, ErrHandlersHang):
 		return ClassBug
 	case errors.As(err, &c):
 		return c.class
@@ -71,6 +71,10 @@ func RetryDelay(err error) time.Duration {
 
 // ErrAbandoned says that a handler went on past its deadline and was left behind.
 var ErrAbandoned = errors.New("handler did not return by its deadline and was abandoned")
+
+// ErrHandlersHang says that so many handlers of a connection were left behind
+// and still go on that no other is called. It heals when they return.
+var ErrHandlersHang = errors.New("handlers of this connection hang; they must return, or the process be restarted, before another is called")
 
 // PanicError is a panic of a handler, contained.
 type PanicError struct {
