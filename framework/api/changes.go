@@ -28,6 +28,11 @@ func (a *API) serveChanges(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, a.cfg.Log, q.err())
 		return
 	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return // there is nobody to send messages to
+	}
 	if a.open.Add(1) > maxListeners {
 		a.open.Add(-1)
 		p := newProblem(http.StatusServiceUnavailable, "too_many_listeners", fmt.Sprintf("%d feeds of changes are open already; close some", maxListeners))
@@ -39,8 +44,6 @@ func (a *API) serveChanges(w http.ResponseWriter, r *http.Request) {
 	changed, stop := a.cfg.Feed.Listen()
 	defer stop()
 
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep the messages back
 	control := http.NewResponseController(w)
 	n := 0

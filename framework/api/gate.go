@@ -197,7 +197,11 @@ func (g *Gate) checkOrigin(r *http.Request) *Problem {
 				"this process does not answer to the host name "+shown(r.Host)+"; use localhost, or add the name to allowed_hosts")
 		}
 	}
-	if err := g.forgery.Check(r); err != nil {
+	// A site cannot read the answer to what it embeds, but making it costs as
+	// much, and an open feed holds one of few places. Links may lead here.
+	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
+	embedded := (site == "cross-site" || site == "same-site") && dest != "document"
+	if err := g.forgery.Check(r); err != nil || embedded {
 		return newProblem(http.StatusForbidden, "cross_origin", "a browser sent this request for another site; use the pages of this process, or no browser")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
@@ -50,6 +51,9 @@ func (a *API) syncPage(r *http.Request) (reply, error) {
 	return ok(out)
 }
 
+// maxDetail bounds the text of another's error.
+const maxDetail = 4 << 10
+
 // pageProblem tells a failure of the connector or its provider from one of ours.
 // The text of the former is for the operator: the framework keeps secrets out of it.
 func pageProblem(err error) error {
@@ -59,7 +63,12 @@ func pageProblem(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	p := newProblem(http.StatusBadGateway, "sync_failed", err.Error())
+	// Such a text may be as long as a provider's answer.
+	detail := err.Error()
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	p := newProblem(http.StatusBadGateway, "sync_failed", detail)
 	if class := framework.ClassOf(err); class == framework.ClassBug {
 		p.Code = "connector_failed"
 	}

@@ -19,6 +19,9 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
+	// maxFaults bounds what an answer says is wrong with a query: there may be
+	// thousands of unknown parameters in one.
+	maxFaults = 20
 )
 
 // query reads the query parameters of a request and collects everything that is
@@ -132,12 +135,16 @@ func pageToken(parts ...string) *string {
 // was read: what was not read is unknown.
 func (q *query) err() error {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if len(q.faults) == maxFaults {
+			q.fault("", "there are more faults")
+			break
+		}
 		if !slices.Contains(q.known, name) {
 			hint := framework.Suggest(name, q.known)
 			if hint == "" && len(q.known) > 0 {
 				hint = "; known are " + strings.Join(q.known, ", ")
 			}
-			q.fault(clipped(name), "is unknown%s", hint)
+			q.fault(strings.Trim(shown(name), `"`), "is unknown%s", hint)
 		}
 	}
 	if len(q.faults) == 0 {

@@ -134,10 +134,17 @@ func (b *Board) Connection(ctx context.Context, project, nameOrID string) (store
 			continue
 		}
 		known = true
-		if c.ID == nameOrID || c.Name == nameOrID {
+		// An id goes before a name: a connection may be named like the id of
+		// another one.
+		if c.ID == nameOrID {
 			return c, nil
 		}
 		names = append(names, c.Name)
+	}
+	for _, c := range all {
+		if c.Project == project && c.Name == nameOrID {
+			return c, nil
+		}
 	}
 	if !known && project != DefaultProject {
 		var projects []string

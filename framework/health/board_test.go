@@ -210,3 +210,20 @@ func encode(t *testing.T, v any) string {
 	require.NoError(t, e.Encode(v))
 	return string(bytes.TrimRight(b.Bytes(), "\n"))
 }
+
+func TestAnIdGoesBeforeAConnectionOfThatName(t *testing.T) {
+	t.Parallel()
+	b, err := health.NewBoard(health.BoardConfig{Live: nobody{}, Store: &shelf{connections: []store.Connection{
+		{ID: "con_1", Project: "default", Name: "con_2"}, {ID: "con_2", Project: "default", Name: "meant"},
+	}}})
+	require.NoError(t, err)
+	c, err := b.Connection(t.Context(), "default", "con_2")
+	require.NoError(t, err)
+	require.Equal(t, "meant", c.Name)
+}
+
+// nobody knows of no connector.
+type nobody struct{}
+
+func (nobody) Manifest(string) (catalog.Manifest, bool) { return catalog.Manifest{}, false }
+func (nobody) Running(string, string) bool              { return false }
