@@ -40,6 +40,7 @@ func readModel(pass *analysis.Pass) *model {
 	m.readConnectors()
 	m.checkDeclarations()
 	m.checkConnectors()
+	m.checkSecrets()
 	return m
 }
 

@@ -22,6 +22,7 @@ func (m *model) checkDeclarations() {
 			m.report(found("SC101", d.call.Args[0], "%s of %s is not a constant string; write it out, or use a constant", keyWord(d.Kind), d.label()))
 		}
 		m.checkConstants(d)
+		m.checkCursor(d)
 		if !d.KeyKnown {
 			continue
 		}

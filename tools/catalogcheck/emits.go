@@ -14,10 +14,10 @@ func (s *routeStage) checkEmissions() {
 			if !ok {
 				return true
 			}
-			path, name := callee(s.pass.TypesInfo, call)
-			if path == ingestPath && (name == "Canonical" || name == "Delete") && len(call.Args) > 3 {
+			if s.isEmission(call) {
 				s.checkTarget(call)
 				s.checkKey(call)
+				s.checkConstantKey(call)
 			}
 			return true
 		})
@@ -131,4 +131,45 @@ func (s *routeStage) emptyPart(call *ast.CallExpr) string {
 		}
 	}
 	return ""
+}
+
+// checkConstantKey reports a key that is the same for every record, so that all
+// but the first are taken for duplicates. A constant LatestKey is not one: it
+// names the one entity of its kind, whose versions the payload tells apart.
+func (s *routeStage) checkConstantKey(call *ast.CallExpr) {
+	t := s.tracer()
+	options, known := t.origins(of(call.Args[len(call.Args)-1]))
+	if !known || len(options) != 1 {
+		return
+	}
+	literal, ok := options[0].expr.(*ast.CompositeLit)
+	if !ok {
+		return
+	}
+	e, ok := fieldOf(literal, "IdempotencyKey", 0)
+	if !ok {
+		return
+	}
+	keys, known := t.origins(origin{e, -1, options[0].env})
+	if !known || len(keys) != 1 {
+		return
+	}
+	key, ok := keys[0].expr.(*ast.CallExpr)
+	if !ok {
+		return
+	}
+	if path, name := callee(s.pass.TypesInfo, key); path != ingestPath || (name != "EventKey" && name != "VersionKey") {
+		return
+	}
+	for _, arg := range key.Args {
+		values, known := t.origins(origin{arg, -1, keys[0].env})
+		if !known || len(values) != 1 || values[0].expr == nil {
+			return
+		}
+		if value, ok := text(s.pass.TypesInfo, values[0].expr); !ok || value == "" {
+			return
+		}
+	}
+	s.report(found("SC403", e, "the idempotency key is the same for every record, so only the first is recorded; make it of the record's id and version").
+		with(call, "the event is emitted here"))
 }

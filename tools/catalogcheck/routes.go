@@ -56,6 +56,8 @@ type route struct {
 	serves []*declaration
 	known  bool
 	branch string
+	// sole says that the element can be no other route.
+	sole bool
 }
 
 // handout is one way out of open that hands out routes.
@@ -96,10 +98,12 @@ func (s *routeStage) checkOpen(c *connector, open function) {
 	handouts := s.handouts(open)
 	for _, h := range handouts {
 		s.checkTwice(h)
+		s.checkPlacement(h)
 		for _, r := range h.routes {
 			s.checkOrphan(c, r)
 		}
 	}
+	s.checkServing(c, handouts)
 	missing := map[*declaration]bool{}
 	for _, h := range handouts {
 		if !h.known {
@@ -271,7 +275,7 @@ func (s *routeStage) routesOf(t *tracer, e entry) (routes []route, known bool) {
 			known = false
 			continue
 		}
-		r := route{call: call, at: ast.Unparen(e.expr), branch: e.branch}
+		r := route{call: call, at: ast.Unparen(e.expr), branch: e.branch, sole: known && len(values) == 1}
 		if len(values) > 1 {
 			r.branch = fmt.Sprintf("%s#%d", e.branch, i)
 		}

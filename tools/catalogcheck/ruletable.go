@@ -156,6 +156,16 @@ framework.Sync(Customers, c.syncInvoices),`,
 framework.Sync(Invoices, c.syncInvoices),`,
 		},
 		{
+			ID: "SC204", Title: "route is registered on a condition or in a loop",
+			Severity: catalog.SeverityError, Stage: StageRoute,
+			Doc: "A connection whose routes do not serve the whole catalog does not open, so a route that depends on a setting is a connection that fails on it. " +
+				"A loop over a table of streams is fine, and so are alternatives that each register the route.",
+			Bad: `if in.Settings.WithInvoices {
+	routes = append(routes, framework.Sync(Invoices, c.syncInvoices))
+}`,
+			Good: `routes = append(routes, framework.Sync(Invoices, c.syncInvoices)) // returns at once without in.Settings.WithInvoices`,
+		},
+		{
 			ID: "SC205", Title: "handler of the wrong signature, cursor or record type",
 			Severity: catalog.SeverityError, Stage: StageCompiler,
 			Doc: "The type parameters of a stream bind its handler and its records, so the Go compiler refuses the mistake, " +
@@ -163,6 +173,14 @@ framework.Sync(Invoices, c.syncInvoices),`,
 			Bad: `var Customers = catalog.Poll[Customer, pageCursor]("customers", spec)
 func sync(ctx context.Context, in framework.SyncRequest[string], out *ingest.Buffer) (framework.SyncResult[string], error)`,
 			Good: `func sync(ctx context.Context, in framework.SyncRequest[pageCursor], out *ingest.Buffer) (framework.SyncResult[pageCursor], error)`,
+		},
+		{
+			ID: "SC206", Title: "cursor type does not survive a checkpoint",
+			Severity: catalog.SeverityError, Stage: StageDeclaration,
+			Doc: "The cursor is saved as JSON with each page. Functions, channels and interfaces with methods cannot be, and a struct without an exported field is saved empty, " +
+				"so the stream would start from the beginning for ever. Types with a JSON or text form of their own are taken as they are.",
+			Bad:  `type cursor struct{ page int }`,
+			Good: `type cursor struct{ Page int }`,
 		},
 	}
 }
@@ -197,6 +215,14 @@ func intakeRules() []Rule {
 			Bad:  `framework.Webhook(catalog.Endpoint{}, c.receive)`,
 			Good: `framework.Webhook(Inbox, c.receive)`,
 		},
+		{
+			ID: "SC310", Title: "secret is written in the source",
+			Severity: catalog.SeverityError, Stage: StageDeclaration,
+			Doc: "Whoever can read the source or the binary has it, and it cannot be rotated without a build. " +
+				"It is reported where a constant becomes a framework.Secret, and where one is the default of a setting.",
+			Bad:  `c := client{token: framework.Secret("sk_live_51H…")}`,
+			Good: `c := client{token: in.Settings.Token}`,
+		},
 	}
 }
 
@@ -216,6 +242,28 @@ func emissionRules() []Rule {
 				"Use ingest.VersionKey, ingest.LatestKey when the provider gives no version, or ingest.EventKey for a fact that has none.",
 			Bad:  `ingest.Canonical(out, Customers, "customer", c, ingest.Options{Time: c.Updated})`,
 			Good: `ingest.Canonical(out, Customers, "customer", c, ingest.Options{IdempotencyKey: ingest.VersionKey(c.ID, c.ETag), Time: c.Updated})`,
+		},
+		{
+			ID: "SC403", Title: "idempotency key is constant",
+			Severity: catalog.SeverityError, Stage: StageRoute,
+			Doc: "The log keeps one event a key, so every record after the first would be taken for a duplicate. " +
+				"ingest.LatestKey with a constant is fine: it names the only entity of its kind, and its payloads are compared.",
+			Bad:  `ingest.Options{IdempotencyKey: ingest.EventKey("invoice")}`,
+			Good: `ingest.Options{IdempotencyKey: ingest.EventKey(invoice.ID)}`,
+		},
+		{
+			ID: "SC405", Title: "declared stream is never emitted to",
+			Severity: catalog.SeverityWarning, Stage: StageRoute,
+			Doc:  "The stream stays empty for ever. It is reported when every handler of the connector is in this package and the stream's variable is only listed and bound.",
+			Bad:  `func (c *client) syncInvoices(…) { … ingest.Canonical(out, Customers, "invoice", …) }`,
+			Good: `func (c *client) syncInvoices(…) { … ingest.Canonical(out, Invoices, "invoice", …) }`,
+		},
+		{
+			ID: "SC408", Title: "sync route of one stream emits to another",
+			Severity: catalog.SeverityWarning, Stage: StageRoute,
+			Doc:  "The events are recorded, but the other stream's health, schedule and backfill do not know of them. Give it a route of its own.",
+			Bad:  `framework.Sync(Customers, func(…) { … ingest.Canonical(out, Invoices, "invoice", …) })`,
+			Good: `framework.Sync(Invoices, func(…) { … ingest.Canonical(out, Invoices, "invoice", …) })`,
 		},
 	}
 }
