@@ -38,6 +38,9 @@ func (s *routeStage) checkServing(c *connector, handouts []handout) {
 		return
 	}
 	for _, l := range c.streams {
+		if l.Kind == pollStream && !slices.ContainsFunc(handouts, func(h handout) bool { return h.serves(l.declaration) }) {
+			continue // SC201 says so
+		}
 		if v := s.variableOf(l.declaration); v != nil && !s.handedOn(v) {
 			s.report(found("SC405", l.at, "%s is declared, but nothing is ever emitted to it; emit with ingest.Canonical(out, %s, …), or remove the stream", l.label(), l.refer()))
 		}
