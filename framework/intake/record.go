@@ -89,7 +89,9 @@ func (h *Handler) record(ctx context.Context, t Target, d delivery, result outco
 	case err == nil && receipt.DuplicateDelivery:
 		return duplicate(receipt.First)
 	case err == nil:
-		return accepted(d.id, receipt.Appended)
+		a := accepted(d.id, receipt.Appended)
+		a.streams = countStreams(u.Emissions, receipt)
+		return a
 	case transient(err):
 		return h.notStored(ctx, t, d, err)
 	default:

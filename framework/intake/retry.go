@@ -135,7 +135,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		if err != nil && transient(err) {
 			return err
 		}
-		result.err, o.Events = err, receipt.Appended
+		result.err, o.Events, o.Streams = err, receipt.Appended, countStreams(result.emissions, receipt)
 	}
 	if result.err != nil {
 		kept, failure := h.failed(t, d, result.err, now)

@@ -21,6 +21,9 @@ type connection struct {
 	store.Connection
 	// manifest is the connector's, reduced to the streams that are selected.
 	manifest catalog.Manifest
+	// plugin and settings open the connection, once it has its id.
+	plugin   framework.Plugin
+	settings map[string]any
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]endpoint
@@ -55,9 +58,9 @@ func (s *selection) keep(emissions []ingest.Emission) []ingest.Emission {
 	return slices.DeleteFunc(emissions, func(e ingest.Emission) bool { return !s.selected[e.Stream] })
 }
 
-// prepare opens one connection of the configuration: what can be wrong with it
+// prepare checks one connection of the configuration: what can be wrong with it
 // is found before anything of it is recorded.
-func (r *Runtime) prepare(ctx context.Context, c config.Connection) (*connection, error) {
+func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	index := slices.IndexFunc(r.options.Plugins, func(p framework.Plugin) bool { return p.Key() == c.Connector })
 	if index < 0 {
 		return nil, fmt.Errorf("connection %q: no connector %q is linked into this binary", c.Name, c.Connector)
@@ -66,6 +69,7 @@ func (r *Runtime) prepare(ctx context.Context, c config.Connection) (*connection
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
 		manifest:   selected(plugin.Manifest(), c.Streams), endpoints: map[string]endpoint{},
+		plugin: plugin, settings: c.Settings,
 	}
 	var errs []error
 	for _, e := range plugin.Connector().Endpoints {
@@ -80,24 +84,31 @@ func (r *Runtime) prepare(ctx context.Context, c config.Connection) (*connection
 		}
 		prepared.endpoints[e.Path()] = endpoint{spec, verifier}
 	}
-	if !c.Enabled {
-		return prepared, errors.Join(errs...)
+	if c.Enabled {
+		if err := plugin.CheckSettings(c.Settings); err != nil {
+			errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
+		}
 	}
-	binding, err := plugin.Open(ctx, framework.OpenRequest{
-		Project: c.Project, Connection: c.Name, Settings: c.Settings, Client: r.guard.Client,
+	return prepared, errors.Join(errs...)
+}
+
+// open opens the connector of an enabled connection that was recorded.
+func (r *Runtime) open(ctx context.Context, c *connection) error {
+	if !c.Enabled {
+		return nil
+	}
+	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, Client: r.guard.Client,
 		Log: r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {
-		errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
+		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	c.binding = &selection{binding, map[string]bool{}}
+	for _, s := range c.manifest.Streams {
+		c.binding.selected[s.Key] = true
 	}
-	prepared.binding = &selection{binding, map[string]bool{}}
-	for _, s := range prepared.manifest.Streams {
-		prepared.binding.selected[s.Key] = true
-	}
-	return prepared, nil
+	return nil
 }
 
 // selected reduces m to the streams with the given keys; none means all.

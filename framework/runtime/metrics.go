@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store/groupcommit"
 )
@@ -104,10 +105,16 @@ func (m *metrics) changed(c scheduler.Change) {
 	}
 }
 
-func (m *metrics) delivered(connection, endpoint, verdict string, took time.Duration) {
-	connection, endpoint = m.label(connection, endpoint)
-	m.deliveries.WithLabelValues(connection, endpoint, verdict).Inc()
-	m.handling.WithLabelValues(connection, endpoint).Observe(took.Seconds())
+func (m *metrics) delivered(o intake.Observation) {
+	name := o.Project + "/" + o.Connection
+	connection, endpoint := m.label(name, o.Endpoint)
+	m.deliveries.WithLabelValues(connection, endpoint, string(o.Verdict)).Inc()
+	m.handling.WithLabelValues(connection, endpoint).Observe(o.Took.Seconds())
+	for _, c := range o.Streams {
+		connection, stream := m.label(name, c.Stream)
+		m.events.WithLabelValues(connection, stream).Add(float64(c.Appended))
+		m.duplicates.WithLabelValues(connection, stream).Add(float64(c.Duplicates))
+	}
 }
 
 func (m *metrics) handler() http.Handler {
@@ -140,6 +147,7 @@ type streamGauges struct{ runtime *Runtime }
 
 var (
 	sinceSuccess = prometheus.NewDesc("weir_stream_seconds_since_success", "Seconds since the last success.", []string{"connection", "stream"}, nil)
+	leftBehind   = prometheus.NewDesc("weir_handlers_abandoned", "Handlers that went on past their deadline, were left behind, and have not returned yet.", []string{"connection"}, nil)
 	failures     = prometheus.NewDesc("weir_stream_consecutive_failures", "Failed runs since the last success.", []string{"connection", "stream"}, nil)
 )
 
@@ -147,10 +155,17 @@ var (
 func (*streamGauges) Describe(out chan<- *prometheus.Desc) {
 	out <- sinceSuccess
 	out <- failures
+	out <- leftBehind
 }
 
-// Collect reads the status of every stream.
+// Collect asks every connection, and reads the status of every stream.
 func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
+	connections := 0
+	for _, c := range g.runtime.byID {
+		if connections++; c.binding != nil && connections <= maxSeries {
+			out <- prometheus.MustNewConstMetric(leftBehind, prometheus.GaugeValue, float64(c.binding.Abandoned()), c.Project+"/"+c.Name)
+		}
+	}
 	ctx, cancel := statusContext()
 	defer cancel()
 	statuses, err := g.runtime.store.Statuses(ctx, "")

@@ -67,7 +67,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	policy := r.policy()
 	r.guard = httpguard.New(httpguard.Config{AllowLoopback: api.IsLoopback(policy.Listen), AllowPrefixes: o.Config.AllowPrivate})
-	prepared, err := r.prepareAll(ctx, policy)
+	prepared, err := r.prepareAll(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,12 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := r.record(ctx, prepared); err != nil {
+		return nil, err
+	}
+	for _, c := range prepared {
+		err = errors.Join(err, r.open(ctx, c))
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := r.assemble(ctx, policy); err != nil {
@@ -96,12 +102,12 @@ func (r *Runtime) policy() api.ListenPolicy {
 	return api.ListenPolicy{Listen: listen, Token: c.AdminToken, PublicURL: c.PublicURL, AllowedHosts: c.AllowedHosts}
 }
 
-// prepareAll opens every connection and returns all errors together.
-func (r *Runtime) prepareAll(ctx context.Context, policy api.ListenPolicy) ([]*connection, error) {
+// prepareAll checks every connection and returns all errors together.
+func (r *Runtime) prepareAll(policy api.ListenPolicy) ([]*connection, error) {
 	errs := []error{api.CheckListen(policy)}
 	var prepared []*connection
 	for _, c := range r.options.Config.Connections {
-		one, err := r.prepare(ctx, c)
+		one, err := r.prepare(c)
 		errs = append(errs, err)
 		prepared = append(prepared, one)
 	}

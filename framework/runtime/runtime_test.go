@@ -229,9 +229,34 @@ func TestPollsReceivesAndShows(t *testing.T) {
 	require.Contains(t, string(metrics), `weir_deliveries_total{connection="default/one",endpoint="in",verdict="unverified"} 1`)
 	require.Contains(t, string(metrics), `weir_runs_total{connection="default/one",state="succeeded",stream="things"} 1`)
 	require.Regexp(t, `weir_commit_units_total [1-9]`, string(metrics))
+	require.Contains(t, string(metrics), `weir_events_total{connection="default/one",stream="reports"} 1`, "what webhooks bring is counted too")
+	require.Contains(t, string(metrics), `weir_events_total{connection="default/one",stream="things"} 2`)
+	require.Contains(t, string(metrics), `weir_handlers_abandoned{connection="default/one"} 0`)
 	status, page := w.do(t, http.MethodGet, "/", http.Header{"Accept": {"text/html"}}, nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, string(page), "things")
+}
+
+func TestAConnectorIsOpenedWithTheIDOfItsConnection(t *testing.T) {
+	t.Parallel()
+	dir, seen := t.TempDir(), make(chan string, 2)
+	plugin := framework.Define(catalog.Connector{Key: "test"}, func(_ context.Context, in framework.Instance[settings]) (framework.Routes, error) {
+		seen <- in.ConnectionID
+		return nil, nil
+	})
+	for range 2 {
+		r, err := runtime.New(t.Context(), runtime.Options{
+			Config:  &config.File{Listen: "127.0.0.1:0", Connections: []config.Connection{{Project: "default", Name: "one", Connector: "test", Type: "source", Enabled: true}}},
+			Plugins: []framework.Plugin{plugin}, OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
+		})
+		require.NoError(t, err)
+		stopped, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.NoError(t, r.Run(stopped))
+	}
+	first := <-seen
+	require.Regexp(t, `^con_[0-9a-z]{26}$`, first)
+	require.Equal(t, first, <-seen, "the id stays over a restart")
 }
 
 func TestOnlySelectedStreamsAreRunAndRecorded(t *testing.T) {

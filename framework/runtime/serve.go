@@ -102,9 +102,11 @@ func (r *Runtime) hooks() http.Handler {
 
 // delivered counts a delivery and tells the pages of it.
 func (r *Runtime) delivered(o intake.Observation) {
-	r.metrics.delivered(o.Project+"/"+o.Connection, o.Endpoint, string(o.Verdict), o.Took)
-	if o.Verdict == intake.Accepted {
+	r.metrics.delivered(o)
+	switch o.Verdict {
+	case intake.Accepted, intake.Stored, intake.Dead: // a failure is news too
 		r.feed.Notify()
+	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy:
 	}
 }
 
