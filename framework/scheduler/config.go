@@ -75,8 +75,9 @@ type Limits struct {
 	// BackoffBase and BackoffCap bound the wait after a transient failure.
 	// Defaults 5 s and 15 min.
 	BackoffBase, BackoffCap time.Duration
-	// AbandonedInARow is how many handlers of a connection may be abandoned one
-	// after another before the connection is quarantined. Default 3.
+	// AbandonedInARow is how many handlers of a connection may be abandoned,
+	// with none of the same stream returning in between, before the connection
+	// is quarantined. Default 3.
 	AbandonedInARow int
 }
 

@@ -120,6 +120,22 @@ func TestAHandlerThatReturnsEndsARowOfAbandonedOnes(t *testing.T) {
 	})
 }
 
+func TestANeighborThatReturnsDoesNotHideHandlersThatHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newMemory(), Config{})
+		release := make(chan struct{})
+		defer close(release)
+		r.add(r.stream("@every 5m", func(context.Context, request, *ingest.Buffer) (result, error) {
+			<-release
+			return result{}, nil
+		}), r.streamOf("con_1", "fine", "@every 1m", numbered("fine", 1)))
+		r.start()
+		pass(30 * time.Minute)
+		require.True(t, r.state().Quarantined)
+	})
+}
+
 func TestALatePageIsTransientAndSaysSo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

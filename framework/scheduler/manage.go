@@ -189,10 +189,11 @@ func (s *Scheduler) setPaused(ctx context.Context, connectionID, key string, pau
 func (s *Scheduler) lift(e *stream) {
 	streams := []*stream{e}
 	if e.conn.quarantined {
-		e.conn.quarantined, e.conn.abandoned = false, 0
+		e.conn.quarantined = false
 		streams = slices.Collect(maps.Values(e.conn.streams))
 	}
 	for _, e := range streams {
+		e.abandoned = 0
 		if e.place == placeParked {
 			s.settle(e)
 		}

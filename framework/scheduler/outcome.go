@@ -34,7 +34,7 @@ func (s *Scheduler) finish(e *stream, r *run, u store.Unit, to store.CheckpointW
 		s.fail(e, r, fmt.Errorf("commit page: %w", refused(err)), nil)
 		return
 	}
-	r.Run = done
+	r.State, r.FinishedAt = done.State, done.FinishedAt
 	r.Pages++
 	s.tellPage(e, r, u, receipt)
 	s.conclude(e, r, next, "")
@@ -87,7 +87,7 @@ func (s *Scheduler) fail(e *stream, r *run, cause error, page *store.Unit) {
 	case err != nil && e.conn.ctx.Err() == nil:
 		s.logger(e, r).Error("failure could not be recorded", "err", err)
 	}
-	r.Run = failed
+	r.State, r.FinishedAt = failed.State, failed.FinishedAt
 	s.mu.Lock()
 	e.failures = failures
 	s.mu.Unlock()

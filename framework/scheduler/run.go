@@ -187,24 +187,32 @@ func (s *Scheduler) call(ctx context.Context, e *stream, in framework.PageCall) 
 		if overdue && err != nil && !errors.Is(err, framework.ErrAbandoned) {
 			err = fmt.Errorf("%w: %w", s.late, err)
 		}
-		s.countAbandoned(e.conn, err, overdue)
+		s.countAbandoned(e, err, overdue)
 	}()
 	return e.Binding.Page(ctx, e.Key, in)
 }
 
 // countAbandoned quarantines a connection whose handlers hang. Those that were
-// canceled by us or by a caller, and not by their deadline, do not count.
-func (s *Scheduler) countAbandoned(c *connection, err error, overdue bool) {
+// canceled by us or by a caller, and not by their deadline, do not count. A
+// stream whose handler returns says nothing about its neighbor's.
+func (s *Scheduler) countAbandoned(e *stream, err error, overdue bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case errors.Is(err, framework.ErrHandlersHang): // none was called
+		return
 	case !errors.Is(err, framework.ErrAbandoned):
-		c.abandoned = 0
-	case overdue:
-		if c.abandoned++; c.abandoned >= s.limits.AbandonedInARow {
-			c.quarantined = true
-		}
+		e.abandoned = 0
+		return
+	case !overdue:
+		return
 	}
+	e.abandoned++
+	left := 0
+	for _, neighbor := range e.conn.streams {
+		left += neighbor.abandoned
+	}
+	e.conn.quarantined = e.conn.quarantined || left >= s.limits.AbandonedInARow
 }
 
 // page reads one page and commits it, and reports whether the run goes on.

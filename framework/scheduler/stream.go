@@ -93,7 +93,7 @@ const (
 
 // stream is a scheduled stream. Its fields are guarded by Scheduler.mu, but for
 // the embedded Stream and key, which never change, and what run points to, which
-// belongs to the runner.
+// belongs to the runner; the run's id and trigger never change and may be read.
 type stream struct {
 	Stream
 	conn *connection
@@ -112,6 +112,9 @@ type stream struct {
 	gone     bool // the store does not know the connection any more
 	failures int
 	skipped  int64
+	// abandoned counts the handlers left behind since one of the stream's last
+	// returned.
+	abandoned int
 }
 
 // appointment is when a stream runs next, and why.
@@ -138,8 +141,6 @@ type connection struct {
 
 	active  sync.WaitGroup // live runs and pages on demand
 	closing bool
-	// abandoned counts the handlers left behind since one last returned.
-	abandoned   int
 	quarantined bool
 }
 
