@@ -32,26 +32,26 @@ func (c *client) flags(command *cobra.Command) {
 // maxAnswer bounds what the client reads from the server.
 const maxAnswer = 64 << 20
 
-// problem is an RFC 9457 problem document.
+// problem is an RFC 9457 problem document. Its detail names every fault.
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
-	Status int    `json:"status"`
-	Errors []struct {
-		Location string `json:"location"`
-		Message  string `json:"message"`
-	} `json:"errors"`
 }
 
 func (p problem) Error() string {
-	text := p.Title
 	if p.Detail != "" {
-		text = p.Detail
+		return p.Detail
 	}
-	for _, e := range p.Errors {
-		text += "\n  " + e.Location + ": " + e.Message
+	return p.Title
+}
+
+// where is the server's address as it may be shown.
+func (c *client) where() string {
+	u, err := url.Parse(c.server)
+	if err != nil {
+		return "the address of --server"
 	}
-	return text
+	return u.Redacted()
 }
 
 // call sends one request and decodes the answer into out. Its errors carry the
@@ -71,7 +71,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	}
 	request, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
 	if err != nil {
-		return wrongUsage(fmt.Errorf("--server %q is no address such as http://127.0.0.1:9657", c.server))
+		return wrongUsage(errors.New("--server is no address such as http://127.0.0.1:9657"))
 	}
 	request.Header.Set("Accept", "application/json")
 	if c.token != "" {
@@ -82,20 +82,20 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		if errors.Is(err, context.Canceled) {
 			return failed(errors.New("interrupted"))
 		}
-		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run or weir demo, or set --server", c.server))
+		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run or weir demo, or set --server", c.where()))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return unreachable(fmt.Errorf("read the answer of %s: %w", c.server, err))
+		return unreachable(fmt.Errorf("read the answer of %s: %w", c.where(), err))
 	}
 	if response.StatusCode >= 300 {
-		p := problem{Title: fmt.Sprintf("%s answered %s", c.server, response.Status)}
+		p := problem{Title: fmt.Sprintf("%s answered %s", c.where(), response.Status)}
 		_ = json.Unmarshal(body, &p)
 		return failed(p)
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return failed(fmt.Errorf("%s does not answer as Weir does: %w", c.server, err))
+		return failed(fmt.Errorf("%s does not answer as Weir does: %w", c.where(), err))
 	}
 	return nil
 }

@@ -45,6 +45,10 @@ type Terminal struct {
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, t Terminal, plugins ...framework.Plugin) int {
+	out, stderr := &plainWriter{out: t.Out}, &plainWriter{out: t.Err}
+	defer out.flush()
+	defer stderr.flush()
+	t.Out, t.Err = out, stderr
 	a := &app{term: t, plugins: plugins}
 	root := a.root() //nolint:contextcheck // cobra hands each command its context
 	root.SetArgs(t.Args)
