@@ -62,7 +62,8 @@ type OpenRequest struct {
 	Settings map[string]any
 	// Log is the connection's logger.
 	Log *slog.Logger
-	// Client returns the guarded HTTP client for the given hosts.
+	// Client returns the guarded HTTP client for the given hosts. One that begins
+	// with "http://" may be called without TLS.
 	Client func(hosts []string) *http.Client
 }
 

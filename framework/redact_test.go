@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -96,4 +97,22 @@ func FuzzNoSpellingOfASecretSurvives(f *testing.F) {
 		require.Error(t, err)
 		require.NotContains(t, err.Error()+"\n", before+secret+after+"\n")
 	})
+}
+
+type addresses struct {
+	A framework.URL `json:"a"`
+	B framework.URL `json:"b"`
+}
+
+func TestAHostIsCalledWithoutTLSOnlyWhenASettingSaysSo(t *testing.T) {
+	t.Parallel()
+	var hosts []string
+	p := framework.Define(catalog.Connector{Key: "c", Hosts: []string{"api.acme.test"}},
+		func(context.Context, framework.Instance[addresses]) (framework.Routes, error) { return nil, nil })
+	_, err := p.Open(t.Context(), framework.OpenRequest{
+		Settings: map[string]any{"a": "http://inside.test:8080/x", "b": "HTTPS://[2001:db8::1]:1/"},
+		Client:   func(h []string) *http.Client { hosts = h; return nil },
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"api.acme.test", "http://inside.test", "2001:db8::1"}, hosts)
 }

@@ -207,7 +207,8 @@ func decodeDefault(text string, field reflect.Value) (reason string) {
 	return ""
 }
 
-// settingHosts returns the hosts of the settings of type [URL].
+// settingHosts returns the hosts of the settings of type [URL], with http://
+// before those that may be called without TLS.
 func settingHosts(settings any) []string {
 	v := reflect.ValueOf(settings)
 	if v.Kind() != reflect.Struct {
@@ -217,7 +218,11 @@ func settingHosts(settings any) []string {
 	for i := range v.NumField() {
 		if u, ok := asURL(v, i); ok {
 			if parsed, err := url.Parse(string(u)); err == nil {
-				hosts = append(hosts, parsed.Hostname())
+				host := parsed.Hostname()
+				if parsed.Scheme == "http" {
+					host = "http://" + host
+				}
+				hosts = append(hosts, host)
 			}
 		}
 	}

@@ -39,6 +39,10 @@ const (
 // connector's catalog nor the connection's settings name.
 var ErrHostNotAllowed = errors.New("host is not allowed")
 
+// ErrPlaintext says that a request would go to a host without TLS that was not
+// named with http.
+var ErrPlaintext = errors.New("plain http is not allowed")
+
 // ErrAddressRefused says that a host resolved to a private or special address.
 var ErrAddressRefused = errors.New("address is refused")
 
@@ -84,7 +88,7 @@ func New(c Config) *Guard {
 		ControlContext: func(_ context.Context, network, address string, conn syscall.RawConn) error {
 			if err := guardian.Safe(network, address, conn); err != nil {
 				host, _, _ := net.SplitHostPort(address)
-				return fmt.Errorf("dial %s: %w: it lies in a private or special network; allow it with --allow-private", host, ErrAddressRefused)
+				return fmt.Errorf("dial %s: %w: it lies in a private or special network; allow it with allow_private", host, ErrAddressRefused)
 			}
 			return nil
 		},
@@ -104,6 +108,10 @@ func New(c Config) *Guard {
 
 // Client returns a client that may call the given hosts only. A host may begin
 // with "*." for every name below it. With no hosts every request is refused.
+//
+// A host is called with TLS, so that no link in a provider's answer can make a
+// connector send its credentials in the clear; one that is written "http://host",
+// and this machine itself, may be called without.
 func (g *Guard) Client(hosts []string) *http.Client {
 	return &http.Client{
 		Timeout:   RequestTimeout,
@@ -131,8 +139,12 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
 		return nil, fmt.Errorf("request to %s: only http and https are allowed", r.URL.Host)
 	}
-	if !hostAllowed(r.URL.Hostname(), g.hosts) {
+	allowed, plain := hostAllowed(r.URL.Hostname(), g.hosts)
+	switch {
+	case !allowed:
 		return nil, fmt.Errorf("request to %s: %w: add it to the connector's Hosts, or to a setting of type framework.URL", r.URL.Hostname(), ErrHostNotAllowed)
+	case r.URL.Scheme == "http" && !plain:
+		return nil, fmt.Errorf("request to %s: %w: use https, or name the host in a setting of type framework.URL that begins with http://", r.URL.Hostname(), ErrPlaintext)
 	}
 	response, err := g.base.RoundTrip(r)
 	if err != nil {
@@ -146,19 +158,23 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-func hostAllowed(host string, allowed []string) bool {
+// hostAllowed reports that host may be called, and whether without TLS.
+func hostAllowed(host string, hosts []string) (allowed, plain bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	for _, a := range allowed {
-		a = strings.ToLower(a)
-		if parent, wild := strings.CutPrefix(a, "*."); wild {
-			if strings.HasSuffix(host, "."+parent) {
-				return true
-			}
-		} else if host == a {
-			return true
+	for _, h := range hosts {
+		h, clear := strings.CutPrefix(strings.TrimSuffix(strings.ToLower(h), "."), "http://")
+		parent, wild := strings.CutPrefix(h, "*.")
+		if host == h || wild && strings.HasSuffix(host, "."+parent) {
+			allowed, plain = true, plain || clear || isThisMachine(host)
 		}
 	}
-	return false
+	return allowed, plain
+}
+
+// isThisMachine reports that host cannot be anywhere else.
+func isThisMachine(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 type boundedBody struct {

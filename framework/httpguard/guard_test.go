@@ -33,10 +33,42 @@ func TestRefusesPrivateAndSpecialAddresses(t *testing.T) {
 		"192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "168.63.129.16",
 		"[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[::ffff:127.0.0.1]",
 		"[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[2001:db8::1]", "[ff02::1]",
+		"192.0.0.192", "198.51.100.1", "203.0.113.1", "0.1.2.3", "100.100.100.200", "169.254.170.2", "192.88.99.1",
+		"[::127.0.0.1]", "[::ffff:168.63.129.16]", "[2002:a83f:8110::1]", "[64:ff9b:1::7f00:1]", "[2001:0:7f00:1::]", "[100::1]", "[fec0::1]", "[3fff::1]",
 	} {
-		_, err := get(t, guard.Client([]string{strings.Trim(host, "[]")}), "http://"+host+":9/")
+		_, err := get(t, guard.Client([]string{"http://" + strings.Trim(host, "[]")}), "http://"+host+":9/")
 		require.ErrorIs(t, err, httpguard.ErrAddressRefused, host)
 	}
+}
+
+func TestRefusesOtherSpellingsOfThisMachine(t *testing.T) {
+	t.Parallel()
+	guard := httpguard.New(httpguard.Config{})
+	// What a resolver makes of them differs; none may be reached.
+	for _, host := range []string{
+		"localhost", "LOCALHOST.", "127.0.0.1.", "127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1", "[::1%25lo]", "[fe80::1%25lo]",
+		"\u2460\u2461\u2466.0.0.1", "127\u30020\u30020\u30021",
+	} {
+		_, err := get(t, guard.Client([]string{"http://" + strings.Trim(host, "[]")}), "http://"+host+":9/")
+		require.Error(t, err, host)
+		require.NotContains(t, err.Error(), "connection refused", host)
+	}
+}
+
+func TestSendsNothingInTheClearUnlessItWasNamedSo(t *testing.T) {
+	t.Parallel()
+	guard := httpguard.New(httpguard.Config{})
+	_, err := get(t, guard.Client([]string{"192.0.2.1", "*.example.com"}), "http://192.0.2.1/")
+	require.ErrorIs(t, err, httpguard.ErrPlaintext)
+	_, err = get(t, guard.Client([]string{"*.example.com"}), "http://api.example.com/")
+	require.ErrorIs(t, err, httpguard.ErrPlaintext)
+	// Whether it is reached is another question.
+	for _, hosts := range [][]string{{"http://192.0.2.1"}, {"192.0.2.1", "http://192.0.2.1."}} {
+		_, err = get(t, guard.Client(hosts), "http://192.0.2.1/")
+		require.ErrorIs(t, err, httpguard.ErrAddressRefused)
+	}
+	_, err = get(t, guard.Client([]string{"192.0.2.1"}), "https://192.0.2.1/")
+	require.ErrorIs(t, err, httpguard.ErrAddressRefused)
 }
 
 func TestLoopbackNeedsPermission(t *testing.T) {
@@ -100,7 +132,7 @@ func TestIgnoresTheProxyOfTheEnvironment(t *testing.T) {
 	t.Setenv("NO_PROXY", "")
 	address, err := url.Parse(proxy.URL)
 	require.NoError(t, err)
-	_, err = get(t, httpguard.New(httpguard.Config{}).Client([]string{"10.1.1.1"}), "http://10.1.1.1:"+address.Port())
+	_, err = get(t, httpguard.New(httpguard.Config{}).Client([]string{"http://10.1.1.1"}), "http://10.1.1.1:"+address.Port())
 	require.ErrorIs(t, err, httpguard.ErrAddressRefused)
 	require.False(t, proxied)
 }
