@@ -1,10 +1,12 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/catalog/schedule"
@@ -120,31 +122,47 @@ func selected(m catalog.Manifest, keys []string) catalog.Manifest {
 	return m
 }
 
-// schedule hands the poll streams of an enabled connection to the scheduler.
-func (r *Runtime) schedule(c *connection, statuses []store.StreamStatus) error {
-	if c.binding == nil {
-		return nil
+// schedule hands the poll streams of all enabled connections to the scheduler:
+// those that may have ended the last process come last.
+func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) error {
+	type key struct{ connection, stream string }
+	known := make(map[key]store.StreamStatus, len(statuses))
+	for _, s := range statuses {
+		known[key{s.ConnectionID, s.Stream}] = s
 	}
 	var errs []error
-	for _, s := range c.manifest.Streams {
-		if s.Mode != catalog.ModePoll {
+	var streams []scheduler.Stream
+	for _, c := range r.byID {
+		if c.binding == nil {
 			continue
 		}
-		parsed, err := schedule.Parse(s.Schedule)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("connection %q, stream %q: %w", c.Name, s.Key, err))
-			continue
-		}
-		stream := scheduler.Stream{
-			Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
-			Window: s.Window, Lookback: s.Lookback(),
-		}
-		for _, status := range statuses {
-			if status.ConnectionID == c.ID && status.Stream == s.Key {
-				stream.Status = status
+		for _, s := range c.manifest.Streams {
+			if s.Mode != catalog.ModePoll {
+				continue
 			}
+			parsed, err := schedule.Parse(s.Schedule)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("connection %q, stream %q: %w", c.Name, s.Key, err))
+				continue
+			}
+			runs, err := r.store.Runs(ctx, c.ID, s.Key, "", shownCrashes)
+			if err != nil {
+				return fmt.Errorf("read the last runs of stream %q of connection %q: %w", s.Key, c.Name, err)
+			}
+			streams = append(streams, scheduler.Stream{
+				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
+				Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
+			})
 		}
-		errs = append(errs, r.scheduler.Add(stream))
+	}
+	slices.SortFunc(streams, func(x, y scheduler.Stream) int {
+		return cmp.Or(cmp.Compare(x.Crashes, y.Crashes), strings.Compare(x.ConnectionID, y.ConnectionID), strings.Compare(x.Key, y.Key))
+	})
+	for _, s := range streams {
+		errs = append(errs, r.scheduler.Add(s))
 	}
 	return errors.Join(errs...)
 }
+
+// shownCrashes is how many runs of a stream are looked at for crashes.
+const shownCrashes = 10

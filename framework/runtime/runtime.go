@@ -150,11 +150,7 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	if err != nil {
 		return fmt.Errorf("read the status of streams: %w", err)
 	}
-	var errs []error
-	for _, c := range r.byID {
-		errs = append(errs, r.schedule(c, statuses))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := r.schedule(ctx, statuses); err != nil {
 		return err
 	}
 	return r.assembleFaces(policy)

@@ -79,6 +79,9 @@ type Limits struct {
 	// with none of the same stream returning in between, before the connection
 	// is quarantined. Default 3.
 	AbandonedInARow int
+	// Crashes is how many runs of a stream in a row may end with the process,
+	// none of them with a page, before the stream is quarantined. Default 3.
+	Crashes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -91,6 +94,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.BackoffBase, 5*time.Second)
 	setDefault(&l.BackoffCap, 15*time.Minute)
 	setDefault(&l.AbandonedInARow, 3)
+	setDefault(&l.Crashes, 3)
 	return l
 }
 
@@ -116,6 +120,7 @@ func (l Limits) validate() error {
 		{"BackoffBase", int64(l.BackoffBase)},
 		{"BackoffCap", int64(l.BackoffCap)},
 		{"AbandonedInARow", int64(l.AbandonedInARow)},
+		{"Crashes", int64(l.Crashes)},
 	} {
 		if c.value < 0 {
 			errs = append(errs, fmt.Errorf("limit %s is negative; leave it 0 for the default", c.name))

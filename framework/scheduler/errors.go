@@ -24,6 +24,9 @@ var (
 	// ErrQuarantined says that handlers of the connection did not return several
 	// times in a row, and that it is left alone until it is resumed.
 	ErrQuarantined = errors.New("connection is quarantined because its handlers did not return; resume the stream or restart")
+	// ErrCrashing says that the process ended several times in a row while a page
+	// of the stream was read, and that the stream is left alone until it is resumed.
+	ErrCrashing = errors.New("stream is quarantined because the process ended again and again while a page of it was read; mend the connector, then resume the stream")
 	// ErrCursorStuck says that a sync route asked for more without moving on. It
 	// is of class bug.
 	ErrCursorStuck = errors.New("cursor did not advance while hasMore is true")
@@ -45,7 +48,7 @@ func (e *BusyError) Error() string {
 }
 
 func classOf(err error) framework.Class {
-	if errors.Is(err, ErrCursorStuck) || errors.Is(err, ErrQuarantined) {
+	if errors.Is(err, ErrCursorStuck) || errors.Is(err, ErrQuarantined) || errors.Is(err, ErrCrashing) {
 		return framework.ClassBug
 	}
 	return framework.ClassOf(err)

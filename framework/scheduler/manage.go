@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,9 @@ func (s *Scheduler) Add(in Stream) error {
 		Stream: in, key: in.ConnectionID + "." + in.Key, index: -1,
 		paused: in.Paused || in.Status.Paused, failures: in.Status.ConsecutiveFailures,
 	}
-	e.next = firstAppointment(e, s.clock.wall())
-	if err := s.insert(e); err != nil {
+	now := s.clock.wall()
+	e.next = firstAppointment(e, now)
+	if err := errors.Join(s.suspect(e, now), s.insert(e)); err != nil {
 		return fmt.Errorf("schedule stream %q of connection %q: %w", in.Key, in.ConnectionID, err)
 	}
 	s.tell(e, Change{Kind: StreamChanged})
@@ -106,6 +108,8 @@ func (s *Scheduler) available(e *stream) error {
 		return ErrStopped
 	case e.conn.quarantined:
 		return ErrQuarantined
+	case e.crashing:
+		return ErrCrashing
 	case e.run != nil:
 		busy.RunID = e.run.ID
 		return busy
@@ -120,7 +124,7 @@ func (s *Scheduler) available(e *stream) error {
 
 // RunNow has the stream run as soon as there is room, whatever its schedule and
 // its last failure say, and returns the id that the run will have. Errors:
-// [ErrUnknownStream], [ErrPaused], [ErrQuarantined], [ErrStopped], and a
+// [ErrUnknownStream], [ErrPaused], [ErrQuarantined], [ErrCrashing], [ErrStopped], and a
 // [*BusyError] when the stream runs or waits to run for an operator already.
 func (s *Scheduler) RunNow(connectionID, key string) (runID string, err error) {
 	s.mu.Lock()
@@ -151,7 +155,7 @@ func (s *Scheduler) Pause(ctx context.Context, connectionID, key string) error {
 	return s.setPaused(ctx, connectionID, key, true)
 }
 
-// Resume ends a pause, and the quarantine of the stream's connection. What became
+// Resume ends a pause, and the quarantine of the stream or its connection. What became
 // due in the meantime runs at once.
 func (s *Scheduler) Resume(ctx context.Context, connectionID, key string) error {
 	return s.setPaused(ctx, connectionID, key, false)
@@ -192,6 +196,7 @@ func (s *Scheduler) lift(e *stream) {
 		e.conn.quarantined = false
 		streams = slices.Collect(maps.Values(e.conn.streams))
 	}
+	e.crashing = false
 	for _, e := range streams {
 		e.abandoned = 0
 		if e.place == placeParked {
@@ -210,7 +215,7 @@ func (s *Scheduler) State(connectionID, key string) (state State, ok bool) {
 	}
 	state = State{
 		Running: e.run != nil, RunID: e.asked,
-		Paused: e.paused, Quarantined: e.conn.quarantined, Failures: e.failures, Skipped: e.skipped,
+		Paused: e.paused, Quarantined: e.conn.quarantined || e.crashing, Failures: e.failures, Skipped: e.skipped,
 	}
 	if e.run != nil {
 		state.RunID, state.Trigger = e.run.ID, e.run.Trigger

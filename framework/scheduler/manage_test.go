@@ -210,7 +210,7 @@ func TestStopLetsPagesInFlightCommit(t *testing.T) {
 		require.Equal(t, 2, recorded, "what was in flight is recorded, and nothing began")
 		for _, run := range r.store.history() {
 			require.Equal(t, store.RunInterrupted, run.State)
-			require.Empty(t, run.Error)
+			require.Equal(t, stopped, run.Error)
 			require.False(t, run.FinishedAt.IsZero())
 		}
 		_, err := r.s.RunNow("con_1", "a")
@@ -265,7 +265,12 @@ func TestStopCancelsWhatTakesTooLong(t *testing.T) {
 		begun := time.Now()
 		require.ErrorIs(t, r.s.Stop(t.Context()), errPatience)
 		require.Equal(t, 27*time.Second, time.Since(begun), "25 s of patience and 2 s for a handler that does not listen")
-		require.Empty(t, r.store.history(), "a cancellation is no failure")
+		require.Len(t, r.store.history(), 2)
+		for _, run := range r.store.history() {
+			require.Equal(t, store.RunInterrupted, run.State, "a cancellation is no failure")
+			require.Equal(t, stopped, run.Error)
+		}
+		require.Zero(t, CountCrashes(r.store.history()), "and no crash")
 		require.Zero(t, r.store.status("con_1", "s").ConsecutiveFailures)
 	})
 }
@@ -370,6 +375,7 @@ func TestForgetsAConnectionThatTheStoreDoesNotKnow(t *testing.T) {
 		}))
 		r.start()
 		pass(time.Hour)
-		require.Equal(t, 1, calls)
+		require.Zero(t, calls, "the run could not even be announced")
+		require.Equal(t, 2, r.store.asked, "the run, and its failure; then never again")
 	})
 }

@@ -112,7 +112,11 @@ func (s *Scheduler) cut(e *stream, r *run, state store.RunState) {
 	u := s.unit(e)
 	next := appointment{due: u.At, trigger: triggerStart}
 	r.State, r.FinishedAt = state, u.At
-	u.Run = &store.RunWrite{Run: r.Run}
+	ended := r.Run
+	if state == store.RunInterrupted {
+		ended.Error = stopped
+	}
+	u.Run = &store.RunWrite{Run: ended}
 	u.Streams = []store.StreamWrite{{Stream: e.Key, NextRunAt: &next.due}}
 	// Without a row there is nothing to close, and the stored due time has
 	// passed anyway.

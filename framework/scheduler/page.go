@@ -37,7 +37,7 @@ type PageResult struct {
 // returned, and still holds what the handler put into it.
 //
 // It works on a paused stream too. Errors: [ErrUnknownStream], [ErrQuarantined],
-// [ErrStopped], a [*BusyError] when the stream is being read, or what the page or
+// [ErrCrashing], [ErrStopped], a [*BusyError] when the stream is being read, or what the page or
 // its commit failed with.
 func (s *Scheduler) Page(ctx context.Context, connectionID, key string, o PageOptions) (PageResult, error) {
 	e, err := s.reserve(connectionID, key)

@@ -109,7 +109,11 @@ func (s *Scheduler) turn(e *stream) (again bool) {
 		}
 		if !r.loaded {
 			s.tell(e, Change{Kind: RunStarted, RunID: r.ID, Trigger: r.Trigger})
-			if err := s.load(e.conn.ctx, e, r); err != nil {
+			err := s.load(e.conn.ctx, e, r)
+			if err == nil {
+				err = s.announce(e, r)
+			}
+			if err != nil {
 				s.fail(e, r, err, nil)
 				return false
 			}
@@ -218,7 +222,9 @@ func (s *Scheduler) countAbandoned(e *stream, err error, overdue bool) {
 // page reads one page and commits it, and reports whether the run goes on.
 func (s *Scheduler) page(e *stream, r *run) (more bool) {
 	ctx, started := e.conn.ctx, s.clock.wall()
+	end := s.excuse(e, r)
 	result, emissions, err := s.call(ctx, e, framework.PageCall{Cursor: r.checkpoint.Cursor, From: r.checkpoint.From, To: r.checkpoint.To})
+	end()
 	if err != nil {
 		s.fail(e, r, err, nil)
 		return false

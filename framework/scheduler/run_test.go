@@ -46,7 +46,10 @@ func TestCommitsEachPageWithItsCheckpointAndRun(t *testing.T) {
 		r.start()
 		synctest.Wait()
 		units := r.store.committed()
-		require.Len(t, units, 3)
+		require.Len(t, units, 4)
+		require.Equal(t, store.RunRunning, units[0].Run.Run.State, "the first run of a process is announced")
+		require.Nil(t, units[0].Checkpoint)
+		units = units[1:]
 		previous := ""
 		for i, u := range units {
 			require.Len(t, u.Emissions, 1)
@@ -74,7 +77,7 @@ func TestObservesEventsAtTheStartOfTheirPage(t *testing.T) {
 		}))
 		r.start()
 		pass(10 * time.Second)
-		u := r.store.committed()[0]
+		u := r.store.committed()[1]
 		require.True(t, u.ObservedAt.Equal(begun))
 		require.True(t, u.At.Equal(begun.Add(7*time.Second)))
 	})

@@ -32,8 +32,11 @@ type Scheduler struct {
 	late   error // why the context of a page ends at its deadline
 
 	// ctx is the parent of everything that runs.
-	ctx         context.Context
-	cancel      context.CancelCauseFunc
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// stopping ends when Stop is called; what runs may still go on.
+	stopping    context.Context
+	stop        context.CancelFunc
 	active      sync.WaitGroup // live runs and pages on demand
 	wake        chan struct{}
 	loop        chan struct{} // closed when the loop has ended; nil before Start
@@ -46,6 +49,7 @@ type Scheduler struct {
 	waiting     waiting
 	turns       turns
 	running     int
+	suspects    int           // streams that start one after another
 	drift       time.Duration // of the clocks, when due times were last set by it
 }
 
@@ -62,6 +66,7 @@ func New(c Config) (*Scheduler, error) {
 		late:  fmt.Errorf("page took longer than %s", c.Limits.PageTimeout),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.stopping, s.stop = context.WithCancel(s.ctx)
 	return s, nil
 }
 
@@ -100,6 +105,7 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	s.endWaitingRuns(maps.Values(s.connections))
 	loop := s.loop
 	s.mu.Unlock()
+	s.stop()
 	s.signal()
 
 	err := wait(ctx, &s.active, s.limits.StopTimeout)
@@ -232,7 +238,7 @@ func (s *Scheduler) arm(e *stream) {
 // settle puts a stream that has nothing going where it belongs. The lock is
 // held.
 func (s *Scheduler) settle(e *stream) {
-	if e.paused || e.gone || e.conn.closing || e.conn.quarantined || s.phase == phaseStopping {
+	if e.paused || e.crashing || e.gone || e.conn.closing || e.conn.quarantined || s.phase == phaseStopping {
 		e.place = placeParked
 		return
 	}

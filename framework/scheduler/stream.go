@@ -31,6 +31,9 @@ type Stream struct {
 	Paused bool
 	// Status is what the store knows of the stream; the zero value for a new one.
 	Status store.StreamStatus
+	// Crashes is what [CountCrashes] says of the stream's last runs. Add streams
+	// with fewer of them first: those that have some start one after another.
+	Crashes int
 }
 
 func (s Stream) validate() error {
@@ -115,6 +118,10 @@ type stream struct {
 	// abandoned counts the handlers left behind since one of the stream's last
 	// returned.
 	abandoned int
+	// crashing keeps the stream from running until it is resumed.
+	crashing bool
+	// survived says that a page was read in this process.
+	survived bool
 }
 
 // appointment is when a stream runs next, and why.
@@ -139,8 +146,8 @@ type connection struct {
 	running int
 	inLine  bool
 
-	active  sync.WaitGroup // live runs and pages on demand
-	closing bool
+	active      sync.WaitGroup // live runs and pages on demand
+	closing     bool
 	quarantined bool
 }
 
@@ -149,8 +156,9 @@ type run struct {
 	store.Run
 	// spread is how long after its tick the run was due.
 	spread time.Duration
-	// loaded says that the checkpoint was read, recorded that the run has a row.
-	loaded, recorded bool
+	// loaded says that the checkpoint was read, recorded that the run has a row,
+	// announced that the row was written before the first page.
+	loaded, recorded, announced bool
 	// checkpoint is the saved one, as it would be written again.
 	checkpoint store.CheckpointWrite
 	// saved is the commit id of the saved checkpoint, "" for none.
