@@ -42,7 +42,7 @@ func (o operations) SetPaused(ctx context.Context, connectionID, stream string, 
 
 // conflict turns what the state of a stream forbids into the API's error.
 func conflict(err error) error {
-	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrStopped, scheduler.ErrUnknownStream} {
+	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrCrashing, scheduler.ErrStopped, scheduler.ErrUnknownStream} {
 		if errors.Is(err, known) {
 			return &api.ConflictError{Err: known}
 		}
