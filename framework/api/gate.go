@@ -48,6 +48,7 @@ type Gate struct {
 	forgery  *http.CrossOriginProtection
 	rows     []Route
 	sessions *sessions
+	guesses  guesses
 }
 
 // NewGate returns the guard of a process, or what [CheckListen] finds.

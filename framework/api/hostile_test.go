@@ -75,6 +75,25 @@ func TestALongErrorOfAConnectorIsCut(t *testing.T) {
 	require.Less(t, len(a.body), 10_000)
 }
 
+func TestWrongTokensAreToldOfAndLockNobodyOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t, api.ListenPolicy{Listen: "127.0.0.1:0", Token: adminToken})
+	for range 200 {
+		a := b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer canary-guess"))
+		require.Equal(t, http.StatusUnauthorized, a.status)
+	}
+	form := header("Content-Type", "application/x-www-form-urlencoded")
+	require.Equal(t, http.StatusUnauthorized, b.do(t, http.MethodPost, "/login", form, body("token=canary-guess")).status)
+	require.Equal(t, http.StatusSeeOther, b.do(t, http.MethodPost, "/login", form, body("token="+adminToken)).status)
+	require.Equal(t, http.StatusOK, b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer "+adminToken)).status)
+	log := b.log.String()
+	require.Equal(t, 1, strings.Count(log, "a wrong admin token was sent"), "a flood is one line")
+	require.NotContains(t, log, "canary")
+	b.office.Advance(time.Minute)
+	b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer canary-guess"))
+	require.Contains(t, b.log.String(), "wrong=201")
+}
+
 // FuzzRequests sends what net/http lets through, and looks for a panic, a
 // failure inside, and a redirect to another site.
 func FuzzRequests(f *testing.F) {

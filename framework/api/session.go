@@ -83,6 +83,7 @@ func (g *Gate) identify(r *http.Request) (role Role, known bool) {
 		if len(headers) == 1 && strings.EqualFold(scheme, "Bearer") && g.isToken(token) {
 			return RoleOperator, true
 		}
+		g.wrongToken(r)
 		return RolePublic, true
 	}
 	cookies := r.CookiesNamed(sessionCookie)
@@ -97,6 +98,34 @@ func (g *Gate) identify(r *http.Request) (role Role, known bool) {
 func (g *Gate) isToken(candidate string) bool {
 	sum := sha256.Sum256([]byte(candidate))
 	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
+}
+
+// guessEvery is the least time between two log lines about wrong tokens: a flood
+// of them must not fill the log.
+const guessEvery = 10 * time.Second
+
+// guesses counts the wrong tokens since the last log line about them.
+type guesses struct {
+	mu       sync.Mutex
+	loggedAt time.Time
+	since    int
+}
+
+// wrongToken tells the operator that somebody tries tokens. The right one is
+// long, and is never kept out for the wrong ones of others: that would let
+// everybody lock the operator out.
+func (g *Gate) wrongToken(r *http.Request) {
+	now := g.cfg.Now()
+	g.guesses.mu.Lock()
+	g.guesses.since++
+	since, told := g.guesses.since, now.Sub(g.guesses.loggedAt) >= guessEvery
+	if told {
+		g.guesses.since, g.guesses.loggedAt = 0, now
+	}
+	g.guesses.mu.Unlock()
+	if told {
+		g.cfg.Log.WarnContext(r.Context(), "a wrong admin token was sent", "from", r.RemoteAddr, "path", r.URL.Path, "wrong", since)
+	}
 }
 
 // challenge turns away a caller who may not: a person to the login page, a
@@ -123,7 +152,11 @@ func (g *Gate) NeedsSignIn() bool { return g.token != nil }
 
 // SignIn opens a session and sets its cookie when token is the admin token.
 func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request, token string) bool {
-	if g.token == nil || !g.isToken(token) {
+	if g.token == nil {
+		return false
+	}
+	if !g.isToken(token) {
+		g.wrongToken(r)
 		return false
 	}
 	g.setCookie(w, r, g.sessions.open(), int(sessionLife.Seconds()))
