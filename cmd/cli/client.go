@@ -92,6 +92,9 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if response.StatusCode >= 300 {
 		p := problem{Title: fmt.Sprintf("%s answered %s", c.where(), response.Status)}
 		_ = json.Unmarshal(body, &p)
+		if response.StatusCode == http.StatusUnauthorized {
+			p.Detail = c.where() + " wants its admin token; give --admin-token, or set WEIR_ADMIN_TOKEN"
+		}
 		return failed(p)
 	}
 	if err := json.Unmarshal(body, out); err != nil {

@@ -56,6 +56,9 @@ func (a *app) runDemo(ctx context.Context, f serverFlags, log *slog.Logger, open
 	if c.Listen == "" {
 		c.Listen = runtime.DefaultListen
 	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return wrongUsage(fmt.Errorf("--listen %q is no address such as %s", c.Listen, runtime.DefaultListen))
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return failed(fmt.Errorf("%w; another process may serve there: choose another address, such as --listen 127.0.0.1:0", err))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -82,11 +84,22 @@ func (a *app) printEvent(event json.RawMessage, asJSON bool) (sequence int64, er
 		a.printf("%s\n", event)
 		return e.Sequence, nil
 	}
-	data := string(e.Data)
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, e.Data); err != nil && len(e.Data) > 0 {
+		return 0, failed(fmt.Errorf("decode the payload of event %d: %w", e.Sequence, err))
+	}
+	data := compact.String()
 	if len(data) > 120 {
 		data = strings.ToValidUTF8(data[:120], "") + "…"
 	}
-	// %q keeps control characters of a provider's text out of the terminal.
-	a.printf("%6d  %s  %-6s  %q  %q  %q\n", e.Sequence, e.Time, e.Operation, e.Type, e.Subject, data)
+	a.printf("%6d  %s  %-6s  %s  %s  %s\n", e.Sequence, e.Time, e.Operation, word(e.Type), word(e.Subject), data)
 	return e.Sequence, nil
+}
+
+// word quotes a text that would not stand as one word on its line.
+func word(s string) string {
+	if s == "" || strings.ContainsFunc(s, unicode.IsSpace) {
+		return strconv.Quote(s)
+	}
+	return s
 }

@@ -62,7 +62,13 @@ func Run(ctx context.Context, t Terminal, plugins ...framework.Plugin) int {
 	var coded *exitError
 	if !errors.As(err, &coded) {
 		// Everything cobra itself refuses is wrong usage.
-		_, _ = fmt.Fprintf(t.Err, "weir: %v\nTry: weir --help\n", err)
+		used, _, _ := root.Find(t.Args)
+		if used == nil || used == root {
+			used = root
+		} else {
+			err = fmt.Errorf("%w\nUsage: %s", err, used.UseLine())
+		}
+		_, _ = fmt.Fprintf(t.Err, "weir: %v\nTry: %s --help\n", err, used.CommandPath())
 		return exitUsage
 	}
 	if coded.err != nil {
@@ -99,6 +105,7 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "weir",
+		Version:       buildVersion(),
 		Short:         "Connectors in Go: declared, proven at build time, run exactly once",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -111,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.demo(), a.newConnector(), a.initModule(), a.check(), a.generate(), a.run(),
-		a.status(), a.catalog(), a.sync(), a.events(), a.version(),
+		a.status(), a.catalog(), a.sync(), a.reset(), a.events(), a.version(),
 	)
 	return root
 }

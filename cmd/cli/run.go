@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -26,7 +28,7 @@ type serverFlags struct {
 func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags := command.Flags()
 	flags.StringVar(&f.listen, "listen", "", "address to serve (default "+runtime.DefaultListen+")")
-	flags.StringVar(&f.store, "store", "", "URL of the store, such as sqlite:FOLDER (default: SQLite in the data folder)")
+	flags.StringVar(&f.store, "store", "", "address of the store: sqlite:FOLDER (a relative one is below the data folder) or postgres://… (default: SQLite in the data folder)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
 	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
 	flags.StringVar(&f.logLevel, "log-level", level, "debug, info, warn or error")
@@ -84,6 +86,8 @@ func (a *app) run() *cobra.Command {
 			case errors.As(err, &problems):
 				a.notef("%v\n", problems)
 				return &exitError{exitUsage, nil}
+			case errors.Is(err, fs.ErrNotExist):
+				return wrongUsage(fmt.Errorf("there is no file %s; name one with --config, write one with weir init, or try weir demo", file))
 			case err != nil:
 				return wrongUsage(err)
 			}
@@ -103,13 +107,9 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return failed(err)
 	}
-	url := c.Store
-	if url == "" {
-		url = "sqlite:" + c.DataDir
-	}
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
-		OpenStore: func(ctx context.Context) (store.Store, error) { return open.URL(ctx, url, c.DataDir, log) },
+		OpenStore: func(ctx context.Context) (store.Store, error) { return open.URL(ctx, c.Store, c.DataDir, log) },
 	})
 	if err != nil {
 		return failed(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -99,7 +100,7 @@ func (a *app) printStatus(answer []byte) error {
 	}
 	for _, s := range list.Streams {
 		if s.State == "failing" && s.LastError != nil {
-			a.printf("%s.%s: %q\n", s.Connection, s.Stream, *s.LastError)
+			a.printf("%s.%s: %s\n", s.Connection, s.Stream, strings.ReplaceAll(*s.LastError, "\n", "\n  "))
 		}
 	}
 	if failing > 0 {

@@ -35,6 +35,9 @@ type Operations interface {
 	RunNow(ctx context.Context, connectionID, stream string) error
 	// SetPaused pauses the polls of a stream, or resumes them.
 	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
+	// Reset forgets the checkpoint of a poll stream: its next run reads from the
+	// beginning, and records nothing twice.
+	Reset(ctx context.Context, connectionID, stream string) error
 }
 
 // PageCall asks for one page of a poll stream.
@@ -124,6 +127,7 @@ func New(cfg Config) (*API, error) {
 		a.router.Post(stream+"/pause", a.answer(a.pause))
 		a.router.Post(stream+"/resume", a.answer(a.resume))
 		a.router.Post(stream+"/run", a.answer(a.runNow))
+		a.router.Post(stream+"/reset", a.answer(a.reset))
 		a.router.Post(prefix+"/connections/{connection}/sync/{stream}", a.answer(a.syncPage))
 	}
 	return a, nil

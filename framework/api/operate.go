@@ -90,7 +90,7 @@ func (a *API) pollTarget(r *http.Request) (health.Target, error) {
 func CheckOperable(t health.Target) error {
 	if t.Stream.Mode != catalog.ModePoll {
 		return newProblem(http.StatusConflict, "webhook_stream",
-			"stream "+shown(t.Stream.Key)+" is fed by webhooks; it has no polls to run, pause or resume")
+			"stream "+shown(t.Stream.Key)+" is fed by webhooks; it has no polls to sync, run, pause, resume or reset")
 	}
 	if !t.Connection.Enabled {
 		return newProblem(http.StatusConflict, "connection_disabled", "connection "+shown(t.Connection.Name)+" is disabled; enable it first")
@@ -110,6 +110,12 @@ func (a *API) setPaused(r *http.Request, paused bool) (reply, error) {
 func (a *API) runNow(r *http.Request) (reply, error) {
 	return a.operate(r, http.StatusAccepted, func(c store.Connection, stream string) error {
 		return a.cfg.Operations.RunNow(r.Context(), c.ID, stream)
+	})
+}
+
+func (a *API) reset(r *http.Request) (reply, error) {
+	return a.operate(r, http.StatusOK, func(c store.Connection, stream string) error {
+		return a.cfg.Operations.Reset(r.Context(), c.ID, stream)
 	})
 }
 

@@ -105,6 +105,7 @@ func Routes() []Route {
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/pause", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/run", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/reset", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/sync/{stream}", RoleOperator, formLimit, pageDeadline, FaceAPI},
 		)
 	}

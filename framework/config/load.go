@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/webhook"
 )
 
 // MaxFileBytes bounds a configuration file.
@@ -90,6 +91,9 @@ var unknownAnchor = regexp.MustCompile(`unknown anchor.*`)
 
 func syntaxProblems(path string, err error) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.Contains(message, "cannot start any token") {
+		message += "; a tab cannot indent, use spaces"
+	}
 	problem := Problem{File: path, Line: 1, Column: 1, Message: "not valid YAML: " + unknownAnchor.ReplaceAllString(message, "unknown anchor; put values that begin with * into quotes")}
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		problem.Line, _ = strconv.Atoi(m[1])
@@ -167,6 +171,10 @@ func (r *reader) project(n *yaml.Node, f *File) {
 
 func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	c := Connection{Project: "default", Type: "source", Enabled: true, Settings: map[string]any{}}
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "a connection must be a mapping of keys to values, such as name and connector")
+		return
+	}
 	r.unread = map[string]bool{}
 	var nameNode, projectNode, connectorNode, typeNode, configNode, streamsNode *yaml.Node
 	keep := func(at **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
@@ -194,13 +202,15 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		}
 		return n
 	}
-	if !namePattern.MatchString(c.Name) && (nameNode == nil || c.Name != "") {
+	if nameNode == nil {
+		r.problem(n, "a connection needs a name")
+	} else if !namePattern.MatchString(c.Name) && c.Name != "" {
 		r.problem(at(nameNode), "connection name %q does not match %s", c.Name, namePattern)
 	}
 	if c.Project != "default" && !slices.ContainsFunc(f.Projects, func(p Project) bool { return p.Name == c.Project }) {
 		r.problem(at(projectNode), "project %q is not listed under projects", c.Project)
 	}
-	if slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {
+	if c.Name != "" && slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {
 		r.problem(at(nameNode), "connection %q is listed twice in project %q", c.Name, c.Project)
 	}
 	if c.Type != "source" {
@@ -233,6 +243,9 @@ func (r *reader) againstConnector(c *Connection, plugins []framework.Plugin, at 
 		keys = append(keys, s.Key)
 	}
 	for i, key := range c.Streams {
+		if slices.Contains(c.Streams[:i], key) {
+			r.problem(streamsNode.Content[i], "stream %q is listed twice", key)
+		}
 		if _, ok := manifest.Stream(key); !ok {
 			node := at(streamsNode)
 			if streamsNode != nil && i < len(streamsNode.Content) {
@@ -264,10 +277,12 @@ func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node)
 	if name == "" || r.unread[name] {
 		return
 	}
-	for _, secret := range framework.SecretList(c.Settings[name]) {
-		if strings.TrimSpace(secret) != "" {
-			return
+	secrets := framework.SecretList(c.Settings[name])
+	if slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+		if _, err := webhook.New(e.Spec(), secrets); err != nil {
+			r.problem(settingNode(n, name), "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
 		}
+		return
 	}
 	r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
 }

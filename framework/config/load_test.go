@@ -41,7 +41,7 @@ func parse(t *testing.T, text string, env map[string]string) (*config.File, erro
 func TestReadsAWholeFile(t *testing.T) {
 	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "secret")
-	require.NoError(t, os.WriteFile(secret, []byte("from-the-file-0123\n"), 0o600))
+	require.NoError(t, os.WriteFile(secret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"), 0o600))
 	f, err := parse(t, `
 listen: 127.0.0.1:9657
 admin_token: ${TOKEN}
@@ -61,7 +61,7 @@ connections:
     config:
       api_key: key-${KEY}-$${plain}
       pages: 3
-      webhook_secret: ["${file:`+secret+`}", "second-secret-012345"]
+      webhook_secret: ["${file:`+secret+`}", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"]
 `, map[string]string{"TOKEN": "tok", "KEY": "k"})
 	require.NoError(t, err)
 	require.Equal(t, "tok", f.AdminToken)
@@ -71,7 +71,7 @@ connections:
 	require.False(t, c.Enabled)
 	require.Equal(t, []string{"customers"}, c.Streams)
 	require.Equal(t, "key-k-${plain}", c.Settings["api_key"])
-	require.Equal(t, []string{"from-the-file-0123", "second-secret-012345"}, framework.SecretList(c.Settings["webhook_secret"]))
+	require.Equal(t, []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"}, framework.SecretList(c.Settings["webhook_secret"]))
 }
 
 func TestReportsEveryProblemWithItsPlace(t *testing.T) {
@@ -134,6 +134,25 @@ func TestSyntaxErrorsSayWhere(t *testing.T) {
 	_, err := parse(t, "listen: a\n  b: [", nil)
 	require.ErrorContains(t, err, "weir.yaml:")
 	require.ErrorContains(t, err, "not valid YAML")
+}
+
+func TestAConnectionThatIsNoneIsOneProblem(t *testing.T) {
+	t.Parallel()
+	_, err := parse(t, `connections:
+  - just text
+  - connector: acme
+    config: {api_key: k, webhook_secret: "not base64!"}
+  - name: twice
+    connector: acme
+    streams: [events, customers, events]
+    config: {api_key: k, webhook_secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
+`, nil)
+	require.EqualError(t, err, strings.Join([]string{
+		`weir.yaml:2:5: a connection must be a mapping of keys to values, such as name and connector`,
+		`weir.yaml:3:5: a connection needs a name`,
+		`weir.yaml:4:26: connection "", endpoint "acme": verify with auth "standard_webhooks": setting "webhook_secret" is not base64 (after "whsec_", if it starts so); copy it from the sender as it is`,
+		`weir.yaml:7:34: stream "events" is listed twice`,
+	}, "\n"))
 }
 
 func TestAnEmptyFileIsAllDefaults(t *testing.T) {

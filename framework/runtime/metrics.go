@@ -26,8 +26,6 @@ type metrics struct {
 	runs       *prometheus.CounterVec
 	runSeconds *prometheus.HistogramVec
 	skipped    *prometheus.CounterVec
-	events     *prometheus.CounterVec
-	duplicates *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	handling   *prometheus.HistogramVec
 
@@ -48,12 +46,6 @@ func newMetrics(r *Runtime) *metrics {
 		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ticks_skipped_total", Help: "Ticks that came while the stream was still running.",
 		}, stream),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_events_total", Help: "Events recorded.",
-		}, stream),
-		duplicates: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_duplicates_total", Help: "Emissions that had been recorded before.",
-		}, stream),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_deliveries_total", Help: "Webhook deliveries by endpoint and verdict.",
 		}, []string{"connection", "endpoint", "verdict"}),
@@ -67,7 +59,7 @@ func newMetrics(r *Runtime) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.runs, m.runSeconds, m.skipped, m.events, m.duplicates, m.deliveries, m.handling, build,
+		m.runs, m.runSeconds, m.skipped, m.deliveries, m.handling, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&streamGauges{runtime: r},
 	)
@@ -94,27 +86,18 @@ func (m *metrics) label(connection, part string) (string, string) {
 func (m *metrics) changed(c scheduler.Change) {
 	connection, stream := m.label(c.Project+"/"+c.Connection, c.Stream)
 	switch c.Kind {
-	case scheduler.PageCommitted:
-		m.events.WithLabelValues(connection, stream).Add(float64(c.Appended))
-		m.duplicates.WithLabelValues(connection, stream).Add(float64(c.Duplicates))
 	case scheduler.RunFinished:
 		m.runs.WithLabelValues(connection, stream, string(c.State)).Inc()
 		m.runSeconds.WithLabelValues(connection, stream).Observe(c.Took.Seconds())
 		m.skipped.WithLabelValues(connection, stream).Add(float64(c.Skipped))
-	case scheduler.RunStarted, scheduler.StreamChanged:
+	case scheduler.RunStarted, scheduler.PageCommitted, scheduler.StreamChanged:
 	}
 }
 
 func (m *metrics) delivered(o intake.Observation) {
-	name := o.Project + "/" + o.Connection
-	connection, endpoint := m.label(name, o.Endpoint)
+	connection, endpoint := m.label(o.Project+"/"+o.Connection, o.Endpoint)
 	m.deliveries.WithLabelValues(connection, endpoint, string(o.Verdict)).Inc()
 	m.handling.WithLabelValues(connection, endpoint).Observe(o.Took.Seconds())
-	for _, c := range o.Streams {
-		connection, stream := m.label(name, c.Stream)
-		m.events.WithLabelValues(connection, stream).Add(float64(c.Appended))
-		m.duplicates.WithLabelValues(connection, stream).Add(float64(c.Duplicates))
-	}
 }
 
 func (m *metrics) handler() http.Handler {
@@ -141,13 +124,16 @@ func writerMetrics(source writerStats) []prometheus.Collector {
 	}
 }
 
-// streamGauges tells the seconds since each stream's last success when it is
-// asked for.
+// streamGauges tells what the store keeps of each stream, when it is asked for:
+// so events are counted under their own stream, whoever brought them, and the
+// counts go on over a restart.
 type streamGauges struct{ runtime *Runtime }
 
 var (
 	sinceSuccess = prometheus.NewDesc("weir_stream_seconds_since_success", "Seconds since the last success.", []string{"connection", "stream"}, nil)
 	leftBehind   = prometheus.NewDesc("weir_handlers_abandoned", "Handlers that went on past their deadline, were left behind, and have not returned yet.", []string{"connection"}, nil)
+	events       = prometheus.NewDesc("weir_events_total", "Events recorded.", []string{"connection", "stream"}, nil)
+	duplicates   = prometheus.NewDesc("weir_duplicates_total", "Emissions that had been recorded before.", []string{"connection", "stream"}, nil)
 	failures     = prometheus.NewDesc("weir_stream_consecutive_failures", "Failed runs since the last success.", []string{"connection", "stream"}, nil)
 )
 
@@ -183,6 +169,8 @@ func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
 		if !s.LastSuccessAt.IsZero() {
 			out <- prometheus.MustNewConstMetric(sinceSuccess, prometheus.GaugeValue, now.Sub(s.LastSuccessAt).Seconds(), name, s.Stream)
 		}
+		out <- prometheus.MustNewConstMetric(events, prometheus.CounterValue, float64(s.Head), name, s.Stream)
+		out <- prometheus.MustNewConstMetric(duplicates, prometheus.CounterValue, float64(s.Duplicates), name, s.Stream)
 		out <- prometheus.MustNewConstMetric(failures, prometheus.GaugeValue, float64(s.ConsecutiveFailures), name, s.Stream)
 	}
 }

@@ -40,6 +40,11 @@ func (o operations) SetPaused(ctx context.Context, connectionID, stream string, 
 	return conflict(o.runtime.scheduler.Resume(ctx, connectionID, stream))
 }
 
+// Reset forgets the checkpoint of a poll stream.
+func (o operations) Reset(ctx context.Context, connectionID, stream string) error {
+	return conflict(o.runtime.scheduler.Reset(ctx, connectionID, stream))
+}
+
 // conflict turns what the state of a stream forbids into the API's error.
 func conflict(err error) error {
 	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrCrashing, scheduler.ErrStopped, scheduler.ErrUnknownStream} {

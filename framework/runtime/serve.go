@@ -162,7 +162,9 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	case err = <-r.failed:
 		r.log.Error("stopping: this process can no longer work", "err", err)
 	}
-	return errors.Join(err, r.stop(cancel, &work))
+	stopped := r.stop(cancel, &work)
+	r.log.Info("stopped")
+	return errors.Join(err, stopped)
 }
 
 // storeLost is closed when another process has taken the store over. It is nil

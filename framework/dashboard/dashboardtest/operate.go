@@ -25,6 +25,14 @@ func (o *Office) SetPaused(_ context.Context, connectionID, key string, paused b
 	return nil
 }
 
+// Reset forgets the live checkpoint of a stream.
+func (o *Office) Reset(_ context.Context, connectionID, key string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stream(connectionID, key).checkpoint = nil
+	return nil
+}
+
 // RunNow answers with OnRun, or has the stream running from then on.
 func (o *Office) RunNow(_ context.Context, connectionID, key string) error {
 	if o.OnRun != nil {
