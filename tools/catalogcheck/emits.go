@@ -19,6 +19,9 @@ func (s *routeStage) checkEmissions() {
 				s.checkKey(call)
 				s.checkConstantKey(call)
 			}
+			if path, name := callee(s.pass.TypesInfo, call); path == ingestPath && (name == "EventKey" || name == "VersionKey" || name == "LatestKey") {
+				s.checkUnstableKey(call)
+			}
 			return true
 		})
 	}

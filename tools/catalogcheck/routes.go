@@ -27,6 +27,7 @@ func routesAnalyzer(declare *analysis.Analyzer) *analysis.Analyzer {
 			s := &routeStage{model: m}
 			s.checkDefinitions()
 			s.checkEmissions()
+			s.checkDigests()
 			return s.findings, nil
 		},
 	}
@@ -104,6 +105,7 @@ func (s *routeStage) checkOpen(c *connector, open function) {
 		}
 	}
 	s.checkServing(c, handouts)
+	s.checkVerification(handouts)
 	missing := map[*declaration]bool{}
 	for _, h := range handouts {
 		if !h.known {

@@ -21,6 +21,8 @@ const (
 	StageDeclaration Stage = "declaration"
 	// StageRoute rules compare routes and handlers with the catalog.
 	StageRoute Stage = "route"
+	// StageFlow rules follow values and branches through the handlers.
+	StageFlow Stage = "flow"
 	// StageLink rules compare the connectors that are linked together.
 	StageLink Stage = "link"
 )
@@ -99,6 +101,8 @@ func (s Stage) word() string {
 		return "declarations"
 	case StageRoute:
 		return "routes and handlers"
+	case StageFlow:
+		return "flow of the handlers"
 	case StageLink:
 		return "packages that link connectors"
 	}

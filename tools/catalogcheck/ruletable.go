@@ -182,6 +182,15 @@ func sync(ctx context.Context, in framework.SyncRequest[string], out *ingest.Buf
 			Bad:  `type cursor struct{ page int }`,
 			Good: `type cursor struct{ Page int }`,
 		},
+		{
+			ID: "SC207", Title: "sync route never reads its cursor, or the range that it promises",
+			Severity: catalog.SeverityWarning, Stage: StageFlow,
+			Doc: "Without the cursor every page starts from the beginning. A stream that declares Window or Backfill is asked for a range, " +
+				"and would record what lies outside of it. A stream that is always read whole has the cursor type struct{}. " +
+				"Nothing is said of a route that hands its request on as a whole.",
+			Bad:  `func sync(ctx context.Context, _ framework.SyncRequest[cursor], out *ingest.Buffer) (framework.SyncResult[cursor], error)`,
+			Good: `page, err := c.list(ctx, in.Cursor.Next)`,
+		},
 	}
 }
 
@@ -202,11 +211,54 @@ func intakeRules() []Rule {
 			Good: `return framework.Routes{framework.Sync(Customers, c.syncCustomers), framework.Webhook(Inbox, c.receive)}, nil`,
 		},
 		{
+			ID: "SC303", Title: "handler of an AuthCustom endpoint never verifies",
+			Severity: catalog.SeverityError, Stage: StageRoute,
+			Doc: "With AuthCustom the handler gets deliveries that nobody has verified, and must call the delivery's Verify itself. " +
+				"A call in a function of the package that the handler calls counts; a delivery that is handed to another package is out of sight.",
+			Bad: `func (c *client) receive(ctx context.Context, d *framework.Delivery, out *ingest.Buffer) error {
+	return c.record(d, out)
+}`,
+			Good: `func (c *client) receive(ctx context.Context, d *framework.Delivery, out *ingest.Buffer) error {
+	if err := d.Verify(ctx); err != nil {
+		return err
+	}
+	return c.record(d, out)
+}`,
+		},
+		{
 			ID: "SC304", Title: "endpoint does not say how deliveries are verified",
 			Severity: catalog.SeverityError, Stage: StageDeclaration,
 			Doc:  "The framework verifies before any handler runs, and there is no default: name the Auth. AuthNone needs a written Reason, AuthAPIKey the header, AuthHMAC the header and a signed text with the body in it.",
 			Bad:  `Inbox = catalog.Receive("acme", catalog.EndpointSpec{Auth: catalog.AuthNone})`,
 			Good: `Inbox = catalog.Receive("acme", catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks})`,
+		},
+		{
+			ID: "SC305", Title: "event can be emitted before the delivery is verified",
+			Severity: catalog.SeverityError, Stage: StageFlow,
+			Doc: "There is a way through the handler of an AuthCustom endpoint on which Verify was not called, or failed, and an event is emitted all the same: " +
+				"an error that is logged and forgotten, a branch that skips the check. Return the error of Verify before anything else.",
+			Bad: `if err := d.Verify(ctx); err != nil {
+	c.log.Warn("not verified", "err", err)
+}
+return ingest.Canonical(out, Events, …)`,
+			Good: `if err := d.Verify(ctx); err != nil {
+	return err
+}
+return ingest.Canonical(out, Events, …)`,
+		},
+		{
+			ID: "SC306", Title: "result of Verify is dropped",
+			Severity: catalog.SeverityError, Stage: StageFlow,
+			Doc:  "Verify says by its error whether the delivery is genuine. Without a look at it every delivery is accepted. It is reported in packages with an AuthCustom endpoint; for all others the framework has verified before.",
+			Bad:  `_ = d.Verify(ctx)`,
+			Good: `if err := d.Verify(ctx); err != nil { return err }`,
+		},
+		{
+			ID: "SC307", Title: "signature is compared byte by byte",
+			Severity: catalog.SeverityError, Stage: StageFlow,
+			Doc:  "== and bytes.Equal return at the first difference, so an attacker learns from the time how much of a forged signature is right. hmac.Equal always takes as long. It is reported where one side is what crypto/hmac summed up.",
+			Bad:  `if hex.EncodeToString(mac.Sum(nil)) == header { … }`,
+			Good: `if hmac.Equal(mac.Sum(nil), signature) { … }`,
 		},
 		{
 			ID: "SC309", Title: "webhook route for an endpoint outside of the catalog",
@@ -250,6 +302,14 @@ func emissionRules() []Rule {
 				"ingest.LatestKey with a constant is fine: it names the only entity of its kind, and its payloads are compared.",
 			Bad:  `ingest.Options{IdempotencyKey: ingest.EventKey("invoice")}`,
 			Good: `ingest.Options{IdempotencyKey: ingest.EventKey(invoice.ID)}`,
+		},
+		{
+			ID: "SC404", Title: "idempotency key is new each time",
+			Severity: catalog.SeverityError, Stage: StageFlow,
+			Doc: "A page that is read twice gives the same keys, or its events are recorded twice. The current time, random numbers and random UUIDs differ each time. " +
+				"A time that is cut to a day or an hour is fine.",
+			Bad:  `ingest.Options{IdempotencyKey: ingest.VersionKey(c.ID, time.Now().String())}`,
+			Good: `ingest.Options{IdempotencyKey: ingest.VersionKey(c.ID, c.UpdatedAt)}`,
 		},
 		{
 			ID: "SC405", Title: "declared stream is never emitted to",

@@ -33,7 +33,7 @@ func (s *routeStage) checkServing(c *connector, handouts []handout) {
 			bound = append(bound, b)
 		}
 	}
-	s.checkForeignEmissions(bound)
+	s.checkSyncRoutes(bound)
 	if !complete {
 		return
 	}
@@ -47,8 +47,9 @@ func (s *routeStage) checkServing(c *connector, handouts []handout) {
 	}
 }
 
-// checkForeignEmissions reports a sync route of one stream that emits to another.
-func (s *routeStage) checkForeignEmissions(bound []binding) {
+// checkSyncRoutes reports sync routes that do not read what they were asked for,
+// and those of one stream that emit to another.
+func (s *routeStage) checkSyncRoutes(bound []binding) {
 	shared := map[*ast.BlockStmt]int{}
 	for _, b := range bound {
 		if b.inPackage {
@@ -59,6 +60,7 @@ func (s *routeStage) checkForeignEmissions(bound []binding) {
 		if !b.inPackage || !b.known || len(b.serves) != 1 || b.serves[0] == nil || b.serves[0].Kind != pollStream || shared[b.handler.body] > 1 {
 			continue
 		}
+		s.checkReading(b)
 		own := b.serves[0]
 		ast.Inspect(b.handler.body, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)

@@ -1,0 +1,397 @@
+package catalogcheck
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+
+	"golang.org/x/tools/go/ssa"
+
+	"github.com/weirhq/weir/catalog"
+)
+
+// checkVerification checks the handlers of endpoints with catalog.AuthCustom,
+// which get deliveries that nobody has verified.
+func (s *routeStage) checkVerification(handouts []handout) {
+	var custom []binding
+	seen := map[*ast.CallExpr]bool{}
+	for _, h := range handouts {
+		for _, r := range h.routes {
+			if seen[r.call] || !r.known || len(r.serves) != 1 || r.serves[0] == nil ||
+				r.serves[0].Kind != webhookEndpoint || r.serves[0].Endpoint.Auth != catalog.AuthCustom {
+				continue
+			}
+			seen[r.call] = true
+			b := binding{route: r}
+			if b.handler, b.inPackage = s.tracer().function(of(r.call.Args[1])); b.inPackage {
+				custom = append(custom, b)
+			}
+		}
+	}
+	if len(custom) == 0 || s.checkDropped() {
+		return
+	}
+	f := buildFlow(s.model)
+	for _, b := range custom {
+		fn := f.byBody[b.handler.body]
+		if fn == nil {
+			continue
+		}
+		if !f.verifies(fn, map[*ssa.Function]bool{}) {
+			s.report(found("SC303", b.call.Args[1], "%s is AuthCustom, but its handler never calls Verify on the delivery; call d.Verify(ctx) before anything else and return its error", b.serves[0].label()))
+			continue
+		}
+		if at := f.unverified(fn, map[*ssa.Function]bool{}); at.IsValid() {
+			s.report(found("SC305", s.callAt(at), "the event is emitted before the delivery is known to be verified; check the error of d.Verify on every way here").
+				with(b.call.Args[1], "the handler of %s is bound here", b.serves[0].label()))
+		}
+	}
+}
+
+// checkDropped reports calls of Verify whose result nobody looks at.
+func (s *routeStage) checkDropped() bool {
+	dropped := false
+	check := func(e ast.Expr) {
+		call, ok := ast.Unparen(e).(*ast.CallExpr)
+		if !ok {
+			return
+		}
+		selector, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
+		if !ok || !isVerify(s.pass.TypesInfo.Uses[selector.Sel]) {
+			return
+		}
+		dropped = true
+		s.report(found("SC306", call, "the result of Verify is dropped, so every delivery is accepted; return its error"))
+	}
+	for _, file := range s.files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ExprStmt:
+				check(n.X)
+			case *ast.GoStmt:
+				check(n.Call)
+			case *ast.DeferStmt:
+				check(n.Call)
+			case *ast.AssignStmt:
+				for i, e := range n.Rhs {
+					if id, ok := n.Lhs[i].(*ast.Ident); ok && id.Name == "_" && len(n.Lhs) == len(n.Rhs) {
+						check(e)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return dropped
+}
+
+// isVerify reports whether obj is the method that verifies a delivery.
+func isVerify(obj types.Object) bool {
+	fn, ok := obj.(*types.Func)
+	return ok && fn.Name() == "Verify" && fn.Signature().Recv() != nil && isDelivery(fn.Signature().Recv().Type())
+}
+
+func isDelivery(t types.Type) bool {
+	pointer, ok := types.Unalias(t).(*types.Pointer)
+	return ok && isNamed(pointer.Elem(), frameworkPath, "Delivery")
+}
+
+// callAt returns the call whose opening parenthesis is at pos, where SSA says
+// that it is.
+func (s *routeStage) callAt(pos token.Pos) ast.Node {
+	var at ast.Node = &ast.BadExpr{From: pos, To: pos + 1}
+	for _, file := range s.files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && call.Lparen == pos {
+				at = call
+			}
+			return true
+		})
+	}
+	return at
+}
+
+// flow is the SSA form of one package.
+type flow struct {
+	pkg    *ssa.Package
+	byBody map[*ast.BlockStmt]*ssa.Function
+}
+
+// buildFlow builds the SSA form of the package. It is done only where a rule
+// needs it: package buildssa would do it for every dependency as well.
+func buildFlow(m *model) *flow {
+	program := ssa.NewProgram(m.pass.Fset, ssa.BuilderMode(0))
+	created := map[*types.Package]bool{}
+	var create func(all []*types.Package)
+	create = func(all []*types.Package) {
+		for _, p := range all {
+			if !created[p] {
+				created[p] = true
+				program.CreatePackage(p, nil, nil, true)
+				create(p.Imports())
+			}
+		}
+	}
+	create(m.pass.Pkg.Imports())
+	f := &flow{pkg: program.CreatePackage(m.pass.Pkg, m.pass.Files, m.pass.TypesInfo, false), byBody: map[*ast.BlockStmt]*ssa.Function{}}
+	f.pkg.Build()
+	var index func(fn *ssa.Function)
+	index = func(fn *ssa.Function) {
+		switch n := fn.Syntax().(type) {
+		case *ast.FuncDecl:
+			f.byBody[n.Body] = fn
+		case *ast.FuncLit:
+			f.byBody[n.Body] = fn
+		}
+		for _, inner := range fn.AnonFuncs {
+			index(inner)
+		}
+	}
+	for _, declaration := range m.uses.functions {
+		if obj, ok := m.pass.TypesInfo.Defs[declaration.Name].(*types.Func); ok {
+			if fn := program.FuncValue(obj); fn != nil {
+				index(fn)
+			}
+		}
+	}
+	if fn := f.pkg.Func("init"); fn != nil {
+		index(fn)
+	}
+	return f
+}
+
+// local returns the function of this package that call surely calls, or nil.
+func (f *flow) local(call *ssa.CallCommon) *ssa.Function {
+	fn := call.StaticCallee()
+	if fn == nil {
+		return nil
+	}
+	if origin := fn.Origin(); origin != nil {
+		fn = origin
+	}
+	if fn.Pkg != f.pkg || len(fn.Blocks) == 0 {
+		return nil
+	}
+	return fn
+}
+
+// verifies reports whether fn, or what it calls or makes, may verify: it names
+// the method, or hands a delivery to code that is out of sight.
+func (f *flow) verifies(fn *ssa.Function, seen map[*ssa.Function]bool) bool {
+	if seen[fn] {
+		return false
+	}
+	seen[fn] = true
+	for _, block := range fn.Blocks {
+		for _, instruction := range block.Instrs {
+			for _, operand := range instruction.Operands(nil) {
+				if named, ok := (*operand).(*ssa.Function); ok {
+					if isVerify(named.Object()) || named.Pkg == f.pkg && f.verifies(named, seen) {
+						return true
+					}
+				}
+			}
+			if call, ok := instruction.(ssa.CallInstruction); ok {
+				if inner := f.local(call.Common()); inner != nil && f.verifies(inner, seen) || f.handsAway(call.Common()) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// handsAway reports whether call gives a delivery to code that is out of sight.
+func (f *flow) handsAway(call *ssa.CallCommon) bool {
+	if f.local(call) != nil {
+		return false
+	}
+	if fn := call.StaticCallee(); fn != nil && fn.Signature.Recv() != nil && isDelivery(fn.Signature.Recv().Type()) {
+		return isVerify(fn.Object())
+	}
+	for _, arg := range call.Args {
+		if made, ok := arg.(*ssa.MakeInterface); ok {
+			arg = made.X
+		}
+		if isDelivery(arg.Type()) {
+			return true
+		}
+	}
+	return false
+}
+
+// unverified returns the place of an emission that is reached from the start of
+// fn on a way on which no verification has succeeded, if there is one.
+func (f *flow) unverified(fn *ssa.Function, busy map[*ssa.Function]bool) token.Pos {
+	if busy[fn] || len(fn.Blocks) == 0 {
+		return token.NoPos
+	}
+	busy[fn] = true
+	defer delete(busy, fn)
+	visited := map[*ssa.BasicBlock]bool{}
+	next := []*ssa.BasicBlock{fn.Blocks[0]}
+	for len(next) > 0 {
+		block := next[len(next)-1]
+		next = next[:len(next)-1]
+		if visited[block] {
+			continue
+		}
+		visited[block] = true
+		for _, instruction := range block.Instrs {
+			call, ok := instruction.(ssa.CallInstruction)
+			if !ok {
+				continue
+			}
+			if emits(call.Common()) {
+				return call.Pos()
+			}
+			if inner := f.local(call.Common()); inner != nil {
+				if at := f.unverified(inner, busy); at.IsValid() {
+					return at
+				}
+			}
+		}
+		next = append(next, f.unguarded(block)...)
+	}
+	return token.NoPos
+}
+
+// emits reports whether call records an event.
+func emits(call *ssa.CallCommon) bool {
+	fn := call.StaticCallee()
+	if fn == nil {
+		return false
+	}
+	if origin := fn.Origin(); origin != nil {
+		fn = origin
+	}
+	obj := fn.Object()
+	return obj != nil && obj.Pkg() != nil && obj.Pkg().Path() == ingestPath && fn.Signature.Recv() == nil && (obj.Name() == "Canonical" || obj.Name() == "Delete")
+}
+
+// unguarded returns the blocks that follow without a verification's success.
+func (f *flow) unguarded(block *ssa.BasicBlock) []*ssa.BasicBlock {
+	if len(block.Instrs) == 0 {
+		return block.Succs
+	}
+	branch, ok := block.Instrs[len(block.Instrs)-1].(*ssa.If)
+	if !ok {
+		return block.Succs
+	}
+	onTrue := true
+	cond := branch.Cond
+	for {
+		not, ok := cond.(*ssa.UnOp)
+		if !ok || not.Op != token.NOT {
+			break
+		}
+		cond, onTrue = not.X, !onTrue
+	}
+	if compared, ok := cond.(*ssa.BinOp); ok && (compared.Op == token.EQL || compared.Op == token.NEQ) && (isNil(compared.X) || isNil(compared.Y)) {
+		if !f.outcome(compared.X, map[ssa.Value]bool{}) && !f.outcome(compared.Y, map[ssa.Value]bool{}) {
+			return block.Succs
+		}
+		if compared.Op == token.NEQ {
+			onTrue = !onTrue
+		}
+		if onTrue {
+			return block.Succs[1:]
+		}
+		return block.Succs[:1]
+	}
+	if f.outcome(cond, map[ssa.Value]bool{}) {
+		return nil // a helper's verdict, in a form that is not followed
+	}
+	return block.Succs
+}
+
+// isCheck reports whether v is a function that verifies: the method itself,
+// bound to its delivery, or one of this package.
+func (f *flow) isCheck(v ssa.Value) bool {
+	if made, ok := v.(*ssa.MakeClosure); ok {
+		v = made.Fn
+	}
+	fn, ok := v.(*ssa.Function)
+	return ok && (isVerify(fn.Object()) || fn.Pkg == f.pkg && f.verifies(fn, map[*ssa.Function]bool{}))
+}
+
+func isNil(v ssa.Value) bool {
+	c, ok := v.(*ssa.Const)
+	return ok && (c.Value == nil || c.Value.Kind() == constant.Unknown)
+}
+
+// outcome reports whether v comes from a verification. A value that is nil
+// where there was none does not.
+func (f *flow) outcome(v ssa.Value, seen map[ssa.Value]bool) bool {
+	if v == nil || seen[v] {
+		return false
+	}
+	seen[v] = true
+	switch v := v.(type) {
+	case *ssa.Call:
+		if inner := f.local(&v.Call); inner != nil && f.verifies(inner, map[*ssa.Function]bool{}) || f.handsAway(&v.Call) {
+			return true
+		}
+		if fn := v.Call.StaticCallee(); fn != nil && fn.Pkg != nil && fn.Pkg.Pkg.Path() == "errors" && fn.Name() != "Join" {
+			return false // which error it is says nothing about there being none
+		}
+		for _, arg := range append([]ssa.Value{v.Call.Value}, v.Call.Args...) {
+			if f.isCheck(arg) || f.outcome(arg, seen) {
+				return true
+			}
+		}
+		made, ok := v.Call.Value.(*ssa.Call)
+		return ok && f.outcome(made, seen)
+	case *ssa.Phi:
+		depends := false
+		for _, edge := range v.Edges {
+			if isNil(edge) {
+				return false
+			}
+			depends = f.outcome(edge, seen) || depends
+		}
+		return depends
+	case *ssa.UnOp:
+		if stored, ok := v.X.(*ssa.Alloc); ok {
+			return f.storedOutcome(stored, seen)
+		}
+		if stored, ok := v.X.(*ssa.FreeVar); ok && v.Op == token.MUL {
+			return stored.Type() != nil && types.Identical(stored.Type().Underlying().(*types.Pointer).Elem(), types.Universe.Lookup("error").Type())
+		}
+		return f.outcome(v.X, seen)
+	case *ssa.Slice:
+		if stored, ok := v.X.(*ssa.Alloc); ok {
+			return f.storedOutcome(stored, seen)
+		}
+	case ssa.Instruction:
+		for _, operand := range v.Operands(nil) {
+			if f.outcome(*operand, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// storedOutcome looks at everything that is stored in a variable or its parts.
+func (f *flow) storedOutcome(stored ssa.Value, seen map[ssa.Value]bool) bool {
+	if stored.Referrers() == nil {
+		return false
+	}
+	for _, referrer := range *stored.Referrers() {
+		switch r := referrer.(type) {
+		case *ssa.Store:
+			if f.outcome(r.Val, seen) {
+				return true
+			}
+		case *ssa.IndexAddr:
+			if f.storedOutcome(r, seen) {
+				return true
+			}
+		case *ssa.MakeClosure:
+			return true // it may be set out of sight
+		}
+	}
+	return false
+}
