@@ -145,6 +145,46 @@ func TestASecondProcessOnTheSameFolderIsRefused(t *testing.T) {
 	require.NoError(t, p.interrupt(t), p.stderr)
 }
 
+func TestARelativeDataFolderIsBelowTheWorkingFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "weir.yaml"), []byte("data_dir: kept\n"), 0o600))
+	p := startIn(t, dir, "run", "--listen", "127.0.0.1:0")
+	require.NoError(t, p.interrupt(t), p.stderr)
+	stores, err := filepath.Glob(filepath.Join(dir, "kept", "*.db"))
+	require.NoError(t, err)
+	require.Len(t, stores, 1)
+	p = startIn(t, dir, "run", "--listen", "127.0.0.1:0", "--store", "sqlite:elsewhere")
+	require.NoError(t, p.interrupt(t), p.stderr)
+	stores, err = filepath.Glob(filepath.Join(dir, "kept", "elsewhere", "*.db"))
+	require.NoError(t, err)
+	require.Len(t, stores, 1)
+}
+
+func TestAResetReadsEverythingAgainAndRecordsNothingTwice(t *testing.T) {
+	t.Parallel()
+	p := start(t, "demo", "--listen", "127.0.0.1:0")
+	server := "--server=" + p.url
+	require.Eventually(t, func() bool {
+		code, _, _ := weir(t, nil, nil, "sync", "demo", "customers", server)
+		return code == 0
+	}, 30*time.Second, 50*time.Millisecond)
+	code, _, stderr := weir(t, nil, nil, "reset", "demo", "customers", server)
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "--yes")
+	require.Eventually(t, func() bool {
+		code, _, stderr = weir(t, nil, nil, "reset", "demo", "customers", "--yes", server)
+		return code == 0
+	}, 30*time.Second, 50*time.Millisecond, "%s", stderr)
+	code, stdout, stderr := weir(t, nil, nil, "sync", "demo", "customers", server)
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `page 1: \d+ emitted, [1-9]\d* duplicates`, stdout)
+	code, _, stderr = weir(t, nil, nil, "reset", "demo", "order_events", "--yes", server)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "fed by webhooks")
+	require.NoError(t, p.interrupt(t), p.stderr)
+}
+
 // The process is killed in the middle of its work again and again. After it,
 // what a receiver of the log has is what the shop has.
 func TestKilledProcessesLoseNothingAndRepeatNothing(t *testing.T) {

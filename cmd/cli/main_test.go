@@ -67,7 +67,14 @@ var dashboardURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // start runs weir in a process of its own and waits until it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startIn(t, "", args...)
+}
+
+// startIn is start with the folder that the process works in.
+func startIn(t *testing.T, folder string, args ...string) *process {
+	t.Helper()
 	command := exec.Command("weir", args...)
+	command.Dir = folder
 	p := &process{Cmd: command, stderr: &lockedBuffer{}, done: make(chan error, 1)}
 	stdout := &lockedBuffer{}
 	command.Stdout, command.Stderr = stdout, p.stderr
