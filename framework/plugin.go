@@ -165,8 +165,8 @@ func secretsIn(v reflect.Value) []string {
 	var found []string
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			found = append(found, secretsIn(v.Field(i))...)
+		for _, field := range v.Fields() {
+			found = append(found, secretsIn(field)...)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {

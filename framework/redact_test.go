@@ -88,7 +88,7 @@ func FuzzNoSpellingOfASecretSurvives(f *testing.F) {
 	f.Add(`a"b\c/d+e%f g`, "", "\n")
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
 		if len(secret) < 6 || len(secret) > 200 {
-			t.Skip()
+			return
 		}
 		p := framework.Define(sky, func(context.Context, framework.Instance[planetSettings]) (framework.Routes, error) {
 			return nil, errors.New(before + secret + after)

@@ -66,10 +66,10 @@ func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
 				listener := newPipes()
 				server := &http.Server{Handler: front.Handler, ReadHeaderTimeout: 10 * time.Second}
 				go func() { _ = server.Serve(listener) }()
-				defer server.Close()
+				defer func() { _ = server.Close() }()
 				defer front.API.CloseFeeds()
 				c := listener.dial()
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				began := time.Now()
 				require.NoError(t, c.SetDeadline(began.Add(time.Minute)))
 				_, err = io.WriteString(c, start+framing)

@@ -76,7 +76,7 @@ func FuzzProblemsHoldNoSecret(f *testing.F) {
 	f.Add("connections: [{name: a, connector: acme, config: {pages: .nan, base_url: 1e400, api_key: 2001-01-01}}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 4<<10 || strings.Contains(text, "canary") || strings.Contains(text, "${file:") {
-			t.Skip()
+			return
 		}
 		_, err := config.Parse("weir.yaml", []byte(text), func(string) (string, bool) { return "canary-value-0123", true }, plugins())
 		if err != nil {

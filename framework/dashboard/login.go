@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +23,12 @@ func (d *Dashboard) signInPage(w http.ResponseWriter, r *http.Request) {
 
 func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		d.fail(w, r, err)
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			d.fail(w, r, err)
+			return
+		}
+		// Anybody can send half a form; it is nothing that failed inside.
+		ErrorPage(w, r, http.StatusBadRequest, http.StatusText(http.StatusBadRequest), "the form cannot be read; send it again")
 		return
 	}
 	next := localPath(r.PostForm.Get("next"))

@@ -162,10 +162,10 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 func hostAllowed(host string, hosts []string) (allowed, plain bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	for _, h := range hosts {
-		h, clear := strings.CutPrefix(strings.TrimSuffix(strings.ToLower(h), "."), "http://")
+		h, named := strings.CutPrefix(strings.TrimSuffix(strings.ToLower(h), "."), "http://")
 		parent, wild := strings.CutPrefix(h, "*.")
 		if host == h || wild && strings.HasSuffix(host, "."+parent) {
-			allowed, plain = true, plain || clear || isThisMachine(host)
+			allowed, plain = true, plain || named || isThisMachine(host)
 		}
 	}
 	return allowed, plain

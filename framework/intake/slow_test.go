@@ -52,9 +52,9 @@ func TestABodyThatNobodyWantsHoldsNoConnection(t *testing.T) {
 				listener := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
 				server := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
 				go func() { _ = server.Serve(listener) }()
-				defer server.Close()
+				defer func() { _ = server.Close() }()
 				c, served := net.Pipe()
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				listener.accept <- served
 				began := time.Now()
 				require.NoError(t, c.SetDeadline(began.Add(2*time.Minute)))
