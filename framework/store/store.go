@@ -62,6 +62,13 @@ type Store interface {
 	// StoredDeliveries lists the stored deliveries of a connection, or of all
 	// for "", by receipt: those due at or before due, or, when dead, the dead letters.
 	StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]StoredDelivery, error)
+	// Deliveries lists the stored deliveries of a connection in a state, or in
+	// any for "", newest id first, before the one with the given id ("" for the
+	// newest), without their bodies.
+	Deliveries(ctx context.Context, connectionID string, state DeliveryState, before string, limit int) ([]DeliverySummary, error)
+	// DeliveryCounts counts the stored deliveries of a connection, or of each
+	// for "". Connections without any are left out.
+	DeliveryCounts(ctx context.Context, connectionID string) ([]DeliveryCount, error)
 
 	// Ping checks that the store can be written.
 	Ping(ctx context.Context) error

@@ -145,4 +145,51 @@ var deliveries = []contract{
 		require.True(t, dead[0].Dead)
 		require.True(t, dead[0].NextAttemptAt.IsZero())
 	}},
+	{"StoredAreListedNewestFirstWithoutBodiesAndCounted", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		other := b.connection(t, "other")
+		var want []store.DeliverySummary
+		for i := range 5 {
+			keep := store.StoredDelivery{
+				ID: fmt.Sprintf("dlv_%d", i), Endpoint: "stripe", Key: "k", ReceivedAt: start.Add(time.Duration(i) * time.Second), Header: []byte("{}"),
+				Body: make([]byte, i*10_000), Attempts: i + 1, NextAttemptAt: start.Add(time.Hour), LastError: "boom",
+			}
+			if i%2 == 1 {
+				keep.Dead, keep.NextAttemptAt = true, time.Time{}
+			}
+			u := b.unit()
+			u.Keep = &keep
+			b.commit(t, u)
+			want = append([]store.DeliverySummary{{
+				ID: keep.ID, ConnectionID: b.con.ID, Endpoint: "stripe", Key: "k", ReceivedAt: keep.ReceivedAt, Attempts: keep.Attempts,
+				NextAttemptAt: keep.NextAttemptAt, State: store.StateOf(keep.Dead), LastError: "boom", BodyBytes: int64(len(keep.Body)),
+			}}, want...)
+		}
+		u := b.unit()
+		u.ConnectionID, u.Keep = other.ID, &store.StoredDelivery{ID: "dlv_x", Endpoint: "e", NextAttemptAt: start}
+		b.commit(t, u)
+		for _, c := range []struct {
+			state  store.DeliveryState
+			before string
+			limit  int
+			want   []store.DeliverySummary
+		}{
+			{"", "", 100, want},
+			{"", "dlv_3", 2, want[2:4]},
+			{store.DeliveryDead, "", 100, []store.DeliverySummary{want[1], want[3]}},
+			{store.DeliveryDead, "dlv_3", 100, []store.DeliverySummary{want[3]}},
+			{store.DeliveryWaiting, "", 1, want[:1]},
+			{store.DeliveryWaiting, "dlv_0", 1, nil},
+		} {
+			got, err := b.Deliveries(t.Context(), b.con.ID, c.state, c.before, c.limit)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got, c)
+		}
+		counts, err := b.DeliveryCounts(t.Context(), "")
+		require.NoError(t, err)
+		require.ElementsMatch(t, []store.DeliveryCount{{ConnectionID: b.con.ID, Waiting: 3, Dead: 2}, {ConnectionID: other.ID, Waiting: 1}}, counts)
+		counts, err = b.DeliveryCounts(t.Context(), other.ID)
+		require.NoError(t, err)
+		require.Equal(t, []store.DeliveryCount{{ConnectionID: other.ID, Waiting: 1}}, counts)
+	}},
 }

@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Deliveries lists stored deliveries without their bodies.
+func (s *Store) Deliveries(ctx context.Context, connectionID string, state store.DeliveryState, before string, limit int) ([]store.DeliverySummary, error) {
+	if !validText(connectionID) || !validText(before) {
+		return nil, nil
+	}
+	return list(ctx, s, "list deliveries",
+		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, coalesce(octet_length(d.body), 0), d.attempts, d.next_attempt_at, d.dead, d.last_error
+		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
+		WHERE c.id = $1 AND ($2 = '' OR d.dead = ($2 = 'dead')) AND ($3 = '' OR d.id COLLATE "C" < $3)
+		ORDER BY d.id COLLATE "C" DESC LIMIT $4`,
+		func(r pgx.CollectableRow) (v store.DeliverySummary, err error) {
+			var dead bool
+			err = r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, moment{&v.ReceivedAt}, &v.BodyBytes, &v.Attempts,
+				moment{&v.NextAttemptAt}, &dead, &v.LastError)
+			v.State = store.StateOf(dead)
+			return v, err
+		}, connectionID, string(state), before, rowLimit(limit))
+}
+
+// DeliveryCounts counts stored deliveries.
+func (s *Store) DeliveryCounts(ctx context.Context, connectionID string) ([]store.DeliveryCount, error) {
+	if !validText(connectionID) {
+		return nil, nil
+	}
+	return list(ctx, s, "count deliveries",
+		`SELECT c.id, count(*) FILTER (WHERE NOT d.dead), count(*) FILTER (WHERE d.dead)
+		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
+		WHERE $1 = '' OR c.id = $1 GROUP BY c.id ORDER BY c.id COLLATE "C"`,
+		func(r pgx.CollectableRow) (v store.DeliveryCount, err error) {
+			return v, r.Scan(&v.ConnectionID, &v.Waiting, &v.Dead)
+		}, connectionID)
+}
