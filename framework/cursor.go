@@ -16,6 +16,18 @@ import (
 // type of today's code. The stream stops rather than start from the beginning.
 var ErrCursorUnreadable = errors.New("cursor unreadable")
 
+// CursorError says why an encoded cursor is not one of a stream's cursor type.
+// It is an [ErrCursorUnreadable].
+type CursorError struct{ Reason error }
+
+// Error says what is wrong with the cursor, and the way out where it was saved.
+func (e *CursorError) Error() string {
+	return fmt.Sprintf("%v: %v; reset the stream, or restore the cursor type", ErrCursorUnreadable, e.Reason)
+}
+
+// Unwrap returns [ErrCursorUnreadable] and the reason.
+func (e *CursorError) Unwrap() []error { return []error{ErrCursorUnreadable, e.Reason} }
+
 // MaxCursorBytes bounds an encoded cursor.
 const MaxCursorBytes = 64 << 10
 
@@ -51,10 +63,10 @@ func (cursorCodec) decode(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w: %w; reset the stream, or restore the cursor type", ErrCursorUnreadable, err)
+		return &CursorError{Reason: err}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: data after the cursor", ErrCursorUnreadable)
+		return &CursorError{Reason: errors.New("data after the cursor")}
 	}
 	return nil
 }

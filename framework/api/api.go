@@ -24,6 +24,10 @@ type Store interface {
 	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]store.Run, error)
 	// Run returns one run, or store.ErrNotFound.
 	Run(ctx context.Context, id string) (store.Run, error)
+	// Deliveries lists the stored deliveries of a connection in a state, or in
+	// any for "", newest first, before the one with the given id ("" for the
+	// newest).
+	Deliveries(ctx context.Context, connectionID string, state store.DeliveryState, before string, limit int) ([]store.DeliverySummary, error)
 }
 
 // Operations is what an operator may ask of the runtime. Errors that the state
@@ -120,6 +124,7 @@ func New(cfg Config) (*API, error) {
 		stream := prefix + "/connections/{connection}/streams/{stream}"
 		a.router.Get(prefix+"/streams", a.answer(a.listStreams))
 		a.router.Get(prefix+"/connections", a.answer(a.listConnections))
+		a.router.Get(prefix+"/connections/{connection}/deliveries", a.answer(a.listDeliveries))
 		a.router.Get(prefix+"/runs/{run_id}", a.answer(a.getRun))
 		a.router.Get(stream, a.answer(a.getStream))
 		a.router.Get(stream+"/events", a.answer(a.listEvents))

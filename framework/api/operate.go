@@ -42,6 +42,9 @@ func (a *API) syncPage(r *http.Request) (reply, error) {
 	call.ConnectionID, call.Stream = t.Connection.ID, t.Stream.Key
 	result, err := a.cfg.Operations.Page(r.Context(), call)
 	if err != nil {
+		if unfit, ok := errors.AsType[*framework.CursorError](err); ok && call.Cursor != nil {
+			return reply{}, unfitCursor(t.Stream.Key, call.Cursor, unfit)
+		}
 		return reply{}, pageProblem(err)
 	}
 	out := pageAnswer{HasMore: result.HasMore, Emitted: result.Emitted, Duplicates: result.Duplicates}
@@ -49,6 +52,16 @@ func (a *API) syncPage(r *http.Request) (reply, error) {
 		out.Cursor = result.Cursor
 	}
 	return ok(out)
+}
+
+// unfitCursor says that the caller's cursor is not one of the stream's. That of
+// the checkpoint is another matter: nobody gave it.
+func unfitCursor(stream string, cursor []byte, cause *framework.CursorError) error {
+	fault := Fault{"cursor", "is " + shown(string(cursor)) + ", which is no cursor of stream " + shown(stream) + ": " + clipped(cause.Reason.Error()) +
+		"; take it from an answer of this stream"}
+	p := newProblem(http.StatusBadRequest, "invalid_parameters", "the query is not valid: cursor "+fault.Detail)
+	p.Errors = []Fault{fault}
+	return p
 }
 
 // maxDetail bounds the text of another's error.

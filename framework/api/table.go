@@ -97,6 +97,8 @@ func Routes() []Route {
 		rows = append(rows,
 			Route{http.MethodGet, prefix + "/streams", RoleViewer, 0, readDeadline, FaceAPI},
 			Route{http.MethodGet, prefix + "/connections", RoleViewer, 0, readDeadline, FaceAPI},
+			// What a sender put into a delivery may stand in its handler's error.
+			Route{http.MethodGet, prefix + "/connections/{connection}/deliveries", RoleOperator, 0, readDeadline, FaceAPI},
 			Route{http.MethodGet, prefix + "/runs/{run_id}", RoleViewer, 0, readDeadline, FaceAPI},
 			Route{http.MethodGet, prefix + "/connections/{connection}/streams/{stream}", RoleViewer, 0, readDeadline, FaceAPI},
 			// Payloads may be personal data: not for everybody with a login.

@@ -27,6 +27,13 @@ type Store interface {
 	// Runs lists a stream's runs, newest first, before the run with the given
 	// id ("" for the newest).
 	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]store.Run, error)
+	// Deliveries lists the stored deliveries of a connection in a state, or in
+	// any for "", newest first, before the one with the given id ("" for the
+	// newest).
+	Deliveries(ctx context.Context, connectionID string, state store.DeliveryState, before string, limit int) ([]store.DeliverySummary, error)
+	// DeliveryCounts counts the stored deliveries of a connection, or of each
+	// for "".
+	DeliveryCounts(ctx context.Context, connectionID string) ([]store.DeliveryCount, error)
 }
 
 // Operations is what the buttons do. Errors that the state of the stream is the
@@ -92,7 +99,7 @@ type Dashboard struct {
 var pageFiles embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset": assetURL, "visible": visible, "count": countWords, "thousands": thousands, "exact": exact,
+	"asset": assetURL, "visible": visible, "count": countWords, "thousands": thousands, "exact": exact, "waiting": waiting,
 }).ParseFS(pageFiles, "pages/*.html"))
 
 // New returns the dashboard.

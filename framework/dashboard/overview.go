@@ -30,7 +30,11 @@ type group struct {
 	Linked bool
 	// ShowProject says that the project's name helps to tell connections apart.
 	ShowProject bool
-	Rows        []row
+	// Stored counts the deliveries that wait or were given up, and StoredHref
+	// leads to them, where a webhook stream has a page.
+	Stored     store.DeliveryCount
+	StoredHref string
+	Rows       []row
 }
 
 // tally is one part of the summary: how many streams have a state, and the
@@ -72,7 +76,12 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	body := overviewBody{Streams: len(views), Connections: len(connections), Groups: d.groups(connections, views)}
+	counts, err := d.cfg.Store.DeliveryCounts(r.Context(), "")
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	body := overviewBody{Streams: len(views), Connections: len(connections), Groups: d.groups(connections, views, counts)}
 	body.Tallies = tallies(views)
 	d.render(w, r, http.StatusOK, "overview.html", page{
 		Title: overviewTitle(body.Tallies), SignedIn: d.cfg.Sessions.NeedsSignIn(), Live: true, Body: body,
@@ -100,10 +109,14 @@ func overviewTitle(tallies []tally) string {
 	return strings.Join(parts, ", ")
 }
 
-func (d *Dashboard) groups(connections []store.Connection, views []health.View) []group {
+func (d *Dashboard) groups(connections []store.Connection, views []health.View, counts []store.DeliveryCount) []group {
 	rows := map[string][]row{}
 	for _, v := range views {
 		rows[v.ConnectionID] = append(rows[v.ConnectionID], d.row(v))
+	}
+	stored := map[string]store.DeliveryCount{}
+	for _, c := range counts {
+		stored[c.ConnectionID] = c
 	}
 	projects := map[string]bool{}
 	for _, c := range connections {
@@ -111,7 +124,12 @@ func (d *Dashboard) groups(connections []store.Connection, views []health.View) 
 	}
 	var out []group
 	for _, c := range connections {
+		href := ""
+		if i := slices.IndexFunc(rows[c.ID], func(r row) bool { return r.Mode == catalog.ModeWebhook }); i >= 0 {
+			href = rows[c.ID][i].Href + "#h-deliveries"
+		}
 		out = append(out, group{
+			Stored: stored[c.ID], StoredHref: href,
 			Connection: c, Linked: d.cfg.Board.Manifest(c.ID).Connector != "",
 			ShowProject: len(projects) > 1 || c.Project != health.DefaultProject, Rows: rows[c.ID],
 		})
@@ -123,11 +141,7 @@ func (d *Dashboard) row(v health.View) row {
 	out := row{
 		View: v, Anchor: "s-" + v.ConnectionID + "-" + v.Stream, Href: streamPath(v),
 		Summary: firstSentence(v.Description), CadenceWords: cadence(v),
-		LastSuccess: d.moment(v.LastSuccessAt), Spark: newSparkline(v.Hourly),
-	}
-	// A due time that nobody waits for is no news.
-	if v.State != health.Paused && v.State != health.Disabled {
-		out.NextAt = d.due(v.NextRunAt)
+		LastSuccess: d.moment(v.LastSuccessAt), NextAt: d.due(v.NextRunAt), Spark: newSparkline(v.Hourly),
 	}
 	if v.LastError != nil && v.ConsecutiveFailures > 0 {
 		out.ErrorText = visible(*v.LastError)

@@ -35,6 +35,8 @@ type streamBody struct {
 	Operable   bool
 	Paused     bool
 	Endpoints  []endpointLine
+	// Deliveries is nil for a stream that is polled.
+	Deliveries *deliveryLines
 	Checkpoint *checkpointLines
 	Runs       []runLine
 	Events     []eventLine
@@ -100,6 +102,9 @@ func (d *Dashboard) streamBody(r *http.Request, t health.Target) (streamBody, er
 		base := health.BaseURL(d.cfg.PublicURL, r)
 		for _, e := range t.Manifest.Endpoints {
 			body.Endpoints = append(body.Endpoints, endpointLine{e.Path, string(e.Auth), health.WebhookURL(base, t.Connection, e.Path), e.Description})
+		}
+		if body.Deliveries, err = d.deliveries(r.Context(), t); err != nil {
+			return body, err
 		}
 	} else if body.Checkpoint, err = d.checkpoint(r.Context(), t); err != nil {
 		return body, err

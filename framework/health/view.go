@@ -31,7 +31,8 @@ type View struct {
 	Description string `json:"description"`
 	State       State  `json:"state"`
 	// LastSuccessAt is when a run last succeeded or a delivery was last
-	// recorded. NextRunAt is null for a webhook stream.
+	// recorded. NextRunAt is null for a webhook stream, and while the stream is
+	// paused or its connection disabled.
 	LastSuccessAt *Time `json:"last_success_at"`
 	NextRunAt     *Time `json:"next_run_at"`
 	// LastError is the last failure since the last success.
@@ -107,10 +108,13 @@ func NewView(in Input) View {
 			words := s.Words()
 			v.Cadence = &words
 		}
-		v.NextRunAt = TimeOrNil(in.Status.NextRunAt)
 		v.Cursor = rawCursor(in.Cursor)
 	}
 	v.State = Of(facts)
+	// A due time that nobody waits for is no news.
+	if in.Stream.Mode == catalog.ModePoll && v.State != Paused && v.State != Disabled {
+		v.NextRunAt = TimeOrNil(in.Status.NextRunAt)
+	}
 	hour := in.Now.UTC().Truncate(time.Hour)
 	for _, c := range in.Counts {
 		ago := int(hour.Sub(c.Hour.UTC().Truncate(time.Hour)) / time.Hour)

@@ -105,6 +105,7 @@ func Busy(now time.Time) *Office {
 	})
 	seedRuns(o, now)
 	seedEvents(o, now)
+	seedDeliveries(o, now)
 	return o
 }
 
@@ -154,6 +155,23 @@ func seedEvents(o *Office, now time.Time) {
 			RecordedAt: now.Add(-time.Duration(60-i*10) * time.Second), Payload: json.RawMessage(`{"order":"ord_0100","amount":1e2}`),
 		})
 	}
+}
+
+func seedDeliveries(o *Office, now time.Time) {
+	keep := func(n int, ago time.Duration, attempts int, next time.Duration, failure string) {
+		d := store.DeliverySummary{
+			ID: fmt.Sprintf("dlv_06dvr7h2k8e3pawx9tq4stri%02d", n), ConnectionID: Stripe, Endpoint: "stripe", Key: fmt.Sprintf(`body "id" evt_1Qx%04d`, n),
+			ReceivedAt: now.Add(-ago), Attempts: attempts, State: store.DeliveryDead, LastError: failure, BodyBytes: int64(900 + n),
+		}
+		if next != 0 {
+			d.State, d.NextAttemptAt = store.DeliveryWaiting, now.Add(next)
+		}
+		o.Keep(d)
+	}
+	keep(0, 80*time.Hour, 31, 0, "post to the ledger: connection refused")
+	keep(1, 5*time.Hour, 1, 0, `decode delivery as stripe.Event: json: cannot unmarshal number into Go struct field Event.id of type string`)
+	keep(2, 4*time.Minute, 3, 2*time.Minute, "handler did not return within 10s")
+	keep(3, 2*time.Minute, 1, -time.Second, "post to the ledger: connection refused")
 }
 
 // wave is a plausible day: quiet nights, busy afternoons.

@@ -26,6 +26,7 @@ type Office struct {
 	connections []store.Connection
 	manifests   map[string]catalog.Manifest
 	streams     map[string]*stream
+	deliveries  []store.DeliverySummary // newest first
 	broken      error
 }
 

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/webhook"
+)
+
+// deliveryRow is a stored delivery. Its body and header are left out: they are
+// whatever the sender wrote.
+type deliveryRow struct {
+	ID       string `json:"id"`
+	Endpoint string `json:"endpoint"`
+	// Key is the sender's id, as the handler gets it.
+	Key        string       `json:"key"`
+	ReceivedAt *health.Time `json:"received_at"`
+	Attempts   int          `json:"attempts"`
+	// NextAttemptAt is null for a dead letter.
+	NextAttemptAt *health.Time        `json:"next_attempt_at"`
+	State         store.DeliveryState `json:"state"`
+	LastError     *string             `json:"last_error"`
+	BodyBytes     int64               `json:"body_bytes"`
+}
+
+type deliveryList struct {
+	Deliveries []deliveryRow `json:"deliveries"`
+	Next       *string       `json:"next"`
+}
+
+var deliveryID = regexp.MustCompile(`^dlv_[0-9a-z]{1,60}$`)
+
+// listDeliveries lists the requests whose handler failed, newest first.
+func (a *API) listDeliveries(r *http.Request) (reply, error) {
+	q := newQuery(r)
+	limit := q.limit()
+	text, given := q.text("state")
+	state := store.DeliveryState(text)
+	if given && state != store.DeliveryWaiting && state != store.DeliveryDead {
+		q.fault("state", "is %s; it must be %q or %q", shown(text), store.DeliveryWaiting, store.DeliveryDead)
+	}
+	before, given := q.text("before")
+	if given && !deliveryID.MatchString(before) {
+		q.fault("before", "is %s; it must be the id of a delivery, or \"next\" of the last answer", shown(before))
+	}
+	if err := q.err(); err != nil {
+		return reply{}, err
+	}
+	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	if err != nil {
+		return reply{}, err
+	}
+	list, err := a.cfg.Store.Deliveries(r.Context(), c.ID, state, before, limit+1)
+	if err != nil {
+		return reply{}, fmt.Errorf("list deliveries: %w", err)
+	}
+	out := deliveryList{Deliveries: []deliveryRow{}}
+	if len(list) > limit {
+		list = list[:limit]
+		out.Next = &list[limit-1].ID
+	}
+	for _, d := range list {
+		out.Deliveries = append(out.Deliveries, deliveryRow{
+			ID: d.ID, Endpoint: d.Endpoint, Key: webhook.DeliveryID(d.Key), ReceivedAt: health.TimeOrNil(d.ReceivedAt), Attempts: d.Attempts,
+			NextAttemptAt: health.TimeOrNil(d.NextAttemptAt), State: d.State, LastError: orNil(d.LastError), BodyBytes: d.BodyBytes,
+		})
+	}
+	return ok(out)
+}
