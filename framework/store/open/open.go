@@ -70,7 +70,7 @@ func sqlitePath(rest string) (string, error) {
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		host, path, _ := strings.Cut(after, "/")
 		if host != "" {
-			return "", fmt.Errorf("%w: sqlite://%s names a host; write sqlite:///PATH for an absolute path, sqlite:PATH for a relative one", ErrAddress, host)
+			return "", fmt.Errorf("%w: sqlite:// is followed by a host; write sqlite:///PATH for an absolute path, sqlite:PATH for a relative one", ErrAddress)
 		}
 		rest = "/" + path
 	}

@@ -39,7 +39,8 @@ func TestURLRefusesAddressesOfNoStore(t *testing.T) {
 		"mysql://u:secret@h/db": `scheme "mysql" is unknown`,
 		"sqlite:":               "needs the path",
 		"sqlite:///":            "needs the path",
-		"sqlite://data/weir":    "names a host",
+		"sqlite://data/weir":    "is followed by a host",
+		"sqlite://u:secret@h/x": "is followed by a host",
 		"sqlite:x?mode=memory":  "no parameters",
 		"sqlite:%zz":            "invalid URL escape",
 	} {
