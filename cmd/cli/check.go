@@ -13,7 +13,7 @@ import (
 
 func (a *app) check() *cobra.Command {
 	var format, explain string
-	var rules bool
+	var rules, fix, diff bool
 	command := &cobra.Command{
 		Use: "check [packages]", Short: "Prove that the code serves what the catalogs declare",
 		Long: "Check connectors against their catalogs without running them. The packages are as for the go\n" +
@@ -30,7 +30,7 @@ func (a *app) check() *cobra.Command {
 			if len(args) == 0 {
 				args = []string{"./..."}
 			}
-			findings, err := catalogcheck.Check(command.Context(), "", args, catalogcheck.Options{Format: catalogcheck.Format(format)}, a.term.Out)
+			findings, err := catalogcheck.Check(command.Context(), "", args, catalogcheck.Options{Format: catalogcheck.Format(format), Fix: fix, Diff: diff}, a.term.Out)
 			var load *catalogcheck.LoadError
 			switch {
 			case errors.As(err, &load):
@@ -45,6 +45,8 @@ func (a *app) check() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&format, "format", "text", "text, pretty, json, github or sarif")
+	command.Flags().BoolVar(&fix, "fix", false, "mend what a machine can mend, and print what is left")
+	command.Flags().BoolVar(&diff, "diff", false, "print what --fix would change, and change nothing")
 	command.Flags().BoolVar(&rules, "rules", false, "print the table of rules")
 	command.Flags().StringVar(&explain, "explain", "", "explain the rule with this id")
 	return command

@@ -36,7 +36,7 @@ func newAnalyzers(warn func(*analysis.Pass, analysis.Diagnostic)) *analysis.Anal
 			all = append(all, pass.ResultOf[link].([]finding)...)
 			result := pass.ResultOf[generate].(*generated)
 			all = append(all, result.findings...)
-			emit(pass, all, warn)
+			result.fixes = emit(pass, all, warn)
 			return result, nil
 		},
 	}
@@ -60,7 +60,8 @@ func contained(run func(*analysis.Pass) (any, error)) func(*analysis.Pass) (any,
 }
 
 // emit applies the ignore comments and hands the rest to the driver, by place.
-func emit(pass *analysis.Pass, all []finding, warn func(*analysis.Pass, analysis.Diagnostic)) {
+// It returns the fixes of what it handed on.
+func emit(pass *analysis.Pass, all []finding, warn func(*analysis.Pass, analysis.Diagnostic)) (fixes []*fix) {
 	files := slices.DeleteFunc(sourceFiles(pass), func(f *ast.File) bool { return !concerned(f) })
 	all = suppress(pass.Fset, files, all)
 	slices.SortStableFunc(all, func(a, b finding) int {
@@ -73,7 +74,10 @@ func emit(pass *analysis.Pass, all []finding, warn func(*analysis.Pass, analysis
 		severity := severityOf(f.rule)
 		d := analysis.Diagnostic{
 			Pos: f.pos, End: f.end, Category: f.rule, URL: ruleURL(f.rule), Related: f.related,
-			Message: line(f.rule, severity, f.message),
+			Message: line(f.rule, severity, f.message), SuggestedFixes: f.fix.suggested(),
+		}
+		if f.fix != nil {
+			fixes = append(fixes, f.fix)
 		}
 		if severity == catalog.SeverityWarning && warn != nil {
 			warn(pass, d)
@@ -81,6 +85,7 @@ func emit(pass *analysis.Pass, all []finding, warn func(*analysis.Pass, analysis
 		}
 		pass.Report(d)
 	}
+	return fixes
 }
 
 // concerned reports whether comments of the file may be addressed to the

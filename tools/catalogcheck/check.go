@@ -14,6 +14,12 @@ type Options struct {
 	// Write brings catalog_gen.go of each package up to date that has no
 	// finding of severity error. Findings that it mends are not printed.
 	Write bool
+	// Fix mends what a machine can mend, and then writes as Write does. The
+	// findings that are left are printed.
+	Fix bool
+	// Diff prints what Fix would change in the source as a patch, instead of the
+	// findings, and changes nothing.
+	Diff bool
 }
 
 func (o Options) withDefaults() Options {
@@ -50,9 +56,9 @@ func Check(ctx context.Context, dir string, patterns []string, options Options, 
 	if err := options.Format.validate(); err != nil {
 		return 0, err
 	}
-	found, err := check(ctx, dir, patterns, options, out)
-	if err != nil {
-		return 0, err
+	found, err := checkAndFix(ctx, dir, patterns, options, out)
+	if err != nil || options.Diff {
+		return countErrors(found), err
 	}
 	from, err := absolute(dir)
 	if err != nil {

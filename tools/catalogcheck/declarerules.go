@@ -3,6 +3,7 @@ package catalogcheck
 import (
 	"go/ast"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weirhq/weir/catalog"
@@ -27,12 +28,47 @@ func (m *model) checkDeclarations() {
 			continue
 		}
 		for _, f := range d.validate() {
-			m.report(found(f.Rule, d.blame(f.Rule), "%s", f.Message))
+			at := d.blame(f.Rule)
+			wrong := found(f.Rule, at, "%s", f.Message)
+			switch f.Rule {
+			case "SC102":
+				// Nothing is stored under a key that the runtime refuses.
+				key := validKey(d.Key)
+				taken := slices.ContainsFunc(m.declarations, func(o *declaration) bool { return o != d && validKey(o.Key) == key })
+				if d.Kind != webhookEndpoint && key != "" && !taken {
+					wrong.fix = fixConstant("rename it to "+key, at, strconv.Quote(key))
+				}
+			case "SC116":
+				wrong.fix = fixConstant("write the zone that it has now", at, strconv.Quote("TZ=UTC "+d.Poll.Schedule))
+			}
+			m.report(wrong)
 		}
 		if d.Kind != webhookEndpoint && d.Description == "" {
 			m.report(found("SC104", d.at, "%s has no doc comment; say above it what its records are, for the dashboard", d.label()))
 		}
 	}
+}
+
+// validKey returns the valid key nearest to key, or "".
+func validKey(key string) string {
+	var b strings.Builder
+	for _, r := range key {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			if s := b.String(); s != "" && s[len(s)-1] != '_' && (s[len(s)-1] < 'A' || s[len(s)-1] > 'Z') {
+				b.WriteByte('_')
+			}
+			b.WriteRune(r)
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "_"):
+			b.WriteByte('_')
+		}
+	}
+	if found := strings.Trim(strings.ToLower(b.String()), "_"); catalog.ValidKey(found) {
+		return found
+	}
+	return ""
 }
 
 func keyWord(kind declarationKind) string {

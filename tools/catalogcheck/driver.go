@@ -1,6 +1,7 @@
 package catalogcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,34 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 		all = append(all, findings...)
 	}
 	sortFindings(all)
-	return all, nil
+	return all, d.mend(options, out)
+}
+
+// checkAndFix checks again after it fixed something: a fix may end other
+// findings, and show new ones.
+func checkAndFix(ctx context.Context, dir string, patterns []string, options Options, out io.Writer) ([]Finding, error) {
+	if options.Fix && !options.Diff {
+		if _, err := check(ctx, dir, patterns, Options{Format: options.Format, Fix: true}, out); err != nil {
+			return nil, err
+		}
+		options.Fix, options.Write = false, true
+	}
+	return check(ctx, dir, patterns, options, out)
+}
+
+// mend applies or shows the fixes that were found, as options ask.
+func (d *driver) mend(options Options, out io.Writer) error {
+	if len(d.fixes) == 0 || !options.Fix && !options.Diff {
+		return nil
+	}
+	all, err := changes(d.fixed.Fset, d.fixes)
+	switch {
+	case err != nil:
+		return err
+	case options.Diff:
+		return printDiff(out, d.dir, all)
+	}
+	return writeChanges(out, d.dir, all, options.Format.forPeople())
 }
 
 // write brings a generated file up to date unless there are findings that it
@@ -90,6 +118,9 @@ type driver struct {
 	*loaded
 	analyzer *analysis.Analyzer
 	facts    map[factKey]analysis.Fact
+	// fixes are those of the packages that were asked for, of which fixed is one.
+	fixes []*fix
+	fixed *packages.Package
 }
 
 // factKey names a fact: about an object, or about a whole package.
@@ -127,7 +158,11 @@ func (d *driver) run(p *packages.Package) ([]Finding, *generation, error) {
 	if err := run(d.analyzer); err != nil {
 		return nil, nil, err
 	}
-	return findings, results[d.analyzer].(*generated).file, nil
+	result := results[d.analyzer].(*generated)
+	if d.asked[p] {
+		d.fixes, d.fixed = append(d.fixes, result.fixes...), cmp.Or(d.fixed, p)
+	}
+	return findings, result.file, nil
 }
 
 func (d *driver) pass(a *analysis.Analyzer, p *packages.Package, inputs map[*analysis.Analyzer]any, report func(analysis.Diagnostic)) *analysis.Pass {

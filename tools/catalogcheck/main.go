@@ -38,6 +38,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("catalogcheck", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	write := flags.Bool("write", false, "bring catalog_gen.go up to date in each package without errors")
+	fix := flags.Bool("fix", false, "mend what a machine can mend, write catalog_gen.go, and print what is left")
+	diff := flags.Bool("diff", false, "print what -fix would change in the source, and change nothing")
 	rules := flags.Bool("rules", false, "print the table of rules")
 	explained := flags.String("explain", "", "print everything about one `rule`, such as SC201")
 	format := flags.String("format", string(FormatText), "print findings as "+formatList())
@@ -66,7 +68,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		var findings int
-		findings, err = Check(ctx, "", flags.Args(), Options{Format: Format(*format), Write: *write}, stdout)
+		findings, err = Check(ctx, "", flags.Args(), Options{Format: Format(*format), Write: *write, Fix: *fix, Diff: *diff}, stdout)
 		if err == nil && findings > 0 {
 			return exitFindings
 		}

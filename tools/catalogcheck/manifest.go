@@ -51,7 +51,9 @@ func generateAnalyzer(declare *analysis.Analyzer) *analysis.Analyzer {
 // generated is what generateAnalyzer finds. file is nil for a package without a
 // connector, or with one whose manifest cannot be told from the source.
 type generated struct {
-	file     *generation
+	file *generation
+	// fixes end findings that were not accepted by a comment.
+	fixes    []*fix
 	findings []finding
 }
 

@@ -182,6 +182,8 @@ type finding struct {
 	pos, end token.Pos
 	message  string
 	related  []analysis.RelatedInformation
+	// fix is nil where no machine can mend it.
+	fix *fix
 }
 
 // found returns a finding about n.

@@ -130,9 +130,11 @@ func (s *routeStage) reportMissing(c *connector, l listing, h handout, several b
 	if several {
 		where = fmt.Sprintf(" on the way out of open at line %d", s.pass.Fset.Position(h.at.Pos()).Line)
 	}
-	s.report(found(rule, l.place(), "%s has %s%s; add %s(%s, …)", l.label(), what, where, fix, l.refer()).
+	f := found(rule, l.place(), "%s has %s%s; add %s(%s, …)", l.label(), what, where, fix, l.refer()).
 		with(h.at, "the routes are handed out here").
-		with(l.expr, "%s is listed here", l.refer()))
+		with(l.expr, "%s is listed here", l.refer())
+	f.fix = s.stubRoute(l, h)
+	s.report(f)
 }
 
 // serves reports whether a route of h may be bound to d.

@@ -126,6 +126,10 @@ A finding is accepted with a comment on its line, or alone on the line above, th
 
 ` + "```go\n//catalogcheck:ignore SC113 the short gap at the full hour is wanted\n```" + `
 
+` + "`weir check --fix`" + ` renames keys (SC102), writes the zone that a schedule has (SC116), adds a sync route with a
+function that still has to be written (SC201), and brings catalog_gen.go up to date (SC504); ` + "`--diff`" + ` shows what it
+would change in the source.
+
 | id | severity | stage | fault |
 |---|---|---|---|
 `)
