@@ -66,7 +66,7 @@ func TestDeliveriesThatWaitOrWereGivenUpAreListed(t *testing.T) {
 	b.get(t, next).decode(t, &page)
 	require.Equal(t, "0 dead", page.ends())
 	require.Nil(t, page.Next)
-	require.Equal(t, `{"deliveries":[],"next":null}`, strings.TrimSpace(b.get(t, "/api/v1/connections/demo/deliveries").body))
+	require.JSONEq(t, `{"deliveries":[],"next":null}`, b.get(t, "/api/v1/connections/demo/deliveries").body)
 }
 
 func TestDeliveriesRefuseWhatTheyDoNotKnow(t *testing.T) {

@@ -32,6 +32,17 @@ func TestAWebhookStreamShowsWhatWaitsAndWhatWasGivenUp(t *testing.T) {
 	require.Equal(t, 1, strings.Count(overview, "#h-deliveries"))
 }
 
+func TestAVersionOfACursorThatWasNeverGivenIsNotShown(t *testing.T) {
+	t.Parallel()
+	o := dashboardtest.Busy(noon)
+	h := open(t, o)
+	require.Contains(t, words(page(t, h, "/streams/default/demo/customers")), "Cursor version 1")
+	var c store.Checkpoint
+	c.Cursor = []byte(`"p2"`)
+	o.SetCheckpoint(dashboardtest.Demo, "customers", c)
+	require.NotContains(t, page(t, h, "/streams/default/demo/customers"), "Cursor version")
+}
+
 func TestOnlyTheNewestDeliveriesAreShownAndAllAreCounted(t *testing.T) {
 	t.Parallel()
 	o := dashboardtest.Busy(noon)

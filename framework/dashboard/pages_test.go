@@ -123,6 +123,7 @@ func TestAStreamsPageShowsCheckpointRunsAndEvents(t *testing.T) {
 	require.Contains(t, events, "9007199254740993")
 	require.Contains(t, events, "&lt;b&gt;bold&lt;/b&gt;")
 	require.Contains(t, words(events), "upsert late")
+	require.Contains(t, words(events), "Changed at the provider 5 s ago")
 	require.Contains(t, words(events), "delete")
 
 	byID := page(t, h, "/streams/default/"+dashboardtest.Demo+"/customers")
