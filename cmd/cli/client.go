@@ -36,6 +36,7 @@ const maxAnswer = 64 << 20
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	Code   string `json:"code"`
 }
 
 func (p problem) Error() string {

@@ -34,6 +34,7 @@ func (a *app) events() *cobra.Command {
 				}
 				page := struct {
 					Events []json.RawMessage `json:"events"`
+					Next   *string           `json:"next"`
 				}{}
 				query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(size)}}
 				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "streams", args[1], "events"), query, &page); err != nil {
@@ -48,9 +49,12 @@ func (a *app) events() *cobra.Command {
 					printed++
 				}
 				switch {
-				case limit > 0 && printed >= limit, len(page.Events) < size && !follow:
+				case limit > 0 && printed >= limit:
 					return nil
-				case len(page.Events) < size:
+				case page.Next != nil: // a page of large events may be shorter than was asked
+				case !follow:
+					return nil
+				default:
 					select {
 					case <-command.Context().Done():
 						return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,11 +37,7 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				a.printf("%s\n", answer)
-				return nil
-			}
-			return a.printStatus(answer)
+			return a.printStatus(answer, asJSON)
 		},
 	}
 	c.flags(command)
@@ -71,40 +68,47 @@ func (c *client) streams(command *cobra.Command, all bool) (json.RawMessage, err
 	}
 }
 
-func (a *app) printStatus(answer []byte) error {
+func (a *app) printStatus(answer []byte, asJSON bool) error {
 	var list struct {
 		Streams []streamRow `json:"streams"`
 	}
 	if err := json.Unmarshal(answer, &list); err != nil {
 		return failed(fmt.Errorf("decode the server's answer: %w", err))
 	}
-	if len(list.Streams) == 0 {
+	failing := slices.ContainsFunc(list.Streams, func(s streamRow) bool { return s.State == "failing" })
+	switch {
+	case asJSON:
+		a.printf("%s\n", answer)
+	case len(list.Streams) == 0:
 		a.printf("No streams. Add a connection to weir.yaml.\n")
-		return nil
+	default:
+		if err := a.printTable(list.Streams); err != nil {
+			return failed(err)
+		}
 	}
+	if failing {
+		return &exitError{exitFailed, nil}
+	}
+	return nil
+}
+
+func (a *app) printTable(streams []streamRow) error {
 	table := tabwriter.NewWriter(a.term.Out, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "STREAM\tSTATE\tCADENCE\tLAST SUCCESS\tNEXT RUN\tEVENTS")
-	failing := 0
-	for _, s := range list.Streams {
+	for _, s := range streams {
 		cadence := s.Cadence
 		if s.Mode == "webhook" {
 			cadence = "webhook"
 		}
 		_, _ = fmt.Fprintf(table, "%s.%s\t%s\t%s\t%s\t%s\t%d\n", s.Connection, s.Stream, s.State, cadence, ago(s.LastSuccessAt), ago(s.NextRunAt), s.EventsTotal)
-		if s.State == "failing" {
-			failing++
-		}
 	}
 	if err := table.Flush(); err != nil {
-		return failed(err)
+		return err
 	}
-	for _, s := range list.Streams {
+	for _, s := range streams {
 		if s.State == "failing" && s.LastError != nil {
 			a.printf("%s.%s: %s\n", s.Connection, s.Stream, strings.ReplaceAll(*s.LastError, "\n", "\n  "))
 		}
-	}
-	if failing > 0 {
-		return &exitError{exitFailed, nil}
 	}
 	return nil
 }

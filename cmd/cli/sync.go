@@ -1,9 +1,14 @@
 package cli
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -24,9 +29,21 @@ func (a *app) sync() *cobra.Command {
 				}
 			}
 			ranged := len(query) > 0
+			seen := map[[sha256.Size]byte]bool{}
 			for page := 1; ; page++ {
 				var raw json.RawMessage
-				if err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "sync", args[1]), query, &raw); err != nil {
+				err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "sync", args[1]), query, &raw)
+				if page > 1 && isBusy(err) {
+					// A run of the schedule has begun in between. It goes on from
+					// the same checkpoint; what it leaves is ours.
+					a.notef("%v\n", err)
+					if err := a.patience(command.Context()); err != nil {
+						return err
+					}
+					page--
+					continue
+				}
+				if err != nil {
 					return err
 				}
 				var answer struct {
@@ -46,6 +63,11 @@ func (a *app) sync() *cobra.Command {
 				if !answer.HasMore || once {
 					return nil
 				}
+				place := sha256.Sum256(answer.Cursor)
+				if seen[place] {
+					return failed(fmt.Errorf("after page %d the cursor is where it was before; the connector would never come to an end", page))
+				}
+				seen[place] = true
 				if ranged {
 					query.Set("cursor", string(answer.Cursor))
 				}
@@ -59,4 +81,23 @@ func (a *app) sync() *cobra.Command {
 	command.Flags().BoolVar(&asJSON, "json", false, "print each page's answer")
 	command.Flags().BoolVar(&once, "once", false, "run one page only")
 	return command
+}
+
+// busyPause is the wait before a busy stream is asked for again.
+const busyPause = time.Second
+
+// isBusy reports that the server refused because the stream is being read.
+func isBusy(err error) bool {
+	p, ok := errors.AsType[problem](err)
+	return ok && p.Code == "busy"
+}
+
+// patience waits a moment, or says that the user does not.
+func (*app) patience(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return failed(errors.New("interrupted"))
+	case <-time.After(busyPause):
+		return nil
+	}
 }

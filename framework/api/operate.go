@@ -45,7 +45,7 @@ func (a *API) syncPage(r *http.Request) (reply, error) {
 		if unfit, ok := errors.AsType[*framework.CursorError](err); ok && call.Cursor != nil {
 			return reply{}, unfitCursor(t.Stream.Key, call.Cursor, unfit)
 		}
-		return reply{}, pageProblem(err)
+		return reply{}, pageProblem(r.Context(), err)
 	}
 	out := pageAnswer{HasMore: result.HasMore, Emitted: result.Emitted, Duplicates: result.Duplicates}
 	if json.Valid(result.Cursor) {
@@ -69,8 +69,10 @@ const maxDetail = 4 << 10
 
 // pageProblem tells a failure of the connector or its provider from one of ours.
 // The text of the former is for the operator: the framework keeps secrets out of it.
-func pageProblem(err error) error {
-	if ProblemOf(err).Code != "internal" {
+func pageProblem(ctx context.Context, err error) error {
+	code := ProblemOf(err).Code
+	// A deadline of the route or its provider is no deadline of this request.
+	if theirs := code == "deadline" && ctx.Err() == nil; code != "internal" && !theirs {
 		return err
 	}
 	if errors.Is(err, context.Canceled) {

@@ -47,7 +47,11 @@ func newProblem(status int, code, detail string) *Problem {
 
 // ConflictError is an error of an [Operations] that the state of the stream is
 // the reason of: it is paused, disabled or busy. It is answered 409.
-type ConflictError struct{ Err error }
+type ConflictError struct {
+	Err error
+	// Busy says that it passes by itself: the stream is being read.
+	Busy bool
+}
 
 // Error returns the reason.
 func (e *ConflictError) Error() string { return e.Err.Error() }
@@ -72,6 +76,9 @@ func ProblemOf(err error) *Problem {
 	case errors.As(err, &unknown):
 		return newProblem(http.StatusNotFound, "unknown_"+unknown.Kind, unknown.Error())
 	case errors.As(err, &conflict):
+		if conflict.Busy {
+			return newProblem(http.StatusConflict, "busy", conflict.Error())
+		}
 		return newProblem(http.StatusConflict, "conflict", conflict.Error())
 	case errors.As(err, &tooLarge):
 		return newProblem(http.StatusRequestEntityTooLarge, "body_too_large", "the request body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")

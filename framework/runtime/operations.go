@@ -53,7 +53,7 @@ func conflict(err error) error {
 		}
 	}
 	if busy, ok := errors.AsType[*scheduler.BusyError](err); ok {
-		return &api.ConflictError{Err: busy}
+		return &api.ConflictError{Err: busy, Busy: true}
 	}
 	return err
 }

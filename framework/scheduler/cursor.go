@@ -38,11 +38,15 @@ func (r *run) stuck(cursor []byte, hasMore bool) error {
 	case !hasMore:
 		return nil
 	case r.checkpoint.Cursor != nil && bytes.Equal(cursor, r.checkpoint.Cursor):
-		return fmt.Errorf("%w: page %d returned the cursor it was given; return HasMore false when there is nothing left, or a cursor behind the page", ErrCursorStuck, r.Pages+1)
+		return stands(r.Pages + 1)
 	case r.loop.sees(cursor):
 		return fmt.Errorf("%w: after page %d the run is at a cursor where it was before; return HasMore false when there is nothing left, or a cursor behind the page", ErrCursorStuck, r.Pages+1)
 	}
 	return nil
+}
+
+func stands(page int64) error {
+	return fmt.Errorf("%w: page %d returned the cursor it was given; return HasMore false when there is nothing left, or a cursor behind the page", ErrCursorStuck, page)
 }
 
 // readable checks that a saved cursor belongs to today's code.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -101,6 +102,10 @@ func (s *Scheduler) single(ctx context.Context, e *stream, o PageOptions) (PageR
 	result, emissions, err := s.call(ctx, e, in)
 	if err != nil {
 		return PageResult{}, err
+	}
+	if result.HasMore && in.Cursor != nil && bytes.Equal(result.Cursor, in.Cursor) {
+		// Whoever asks for page after page would never come to an end.
+		return PageResult{}, stands(1)
 	}
 	u := s.unit(e)
 	u.Emissions, u.ObservedAt = emissions, started

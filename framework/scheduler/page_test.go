@@ -77,6 +77,25 @@ func TestPageWithParametersLeavesTheCheckpoint(t *testing.T) {
 	}
 }
 
+func TestPageRefusesACursorThatStandsStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newMemory(), Config{})
+		s := r.stream("@every 1h", func(context.Context, request, *ingest.Buffer) (result, error) {
+			return result{Cursor: 1, HasMore: true}, nil
+		})
+		s.Paused = true
+		r.add(s)
+		r.start()
+		_, err := r.s.Page(t.Context(), "con_1", "s", PageOptions{})
+		require.NoError(t, err)
+		_, err = r.s.Page(t.Context(), "con_1", "s", PageOptions{})
+		require.ErrorIs(t, err, ErrCursorStuck)
+		_, err = r.s.Page(t.Context(), "con_1", "s", PageOptions{Cursor: []byte("1")})
+		require.ErrorIs(t, err, ErrCursorStuck)
+	})
+}
+
 func TestPageReportsWhatTheHandlerReports(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
