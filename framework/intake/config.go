@@ -135,6 +135,9 @@ type Handler struct {
 	endpoints endpointStates
 	retrying  sync.Mutex
 	wake      chan struct{}
+	// survived has the ids of connections that handled a stored delivery in this
+	// process, and the process is still here.
+	survived sync.Map
 	// random is uniform in [0, 1).
 	random func() float64
 }

@@ -123,10 +123,20 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		t.ConnectionID, t.Endpoint = row.ConnectionID, row.Endpoint
 		result.err = fmt.Errorf("endpoint %q is not declared any more: %w", row.Endpoint, framework.ErrNoRoute)
 	default:
+		release, err := h.claim(ctx, t, d, row, now)
+		if err != nil && framework.ClassOf(err) != framework.ClassPermanent {
+			return err
+		}
+		if err != nil {
+			d.attempts, result.err = row.Attempts, err
+			break
+		}
 		result = h.callAgain(ctx, t, d)
 		if ctx.Err() != nil {
+			release()
 			return context.Cause(ctx) // stopping: this call does not count
 		}
+		h.survived.Store(row.ConnectionID, true)
 	}
 	o := observationOf(t, Accepted)
 	o.Retry, o.Bytes = true, len(d.body)
