@@ -72,7 +72,7 @@ func contain[T any](ctx context.Context, left *atomic.Int64, fn func(context.Con
 
 // catch is deferred around a handler, and gives err to one that panicked.
 func catch(err *error) {
-	if r := recover(); r != nil {
+	if r := recover(); r != nil { //nolint:revive // catch is what is deferred
 		*err = newPanicError(r)
 	}
 }
