@@ -173,6 +173,20 @@ func TestTheButtonsDoWhatTheySay(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, send(h, http.MethodGet, path+"/pause").Code)
 }
 
+func TestAQuarantinedStreamCanBeResumed(t *testing.T) {
+	t.Parallel()
+	o := dashboardtest.Busy(noon)
+	h := open(t, o)
+	const path = "/streams/default/demo/orders"
+	o.Status(dashboardtest.Demo, "orders", func(s *store.StreamStatus) {
+		s.LastError, s.ConsecutiveFailures = "stream is quarantined; resume it", 3
+	})
+	require.NotContains(t, page(t, h, path), path+"/resume", "a failing stream that is due needs no resume")
+	o.Status(dashboardtest.Demo, "orders", func(s *store.StreamStatus) { s.NextRunAt = time.Time{} })
+	require.Contains(t, page(t, h, path), path+"/resume")
+	require.Equal(t, http.StatusSeeOther, send(h, http.MethodPost, path+"/resume").Code)
+}
+
 func TestErrorsAreShownAsPages(t *testing.T) {
 	t.Parallel()
 	o := dashboardtest.Busy(noon)

@@ -33,8 +33,9 @@ type streamBody struct {
 	// Paragraphs are those of the stream's doc comment.
 	Paragraphs []string
 	Operable   bool
-	Paused     bool
-	Endpoints  []endpointLine
+	// Held streams run again when they are resumed.
+	Held      bool
+	Endpoints []endpointLine
 	// Deliveries is nil for a stream that is polled.
 	Deliveries *deliveryLines
 	Checkpoint *checkpointLines
@@ -85,6 +86,12 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// quarantined reports that a stream fails and no run of it is due: handlers of
+// its connection hang, or it ended the process. It waits to be resumed.
+func quarantined(v health.View) bool {
+	return v.Mode == catalog.ModePoll && v.State == health.Failing && v.NextRunAt == nil
+}
+
 func (d *Dashboard) target(r *http.Request) (health.Target, error) {
 	return d.cfg.Board.Find(r.Context(), chi.URLParam(r, "project"), chi.URLParam(r, "connection"), chi.URLParam(r, "stream"))
 }
@@ -96,7 +103,7 @@ func (d *Dashboard) streamBody(r *http.Request, t health.Target) (streamBody, er
 	}
 	body := streamBody{
 		row: d.row(v), Path: streamPath(v), Paragraphs: paragraphs(v.Description),
-		Operable: api.CheckOperable(t) == nil, Paused: v.State == health.Paused,
+		Operable: api.CheckOperable(t) == nil, Held: v.State == health.Paused || quarantined(v),
 	}
 	if t.Stream.Mode == catalog.ModeWebhook {
 		base := health.BaseURL(d.cfg.PublicURL, r)

@@ -192,6 +192,7 @@ func (s *Scheduler) setPaused(ctx context.Context, connectionID, key string, pau
 // The lock is held.
 func (s *Scheduler) lift(e *stream) {
 	streams := []*stream{e}
+	quarantined := e.conn.quarantined || e.crashing
 	if e.conn.quarantined {
 		e.conn.quarantined = false
 		streams = slices.Collect(maps.Values(e.conn.streams))
@@ -199,6 +200,10 @@ func (s *Scheduler) lift(e *stream) {
 	e.crashing = false
 	for _, e := range streams {
 		e.abandoned = 0
+		if quarantined && e.place == placeParked {
+			// Whoever resumes wants to see whether it works now.
+			e.next = appointment{due: s.clock.wall(), trigger: triggerStart}
+		}
 		if e.place == placeParked {
 			s.settle(e)
 		}
