@@ -18,7 +18,6 @@ type answer struct {
 	close bool
 	// bytes and events are for the observation.
 	bytes, events int
-	streams       []StreamCount
 	// why is for the sampled log of refused requests.
 	why string
 }

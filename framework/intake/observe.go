@@ -1,12 +1,6 @@
 package intake
 
-import (
-	"slices"
-	"time"
-
-	"github.com/weirhq/weir/framework/store"
-	"github.com/weirhq/weir/ingest"
-)
+import "time"
 
 // Verdict is what became of a delivery.
 type Verdict string
@@ -44,43 +38,12 @@ type Observation struct {
 	Verdict                                     Verdict
 	// Events counts the events that were appended.
 	Events int
-	// Streams counts what was recorded for each stream that was emitted to.
-	Streams []StreamCount
 	// Bytes is the size of the body as far as it was read.
 	Bytes int
 	// Took is the time from the request's header to the verdict.
 	Took time.Duration
 	// Retry says that a stored delivery's handler was called again.
 	Retry bool
-}
-
-// StreamCount counts what a delivery brought to one stream.
-type StreamCount struct {
-	Stream string
-	// Appended and Duplicates count the emissions that were recorded, and those
-	// that had been before.
-	Appended, Duplicates int
-}
-
-// countStreams counts the emissions of a committed unit.
-func countStreams(emissions []ingest.Emission, receipt store.Receipt) []StreamCount {
-	if len(receipt.Events) != len(emissions) {
-		return nil // a duplicate delivery: nothing was written
-	}
-	var counts []StreamCount
-	for i, e := range emissions {
-		at := slices.IndexFunc(counts, func(c StreamCount) bool { return c.Stream == e.Stream })
-		if at < 0 {
-			at = len(counts)
-			counts = append(counts, StreamCount{Stream: e.Stream})
-		}
-		if receipt.Events[i].Duplicate {
-			counts[at].Duplicates++
-		} else {
-			counts[at].Appended++
-		}
-	}
-	return counts
 }
 
 func observationOf(t Target, v Verdict) Observation {

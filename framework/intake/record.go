@@ -90,7 +90,6 @@ func (h *Handler) record(ctx context.Context, t Target, d delivery, result outco
 		return duplicate(receipt.First)
 	case err == nil:
 		a := accepted(d.id, receipt.Appended)
-		a.streams = countStreams(u.Emissions, receipt)
 		return a
 	case transient(err):
 		return h.notStored(ctx, t, d, err)

@@ -145,7 +145,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		if err != nil && transient(err) {
 			return err
 		}
-		result.err, o.Events, o.Streams = err, receipt.Appended, countStreams(result.emissions, receipt)
+		result.err, o.Events = err, receipt.Appended
 	}
 	if result.err != nil {
 		kept, failure := h.failed(t, d, result.err, now)

@@ -26,7 +26,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := h.receive(w, r, target, started)
 	o := observationOf(target, a.verdict)
-	o.Streams = a.streams
 	o.Events, o.Bytes, o.Took = a.events, a.bytes, h.config.Now().Sub(started)
 	h.config.Observe(o)
 	if a.why != "" {

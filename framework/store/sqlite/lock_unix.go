@@ -30,7 +30,7 @@ func lockFolder(dir string, now time.Time) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
-	if err := flock(f); err != nil {
+	if err := patientFlock(f); err != nil {
 		who := readHolder(f)
 		closeErr := f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -53,6 +53,22 @@ func lockFolder(dir string, now time.Time) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("write lock file: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// forkGrace outlasts the moment in which a child that was forked, and has not
+// executed its program yet, still holds the lock of a file closed meanwhile.
+const forkGrace = 200 * time.Millisecond
+
+// patientFlock is flock, and asks again for a moment when the lock is held.
+func patientFlock(f *os.File) error {
+	const pause = 10 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		err := flock(f)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || waited >= forkGrace {
+			return err
+		}
+		time.Sleep(pause)
+	}
 }
 
 func flock(f *os.File) error {
