@@ -38,9 +38,6 @@ type Config struct {
 	// Observe is called once for every request that found its endpoint, and
 	// for every later call of a handler. It must return quickly.
 	Observe func(Observation)
-	// Abandoned is called when a handler is left behind that goes on past its
-	// deadline. It must return quickly.
-	Abandoned func(Target)
 
 	// MaxInFlight bounds the bytes of all bodies in memory; one connection may
 	// hold half of them. The default is 128 MiB.
@@ -79,9 +76,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Observe == nil {
 		c.Observe = func(Observation) {}
-	}
-	if c.Abandoned == nil {
-		c.Abandoned = func(Target) {}
 	}
 	orDefault(&c.MaxInFlight, 128<<20)
 	orDefault(&c.MaxHandlers, 64)

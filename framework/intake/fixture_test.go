@@ -96,7 +96,6 @@ type fixture struct {
 	mu       sync.Mutex
 	now      time.Time
 	verdicts []Verdict
-	left     int
 }
 
 func newFixture(t testing.TB, fn framework.WebhookFunc, change ...func(*Config)) *fixture {
@@ -109,11 +108,6 @@ func newFixture(t testing.TB, fn framework.WebhookFunc, change ...func(*Config))
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.verdicts = append(f.verdicts, o.Verdict)
-		},
-		Abandoned: func(Target) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.left++
 		},
 	}
 	for _, set := range change {

@@ -69,7 +69,6 @@ func (h *Handler) deliver(ctx context.Context, t Target, d *framework.Delivery) 
 	if errors.Is(result.err, framework.ErrAbandoned) {
 		h.config.Log.ErrorContext(ctx, "webhook handler hangs and was left behind", "project", t.Project, "connection", t.Connection,
 			"endpoint", t.Endpoint, "delivery", d.ID)
-		h.config.Abandoned(t)
 	}
 	return result
 }

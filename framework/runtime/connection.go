@@ -28,13 +28,7 @@ type connection struct {
 	settings map[string]any
 	// binding is nil while the connection is disabled.
 	binding   *selection
-	endpoints map[string]endpoint
-}
-
-// endpoint is a webhook endpoint of a connection.
-type endpoint struct {
-	spec     catalog.EndpointSpec
-	verifier *webhook.Verifier
+	endpoints map[string]*webhook.Verifier
 }
 
 // selection is a binding reduced to the streams that the operator selected:
@@ -70,7 +64,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	plugin := r.options.Plugins[index]
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
-		manifest:   selected(plugin.Manifest(), c.Streams), endpoints: map[string]endpoint{},
+		manifest:   selected(plugin.Manifest(), c.Streams), endpoints: map[string]*webhook.Verifier{},
 		plugin: plugin, settings: c.Settings,
 	}
 	var errs []error
@@ -84,7 +78,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		for _, warning := range verifier.Warnings() {
 			r.log.Warn("webhook endpoint", "project", c.Project, "connection", c.Name, "endpoint", e.Path(), "warning", warning)
 		}
-		prepared.endpoints[e.Path()] = endpoint{spec, verifier}
+		prepared.endpoints[e.Path()] = verifier
 	}
 	if c.Enabled {
 		if err := plugin.CheckSettings(c.Settings); err != nil {

@@ -35,9 +35,8 @@ type Runtime struct {
 	listener  net.Listener
 	server    *http.Server
 
-	// connections never changes after New; byName's key is project/name.
-	byID   map[string]*connection
-	byName map[string]*connection
+	// byID never changes after New.
+	byID map[string]*connection
 
 	ready  atomic.Bool
 	failed chan error
@@ -53,7 +52,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		byID: map[string]*connection{}, byName: map[string]*connection{},
+		byID: map[string]*connection{},
 	}
 	defer func() {
 		if err != nil {
@@ -125,7 +124,6 @@ func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
 		}
 		c.Connection = recorded
 		r.byID[c.ID] = c
-		r.byName[c.Project+"/"+c.Name] = c
 	}
 	return errors.Join(errs...)
 }

@@ -76,10 +76,10 @@ func (r *Runtime) targets() *intake.Table {
 				webhooks = append(webhooks, s.Key)
 			}
 		}
-		for path, e := range c.endpoints {
+		for path, verifier := range c.endpoints {
 			targets = append(targets, intake.Target{
 				Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Endpoint: path,
-				Verifier: e.verifier, Binding: c.binding, WebhookStreams: webhooks,
+				Verifier: verifier, Binding: c.binding, WebhookStreams: webhooks,
 			})
 		}
 	}
