@@ -261,13 +261,26 @@ func TestAConnectorIsOpenedWithTheIDOfItsConnection(t *testing.T) {
 
 func TestOnlySelectedStreamsAreRunAndRecorded(t *testing.T) {
 	t.Parallel()
-	w := run(t, t.TempDir(), behaviour{}, connection("one", "reports", "others"))
+	dir := t.TempDir()
+	w := run(t, dir, behaviour{}, connection("one", "reports", "others"))
 	w.await(t, "one", "others", state("healthy"))
 	status, _ := w.send(t, "one", "msg_1")
 	require.Equal(t, http.StatusOK, status)
 	require.EqualValues(t, 1, w.stream(t, "one", "reports").EventsTotal)
 	require.Zero(t, w.stream(t, "one", "things"), "the stream is not shown")
 	require.Zero(t, w.stream(t, "one", "others").EventsTotal, "a page of others emits to things only")
+
+	require.NoError(t, w.stop())
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	connections, err := s.Connections(t.Context())
+	require.NoError(t, err)
+	for stream, want := range map[string]int{"things": 0, "others": 0, "reports": 1} {
+		events, err := s.Events(t.Context(), connections[0].ID, stream, 0, 10)
+		require.NoError(t, err)
+		require.Len(t, events, want, stream)
+	}
 }
 
 func TestADisabledConnectionRunsNothingAndReceivesNothing(t *testing.T) {
