@@ -132,7 +132,7 @@ func TestIgnoresTheProxyOfTheEnvironment(t *testing.T) {
 	t.Setenv("NO_PROXY", "")
 	address, err := url.Parse(proxy.URL)
 	require.NoError(t, err)
-	_, err = get(t, httpguard.New(httpguard.Config{}).Client([]string{"http://10.1.1.1"}), "http://10.1.1.1:"+address.Port())
+	_, err = get(t, httpguard.New(httpguard.Config{AllowLoopback: true}).Client([]string{"http://10.1.1.1"}), "http://10.1.1.1:"+address.Port())
 	require.ErrorIs(t, err, httpguard.ErrAddressRefused)
 	require.False(t, proxied)
 }
