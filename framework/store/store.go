@@ -70,6 +70,10 @@ type Store interface {
 	// for "". Connections without any are left out.
 	DeliveryCounts(ctx context.Context, connectionID string) ([]DeliveryCount, error)
 
+	// States lists the named pieces of state of a connection, or of all for "",
+	// whose names begin with prefix, by connection id and name.
+	States(ctx context.Context, connectionID, prefix string) ([]State, error)
+
 	// Ping checks that the store can be written.
 	Ping(ctx context.Context) error
 	// Close commits what waits and closes the store.

@@ -30,6 +30,8 @@ type Unit struct {
 	Run *RunWrite
 	// Streams changes the status of streams.
 	Streams []StreamWrite
+	// State replaces or removes named pieces of the connection's state.
+	State []StateWrite
 	// Reserve records the key of a delivery. When it was recorded before,
 	// nothing of the unit is written and the receipt says DuplicateDelivery.
 	Reserve *DeliveryKey
@@ -146,6 +148,11 @@ type StreamWrite struct {
 	// NextRunAt replaces the next due time, unless it is nil. The zero time
 	// means none.
 	NextRunAt *time.Time
+	// At is when a success happened that is recorded later, zero for the unit's
+	// At. It never moves the last success back.
+	At time.Time
+	// Runs counts successful runs that have no row.
+	Runs int64
 }
 
 // Failure is why a run failed.

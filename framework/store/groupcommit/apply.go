@@ -256,6 +256,7 @@ func (p *plan) finish() {
 		return cmp.Or(cmp.Compare(a.Head.ID, b.Head.ID), compareStreams(streamOf(a.Head), streamOf(b.Head)), cmp.Compare(a.Sequence, b.Sequence))
 	})
 	slices.SortFunc(c.Deliveries, func(a, b DeliveryChange) int { return compareDeliveries(a.DeliveryKey, b.DeliveryKey) })
+	p.finishStates()
 	for _, key := range slices.SortedFunc(maps.Keys(p.checkpoints), compareCheckpoints) {
 		c.Checkpoints = append(c.Checkpoints, *p.checkpoints[key])
 	}

@@ -201,6 +201,8 @@ type Changes struct {
 	// those to delete; an unknown one is no error.
 	Keep   []store.StoredDelivery
 	Settle []SettledDelivery
+	// States to write or remove. Each name is there once.
+	States []StateChange
 }
 
 // CheckpointChange writes a checkpoint. ConnectionID belongs to it; Previous is

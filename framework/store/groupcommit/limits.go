@@ -104,6 +104,7 @@ func check(u *store.Unit) error {
 		if next := u.Streams[i].NextRunAt; next != nil {
 			f.time("next run", *next)
 		}
+		f.time("time of a success", u.Streams[i].At)
 	}
 	if r := u.Reserve; r != nil {
 		f.name("endpoint of the delivery", r.Endpoint)
@@ -129,6 +130,7 @@ func check(u *store.Unit) error {
 		}
 	}
 	f.optionalName("settled delivery", u.Settle)
+	checkState(&f, u)
 	return f.err()
 }
 

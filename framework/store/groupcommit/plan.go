@@ -1,6 +1,7 @@
 package groupcommit
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -33,6 +34,7 @@ type plan struct {
 	hourly        map[hourKey]*store.HourlyCount
 	keep          map[string]*store.StoredDelivery
 	settle        map[string]SettledDelivery
+	state         map[StateKey]*StateChange
 }
 
 type hourKey struct {
@@ -70,6 +72,7 @@ func newPlan(h *hasher) *plan {
 		hourly:        map[hourKey]*store.HourlyCount{},
 		keep:          map[string]*store.StoredDelivery{},
 		settle:        map[string]SettledDelivery{},
+		state:         map[StateKey]*StateChange{},
 	}
 }
 
@@ -95,6 +98,7 @@ func (p *plan) unit(o *op) {
 	for i := range u.Streams {
 		p.status(u, &u.Streams[i])
 	}
+	p.states(u)
 	if u.Keep != nil {
 		p.keep[u.Keep.ID] = u.Keep
 		delete(p.settle, u.Keep.ID)
@@ -222,8 +226,8 @@ func ended(s store.RunState) bool { return s != "" && s != store.RunRunning }
 func (p *plan) status(u *store.Unit, w *store.StreamWrite) {
 	head := p.heads[StreamKey{u.ConnectionID, w.Stream}]
 	p.dirtyHeads[head] = true
-	if w.Succeeded {
-		head.LastSuccessAt = u.At
+	if at := micro(cmp.Or(w.At, u.At)); w.Succeeded && (w.At.IsZero() || at.After(head.LastSuccessAt)) {
+		head.LastSuccessAt = at
 		head.LastError, head.LastErrorClass, head.LastErrorAt = "", "", time.Time{}
 		head.ConsecutiveFailures = 0
 	}
@@ -232,6 +236,9 @@ func (p *plan) status(u *store.Unit, w *store.StreamWrite) {
 		head.LastErrorClass = cut(w.Failure.Class, MaxNameBytes)
 		head.LastErrorAt = u.At
 		head.ConsecutiveFailures++
+	}
+	if w.Runs > 0 {
+		p.count(StreamKey{u.ConnectionID, w.Stream}, u.At).Runs += w.Runs
 	}
 	if w.NextRunAt != nil {
 		head.NextRunAt = micro(*w.NextRunAt)

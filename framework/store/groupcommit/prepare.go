@@ -91,6 +91,9 @@ func (h *hasher) prepare(u store.Unit) (*op, error) {
 		run.Run.Error, run.Run.Stack = cut(run.Run.Error, MaxErrorBytes), cut(run.Run.Stack, MaxStackBytes)
 		o.unit.Run = &run
 	}
+	for _, w := range u.State {
+		o.bytes += len(w.Value) + len(w.Name)
+	}
 	o.bytes += 512
 	return o, nil
 }

@@ -117,6 +117,7 @@ func trimConnection(ctx context.Context, tx pgx.Tx, connection int32) error {
 		{"runs", "connection, id"},
 		{"delivery_keys", "connection, endpoint, hash"},
 		{"stored_deliveries", "connection, id"},
+		{"states", "connection, name"},
 		{"streams", "connection, num"},
 	} {
 		tag, err := tx.Exec(ctx, "DELETE FROM "+t.table+" WHERE connection = $1 AND ("+t.key+") IN (SELECT "+t.key+

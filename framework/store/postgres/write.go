@@ -26,6 +26,7 @@ func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
 	calls = append(calls, t.writeDeliveries(c.Deliveries)...)
 	calls = append(calls, t.writeKeep(c.Keep)...)
 	calls = append(calls, t.writeSettle(c.Settle)...)
+	calls = append(calls, t.writeStates(c.States)...)
 	return t.do(ctx, append(calls, t.writeMarker(c.Marker))...)
 }
 

@@ -35,6 +35,7 @@ func (t *tx) Write(_ context.Context, c *groupcommit.Changes) error {
 		{"hourly counts", t.writeHourly},
 		{"delivery keys", t.writeDeliveries},
 		{"stored deliveries", t.writeStored},
+		{"states", t.writeStates},
 	} {
 		if err := step.do(c); err != nil {
 			return fmt.Errorf("write %s: %w", step.what, err)

@@ -57,6 +57,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Deliveries", deliveries},
 		{"Connections", connections},
 		{"Runs", runs},
+		{"States", states},
 		{"Exactness", exactness},
 	} {
 		t.Run(group.name, func(t *testing.T) {
