@@ -1,0 +1,2052 @@
+--
+-- PostgreSQL database dump
+--
+
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: checkpoints; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.checkpoints (
+    connection integer NOT NULL,
+    stream text NOT NULL,
+    lane text NOT NULL,
+    commit_id text NOT NULL,
+    previous text NOT NULL,
+    cursor bytea,
+    cursor_version bigint NOT NULL,
+    cursor_digest text NOT NULL,
+    window_from timestamp with time zone,
+    window_to timestamp with time zone,
+    window_done timestamp with time zone,
+    run_id text NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: connections; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.connections (
+    num integer NOT NULL,
+    id text NOT NULL,
+    project text NOT NULL,
+    name text NOT NULL,
+    connector text NOT NULL,
+    type text NOT NULL,
+    enabled boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+
+--
+-- Name: connections_num_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.connections ALTER COLUMN num ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.connections_num_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: delivery_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.delivery_keys (
+    connection integer NOT NULL,
+    endpoint text NOT NULL,
+    hash uuid NOT NULL,
+    delivery_id text NOT NULL,
+    first_event text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+
+--
+-- Name: entities; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+PARTITION BY HASH (hash);
+
+
+--
+-- Name: entities_0; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_0 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_1; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_1 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_10; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_10 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_11; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_11 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_12; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_12 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_13; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_13 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_14; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_14 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_15; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_15 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_2; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_2 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_3; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_3 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_4; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_4 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_5; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_5 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_6; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_6 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_7; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_7 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_8; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_8 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: entities_9; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.entities_9 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    payload uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    latest boolean NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.events (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    sequence bigint NOT NULL,
+    segment integer NOT NULL,
+    deletion boolean NOT NULL,
+    late boolean NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    subject bytea NOT NULL,
+    key bytea NOT NULL,
+    payload bytea
+)
+PARTITION BY RANGE (segment);
+
+
+--
+-- Name: events_1; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.events_1 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    sequence bigint NOT NULL,
+    segment integer NOT NULL,
+    deletion boolean NOT NULL,
+    late boolean NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    subject bytea NOT NULL,
+    key bytea NOT NULL,
+    payload bytea
+);
+
+
+--
+-- Name: hourly; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.hourly (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    events bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    runs bigint NOT NULL,
+    failures bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+
+--
+-- Name: keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+)
+PARTITION BY HASH (hash);
+
+
+--
+-- Name: keys_0; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_0 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_1; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_1 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_10; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_10 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_11; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_11 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_12; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_12 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_13; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_13 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_14; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_14 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_15; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_15 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_2; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_2 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_3; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_3 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_4; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_4 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_5; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_5 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_6; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_6 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_7; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_7 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_8; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_8 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: keys_9; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys_9 (
+    connection integer NOT NULL,
+    stream integer NOT NULL,
+    hash uuid NOT NULL,
+    sequence bigint NOT NULL
+);
+
+
+--
+-- Name: leases; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.leases (
+    shard smallint NOT NULL,
+    epoch bigint NOT NULL,
+    node text NOT NULL,
+    holder text NOT NULL,
+    taken_at timestamp with time zone NOT NULL,
+    renewed_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: meta; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.meta (
+    name text NOT NULL,
+    value bytea NOT NULL
+);
+
+
+--
+-- Name: runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.runs (
+    connection integer NOT NULL,
+    id text NOT NULL,
+    stream text NOT NULL,
+    trigger text NOT NULL,
+    state text NOT NULL,
+    epoch bigint NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    pages bigint NOT NULL,
+    events bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    error text NOT NULL,
+    error_class text NOT NULL,
+    stack text NOT NULL
+)
+WITH (fillfactor='70');
+
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: segments; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.segments (
+    num integer NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: stored_deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stored_deliveries (
+    connection integer NOT NULL,
+    id text NOT NULL,
+    endpoint text NOT NULL,
+    key text NOT NULL,
+    received_at timestamp with time zone,
+    header bytea,
+    body bytea,
+    attempts bigint NOT NULL,
+    next_attempt_at timestamp with time zone,
+    dead boolean NOT NULL,
+    last_error text NOT NULL
+);
+
+
+--
+-- Name: streams; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.streams (
+    connection integer NOT NULL,
+    num integer NOT NULL,
+    stream text NOT NULL,
+    head bigint DEFAULT 0 NOT NULL,
+    duplicates bigint DEFAULT 0 NOT NULL,
+    last_success_at timestamp with time zone,
+    next_run_at timestamp with time zone,
+    last_error text DEFAULT ''::text NOT NULL,
+    last_error_class text DEFAULT ''::text NOT NULL,
+    last_error_at timestamp with time zone,
+    failures bigint DEFAULT 0 NOT NULL,
+    paused boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: streams_num_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.streams ALTER COLUMN num ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.streams_num_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: writers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.writers (
+    num bigint NOT NULL,
+    node text NOT NULL,
+    epoch bigint NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    marker text DEFAULT ''::text NOT NULL,
+    touched bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: writers_num_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.writers ALTER COLUMN num ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.writers_num_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: entities_0; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_0 FOR VALUES WITH (modulus 16, remainder 0);
+
+
+--
+-- Name: entities_1; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_1 FOR VALUES WITH (modulus 16, remainder 1);
+
+
+--
+-- Name: entities_10; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_10 FOR VALUES WITH (modulus 16, remainder 10);
+
+
+--
+-- Name: entities_11; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_11 FOR VALUES WITH (modulus 16, remainder 11);
+
+
+--
+-- Name: entities_12; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_12 FOR VALUES WITH (modulus 16, remainder 12);
+
+
+--
+-- Name: entities_13; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_13 FOR VALUES WITH (modulus 16, remainder 13);
+
+
+--
+-- Name: entities_14; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_14 FOR VALUES WITH (modulus 16, remainder 14);
+
+
+--
+-- Name: entities_15; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_15 FOR VALUES WITH (modulus 16, remainder 15);
+
+
+--
+-- Name: entities_2; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_2 FOR VALUES WITH (modulus 16, remainder 2);
+
+
+--
+-- Name: entities_3; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_3 FOR VALUES WITH (modulus 16, remainder 3);
+
+
+--
+-- Name: entities_4; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_4 FOR VALUES WITH (modulus 16, remainder 4);
+
+
+--
+-- Name: entities_5; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_5 FOR VALUES WITH (modulus 16, remainder 5);
+
+
+--
+-- Name: entities_6; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_6 FOR VALUES WITH (modulus 16, remainder 6);
+
+
+--
+-- Name: entities_7; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_7 FOR VALUES WITH (modulus 16, remainder 7);
+
+
+--
+-- Name: entities_8; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_8 FOR VALUES WITH (modulus 16, remainder 8);
+
+
+--
+-- Name: entities_9; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities ATTACH PARTITION public.entities_9 FOR VALUES WITH (modulus 16, remainder 9);
+
+
+--
+-- Name: events_1; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events ATTACH PARTITION public.events_1 FOR VALUES FROM (1) TO (2);
+
+
+--
+-- Name: keys_0; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_0 FOR VALUES WITH (modulus 16, remainder 0);
+
+
+--
+-- Name: keys_1; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_1 FOR VALUES WITH (modulus 16, remainder 1);
+
+
+--
+-- Name: keys_10; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_10 FOR VALUES WITH (modulus 16, remainder 10);
+
+
+--
+-- Name: keys_11; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_11 FOR VALUES WITH (modulus 16, remainder 11);
+
+
+--
+-- Name: keys_12; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_12 FOR VALUES WITH (modulus 16, remainder 12);
+
+
+--
+-- Name: keys_13; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_13 FOR VALUES WITH (modulus 16, remainder 13);
+
+
+--
+-- Name: keys_14; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_14 FOR VALUES WITH (modulus 16, remainder 14);
+
+
+--
+-- Name: keys_15; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_15 FOR VALUES WITH (modulus 16, remainder 15);
+
+
+--
+-- Name: keys_2; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_2 FOR VALUES WITH (modulus 16, remainder 2);
+
+
+--
+-- Name: keys_3; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_3 FOR VALUES WITH (modulus 16, remainder 3);
+
+
+--
+-- Name: keys_4; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_4 FOR VALUES WITH (modulus 16, remainder 4);
+
+
+--
+-- Name: keys_5; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_5 FOR VALUES WITH (modulus 16, remainder 5);
+
+
+--
+-- Name: keys_6; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_6 FOR VALUES WITH (modulus 16, remainder 6);
+
+
+--
+-- Name: keys_7; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_7 FOR VALUES WITH (modulus 16, remainder 7);
+
+
+--
+-- Name: keys_8; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_8 FOR VALUES WITH (modulus 16, remainder 8);
+
+
+--
+-- Name: keys_9; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys ATTACH PARTITION public.keys_9 FOR VALUES WITH (modulus 16, remainder 9);
+
+
+--
+-- Data for Name: checkpoints; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.checkpoints VALUES (1, 'customers', 'live', 'edw14yjq4dcxasv96cv4kdyv64', '', '\x7b2270616765223a377d', 3, 'sha256:abc', '2026-11-22 05:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', '2026-11-22 05:50:30.123456-03:30', 'run_1', '2026-11-22 06:50:30.123456-03:30');
+INSERT INTO public.checkpoints VALUES (1, 'customers', 'backfill', 'bgys7tf6g3v0f09mxg0nsq4ygr', '', NULL, 0, '', NULL, NULL, NULL, 'run_2', '2026-11-22 06:50:30.123456-03:30');
+
+
+--
+-- Data for Name: connections; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.connections OVERRIDING SYSTEM VALUE VALUES (1, 'con_06h05hca5dtdkb5307mbq7eezw', 'default', 'acme', 'stripe', 'source', true, '2026-11-22 06:50:30.123456-03:30', NULL);
+INSERT INTO public.connections OVERRIDING SYSTEM VALUE VALUES (2, 'con_06h05hca5ds13f69tfkz4jmzh8', 'eu', 'acme', 'github', 'source', false, '2026-11-22 06:50:30.123456-03:30', NULL);
+INSERT INTO public.connections OVERRIDING SYSTEM VALUE VALUES (3, 'con_06h05hca5dttb58mc2dx77gwgr', 'default', 'gone', 'stripe', 'source', true, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 00:28:28.802057-03:30');
+
+
+--
+-- Data for Name: delivery_keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.delivery_keys VALUES (2, 'github', 'f88a055b-3037-10ad-1b63-0b38346fadef', 'dlv_1', 'evt_c8y124n0v68f9xd52eze3pgryfdrjhsb', '2026-11-22 06:50:30.123456-03:30');
+
+
+--
+-- Data for Name: entities_0; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_1; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_10; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_11; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.entities_11 VALUES (1, 1, 'ae86d5cd-8fb2-c406-531a-6243fc2c7365', 'c7f50309-4d5d-a715-79b6-ee3ec1f26dc3', '2026-11-22 06:50:30.123456-03:30', 5, 2, false);
+
+
+--
+-- Data for Name: entities_12; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_13; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_14; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_15; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.entities_15 VALUES (1, 1, '6c37242a-5187-87f9-9931-6b8e9350c367', '532bf813-42d5-fc97-daf7-66bfa975f669', '2026-11-22 04:50:30.123456-03:30', 2, 2, false);
+
+
+--
+-- Data for Name: entities_2; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_3; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_4; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.entities_4 VALUES (1, 2, 'c2ecbb9b-d928-5b05-8f78-0a560ba1056f', 'a3998eb3-7129-00fb-e2aa-11adbea76820', '2026-11-22 06:50:30.123456-03:30', 3, 3, true);
+
+
+--
+-- Data for Name: entities_5; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_6; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_7; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_8; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: entities_9; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: events_1; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.events_1 VALUES (1, 1, 1, 1, false, false, '2026-11-22 03:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6375735f31', '\x762f6375735f312f31', '\x7b226964223a226375735f31222c2276657273696f6e223a2231227d');
+INSERT INTO public.events_1 VALUES (1, 1, 2, 1, false, false, '2026-11-22 04:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6375735f31', '\x762f6375735f312f32', '\x7b226964223a226375735f31222c2276657273696f6e223a2232227d');
+INSERT INTO public.events_1 VALUES (1, 1, 3, 1, false, true, '2026-11-22 04:20:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6375735f31', '\x762f6375735f312f312e35', '\x7b226964223a226375735f31222c2276657273696f6e223a22312e35227d');
+INSERT INTO public.events_1 VALUES (1, 1, 4, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6375735f32', '\x762f6375735f322f31', '\x7b226964223a226375735f32222c2276657273696f6e223a2231227d');
+INSERT INTO public.events_1 VALUES (1, 1, 5, 1, true, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6375735f32', '\x762f6375735f322f33', NULL);
+INSERT INTO public.events_1 VALUES (1, 1, 6, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'entry', '\x6f64642fc3bc2025326609', '\x652f6f6464253266c3bc20253235326609', '\x7b20226e22203a20393030373139393235343734303939332c202265223a31653430302c202273223a225c753030343122207d0a');
+INSERT INTO public.events_1 VALUES (1, 1, 7, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'entry', '\x6c61726765', '\x652f6c61726765', '\x22787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787878787822');
+INSERT INTO public.events_1 VALUES (1, 2, 1, 1, false, false, '2026-11-22 05:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6f31', '\x6c2f6f312f312f6d656372786376683534306671726e6132367076783976383430', '\x7b2261223a317d');
+INSERT INTO public.events_1 VALUES (1, 2, 2, 1, false, false, '2026-11-22 06:49:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6f31', '\x6c2f6f312f322f347a3038797a74383534343330313274766d63326568706b6d38', '\x7b2261223a327d');
+INSERT INTO public.events_1 VALUES (1, 2, 3, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'customer', '\x6f31', '\x6c2f6f312f332f6d656372786376683534306671726e6132367076783976383430', '\x7b2261223a317d');
+INSERT INTO public.events_1 VALUES (2, 3, 1, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'entry', '\x6931', '\x652f6931', '\x7b7d');
+INSERT INTO public.events_1 VALUES (3, 5, 1, 1, false, false, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 06:50:30.123456-03:30', 'entry', '\x31', '\x652f31', '\x7b7d');
+
+
+--
+-- Data for Name: hourly; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.hourly VALUES (1, 1, '2026-11-22 06:30:00-03:30', 7, 0, 1, 0);
+INSERT INTO public.hourly VALUES (1, 2, '2026-11-22 06:30:00-03:30', 3, 0, 1, 1);
+INSERT INTO public.hourly VALUES (1, 1, '2026-11-22 07:30:00-03:30', 0, 2, 0, 0);
+INSERT INTO public.hourly VALUES (2, 3, '2026-11-22 06:30:00-03:30', 1, 0, 0, 0);
+INSERT INTO public.hourly VALUES (3, 5, '2026-11-22 06:30:00-03:30', 1, 0, 0, 0);
+
+
+--
+-- Data for Name: keys_0; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_1; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_1 VALUES (1, 2, 'c2ecbb9b-d928-5b05-0417-37f76605fcde', 3);
+
+
+--
+-- Data for Name: keys_10; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_11; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_12; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_13; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_14; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_15; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_2; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_2 VALUES (1, 1, '644413a5-4606-882d-a853-1bac898f2602', 6);
+INSERT INTO public.keys_2 VALUES (1, 1, 'ae86d5cd-8fb2-c406-733f-09c9dda14704', 5);
+
+
+--
+-- Data for Name: keys_3; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_4; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_5; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_5 VALUES (1, 1, '6c37242a-5187-87f9-ddd7-e7a58bd4a706', 2);
+INSERT INTO public.keys_5 VALUES (1, 2, 'c2ecbb9b-d928-5b05-9e79-0228d8b7364a', 1);
+
+
+--
+-- Data for Name: keys_6; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: keys_7; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_7 VALUES (1, 1, '6c37242a-5187-87f9-2e4b-66511b6b6f98', 3);
+INSERT INTO public.keys_7 VALUES (1, 1, '6c37242a-5187-87f9-ce6e-eceee44fe7f4', 1);
+INSERT INTO public.keys_7 VALUES (1, 1, 'ae86d5cd-8fb2-c406-70e8-0fc09e1599f8', 4);
+INSERT INTO public.keys_7 VALUES (1, 2, 'c2ecbb9b-d928-5b05-5fa4-63bb8922808c', 2);
+INSERT INTO public.keys_7 VALUES (2, 3, '90718a17-ee4e-6e82-baf5-88073fb02e9a', 1);
+
+
+--
+-- Data for Name: keys_8; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_8 VALUES (1, 1, 'bd49a6a7-e0a6-a6b8-b2dd-5ce823ccc930', 7);
+
+
+--
+-- Data for Name: keys_9; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys_9 VALUES (3, 5, '89421c40-621c-d03b-0ecd-ad16e160bf64', 1);
+
+
+--
+-- Data for Name: leases; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.leases VALUES (0, 1, 'vm', 'process 25682 since 2026-11-22T03:58:28Z', '2026-11-22 00:28:28.702482-03:30', '2026-11-22 00:28:28.702483-03:30', '-infinity');
+
+
+--
+-- Data for Name: meta; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.meta VALUES ('secret', '\x93537baf2eab24e12cde7e760ace89beb19c1cf9d3c844bb693b4862f7492fcb');
+
+
+--
+-- Data for Name: runs; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.runs VALUES (1, 'run_1', 'customers', 'schedule', 'succeeded', 1, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 07:50:30.123456-03:30', 3, 10, 0, '', '', '');
+INSERT INTO public.runs VALUES (1, 'run_2', 'orders', 'manual', 'failed', 1, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 07:50:30.123456-03:30', 0, 0, 0, 'no answer', 'transient', 'main.go:1');
+
+
+--
+-- Data for Name: schema_migrations; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.schema_migrations VALUES (1, '0001_first.sql', '2026-11-22 00:28:28.471962-03:30');
+
+
+--
+-- Data for Name: segments; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.segments VALUES (1, '2026-11-22 00:28:28.471962-03:30');
+
+
+--
+-- Data for Name: stored_deliveries; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.stored_deliveries VALUES (2, 'dlv_2', 'github', 'guid-2', '2026-11-22 06:50:30.123456-03:30', '\x7b22582d41223a5b2262225d7d', '\x00726177ff', 2, '2026-11-22 07:50:30.123456-03:30', false, 'handler failed');
+INSERT INTO public.stored_deliveries VALUES (2, 'dlv_3', 'github', '', '2026-11-22 06:50:30.123456-03:30', NULL, '\x', 9, NULL, true, 'gave up');
+
+
+--
+-- Data for Name: streams; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.streams OVERRIDING SYSTEM VALUE VALUES (1, 2, 'orders', 3, 0, NULL, NULL, 'no answer', 'transient', '2026-11-22 06:50:30.123456-03:30', 1, false);
+INSERT INTO public.streams OVERRIDING SYSTEM VALUE VALUES (1, 1, 'customers', 7, 2, '2026-11-22 06:50:30.123456-03:30', '2026-11-22 07:50:30.123456-03:30', '', '', NULL, 0, false);
+INSERT INTO public.streams OVERRIDING SYSTEM VALUE VALUES (2, 3, 'issues', 1, 0, NULL, NULL, '', '', NULL, 0, true);
+INSERT INTO public.streams OVERRIDING SYSTEM VALUE VALUES (3, 5, 'customers', 1, 0, NULL, NULL, '', '', NULL, 0, false);
+
+
+--
+-- Data for Name: writers; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.writers OVERRIDING SYSTEM VALUE VALUES (1, 'vm', 1, '2026-11-22 00:28:28.704146-03:30', 'j263jwvbdat16zjccm4pg9w5vc', 0);
+
+
+--
+-- Name: connections_num_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.connections_num_seq', 3, true);
+
+
+--
+-- Name: streams_num_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.streams_num_seq', 5, true);
+
+
+--
+-- Name: writers_num_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.writers_num_seq', 1, true);
+
+
+--
+-- Name: checkpoints checkpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (connection, stream, lane);
+
+
+--
+-- Name: connections connections_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.connections
+    ADD CONSTRAINT connections_id_key UNIQUE (id);
+
+
+--
+-- Name: connections connections_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.connections
+    ADD CONSTRAINT connections_pkey PRIMARY KEY (num);
+
+
+--
+-- Name: delivery_keys delivery_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.delivery_keys
+    ADD CONSTRAINT delivery_keys_pkey PRIMARY KEY (connection, endpoint, hash);
+
+
+--
+-- Name: entities entities_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities
+    ADD CONSTRAINT entities_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_0 entities_0_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_0
+    ADD CONSTRAINT entities_0_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_10 entities_10_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_10
+    ADD CONSTRAINT entities_10_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_11 entities_11_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_11
+    ADD CONSTRAINT entities_11_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_12 entities_12_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_12
+    ADD CONSTRAINT entities_12_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_13 entities_13_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_13
+    ADD CONSTRAINT entities_13_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_14 entities_14_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_14
+    ADD CONSTRAINT entities_14_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_15 entities_15_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_15
+    ADD CONSTRAINT entities_15_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_1 entities_1_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_1
+    ADD CONSTRAINT entities_1_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_2 entities_2_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_2
+    ADD CONSTRAINT entities_2_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_3 entities_3_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_3
+    ADD CONSTRAINT entities_3_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_4 entities_4_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_4
+    ADD CONSTRAINT entities_4_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_5 entities_5_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_5
+    ADD CONSTRAINT entities_5_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_6 entities_6_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_6
+    ADD CONSTRAINT entities_6_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_7 entities_7_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_7
+    ADD CONSTRAINT entities_7_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_8 entities_8_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_8
+    ADD CONSTRAINT entities_8_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: entities_9 entities_9_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.entities_9
+    ADD CONSTRAINT entities_9_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: events events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (connection, stream, sequence, segment);
+
+
+--
+-- Name: events_1 events_1_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events_1
+    ADD CONSTRAINT events_1_pkey PRIMARY KEY (connection, stream, sequence, segment);
+
+
+--
+-- Name: hourly hourly_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.hourly
+    ADD CONSTRAINT hourly_pkey PRIMARY KEY (connection, stream, hour);
+
+
+--
+-- Name: keys keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys
+    ADD CONSTRAINT keys_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_0 keys_0_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_0
+    ADD CONSTRAINT keys_0_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_10 keys_10_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_10
+    ADD CONSTRAINT keys_10_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_11 keys_11_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_11
+    ADD CONSTRAINT keys_11_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_12 keys_12_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_12
+    ADD CONSTRAINT keys_12_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_13 keys_13_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_13
+    ADD CONSTRAINT keys_13_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_14 keys_14_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_14
+    ADD CONSTRAINT keys_14_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_15 keys_15_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_15
+    ADD CONSTRAINT keys_15_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_1 keys_1_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_1
+    ADD CONSTRAINT keys_1_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_2 keys_2_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_2
+    ADD CONSTRAINT keys_2_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_3 keys_3_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_3
+    ADD CONSTRAINT keys_3_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_4 keys_4_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_4
+    ADD CONSTRAINT keys_4_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_5 keys_5_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_5
+    ADD CONSTRAINT keys_5_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_6 keys_6_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_6
+    ADD CONSTRAINT keys_6_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_7 keys_7_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_7
+    ADD CONSTRAINT keys_7_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_8 keys_8_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_8
+    ADD CONSTRAINT keys_8_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: keys_9 keys_9_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys_9
+    ADD CONSTRAINT keys_9_pkey PRIMARY KEY (connection, stream, hash);
+
+
+--
+-- Name: leases leases_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (shard);
+
+
+--
+-- Name: meta meta_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.meta
+    ADD CONSTRAINT meta_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: runs runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (connection, id);
+
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: segments segments_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.segments
+    ADD CONSTRAINT segments_pkey PRIMARY KEY (num);
+
+
+--
+-- Name: stored_deliveries stored_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stored_deliveries
+    ADD CONSTRAINT stored_deliveries_pkey PRIMARY KEY (connection, id);
+
+
+--
+-- Name: streams streams_connection_stream_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.streams
+    ADD CONSTRAINT streams_connection_stream_key UNIQUE (connection, stream);
+
+
+--
+-- Name: streams streams_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.streams
+    ADD CONSTRAINT streams_pkey PRIMARY KEY (connection, num);
+
+
+--
+-- Name: writers writers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.writers
+    ADD CONSTRAINT writers_pkey PRIMARY KEY (num);
+
+
+--
+-- Name: connections_by_name; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX connections_by_name ON public.connections USING btree (project, name) WHERE (deleted_at IS NULL);
+
+
+--
+-- Name: connections_deleted; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX connections_deleted ON public.connections USING btree (num) WHERE (deleted_at IS NOT NULL);
+
+
+--
+-- Name: delivery_keys_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX delivery_keys_by_age ON public.delivery_keys USING btree (at);
+
+
+--
+-- Name: runs_by_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX runs_by_id ON public.runs USING btree (id);
+
+
+--
+-- Name: runs_by_stream; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX runs_by_stream ON public.runs USING btree (connection, stream, id COLLATE "C");
+
+
+--
+-- Name: runs_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX runs_running ON public.runs USING btree (epoch) WHERE (state = 'running'::text);
+
+
+--
+-- Name: stored_deliveries_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stored_deliveries_due ON public.stored_deliveries USING btree (dead, next_attempt_at);
+
+
+--
+-- Name: entities_0_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_0_pkey;
+
+
+--
+-- Name: entities_10_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_10_pkey;
+
+
+--
+-- Name: entities_11_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_11_pkey;
+
+
+--
+-- Name: entities_12_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_12_pkey;
+
+
+--
+-- Name: entities_13_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_13_pkey;
+
+
+--
+-- Name: entities_14_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_14_pkey;
+
+
+--
+-- Name: entities_15_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_15_pkey;
+
+
+--
+-- Name: entities_1_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_1_pkey;
+
+
+--
+-- Name: entities_2_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_2_pkey;
+
+
+--
+-- Name: entities_3_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_3_pkey;
+
+
+--
+-- Name: entities_4_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_4_pkey;
+
+
+--
+-- Name: entities_5_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_5_pkey;
+
+
+--
+-- Name: entities_6_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_6_pkey;
+
+
+--
+-- Name: entities_7_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_7_pkey;
+
+
+--
+-- Name: entities_8_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_8_pkey;
+
+
+--
+-- Name: entities_9_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.entities_pkey ATTACH PARTITION public.entities_9_pkey;
+
+
+--
+-- Name: events_1_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.events_pkey ATTACH PARTITION public.events_1_pkey;
+
+
+--
+-- Name: keys_0_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_0_pkey;
+
+
+--
+-- Name: keys_10_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_10_pkey;
+
+
+--
+-- Name: keys_11_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_11_pkey;
+
+
+--
+-- Name: keys_12_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_12_pkey;
+
+
+--
+-- Name: keys_13_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_13_pkey;
+
+
+--
+-- Name: keys_14_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_14_pkey;
+
+
+--
+-- Name: keys_15_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_15_pkey;
+
+
+--
+-- Name: keys_1_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_1_pkey;
+
+
+--
+-- Name: keys_2_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_2_pkey;
+
+
+--
+-- Name: keys_3_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_3_pkey;
+
+
+--
+-- Name: keys_4_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_4_pkey;
+
+
+--
+-- Name: keys_5_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_5_pkey;
+
+
+--
+-- Name: keys_6_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_6_pkey;
+
+
+--
+-- Name: keys_7_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_7_pkey;
+
+
+--
+-- Name: keys_8_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_8_pkey;
+
+
+--
+-- Name: keys_9_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.keys_pkey ATTACH PARTITION public.keys_9_pkey;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+
