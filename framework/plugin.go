@@ -27,11 +27,14 @@ type Instance[S any] struct {
 }
 
 // Plugin is a connector that is ready to be linked into a binary: declaration,
-// settings and routes. [Define] makes one.
+// settings and routes. [Define] and [DefineDynamic] make one.
 type Plugin struct {
 	connector catalog.Connector
 	settings  reflect.Type
-	open      func(ctx context.Context, in OpenRequest) (Routes, error)
+	// declare returns what decoded settings declare; nil for a connector whose
+	// streams do not depend on them.
+	declare func(settings any) ([]catalog.Stream, []catalog.Endpoint, error)
+	open    func(ctx context.Context, settings any, in OpenRequest) (Routes, error)
 }
 
 // Define links a connector's declaration, its settings type S and its routes.
@@ -41,11 +44,8 @@ func Define[S any](connector catalog.Connector, open func(ctx context.Context, i
 	return Plugin{
 		connector: connector,
 		settings:  reflect.TypeFor[S](),
-		open: func(ctx context.Context, in OpenRequest) (Routes, error) {
-			var settings S
-			if err := decodeSettings(in.Settings, &settings, reservedSettings(connector)); err != nil {
-				return nil, err
-			}
+		open: func(ctx context.Context, decoded any, in OpenRequest) (Routes, error) {
+			settings := *decoded.(*S) //nolint:errcheck // it was decoded into a value of this type
 			return open(ctx, Instance[S]{
 				Settings: settings, HTTP: in.client(connector.Hosts, settingHosts(settings)), Log: in.Log,
 				Project: in.Project, Connection: in.Connection, ConnectionID: in.ConnectionID,
@@ -74,6 +74,19 @@ func (in OpenRequest) client(declared, configured []string) *http.Client {
 	return in.Client(slices.Concat(declared, configured))
 }
 
+// decode returns a pointer to the decoded settings, and every error of them.
+func (p Plugin) decode(settings map[string]any) (any, error) {
+	if p.settings == nil {
+		return nil, errors.New("plugin was not made by framework.Define")
+	}
+	if p.connector.Dynamic != (p.declare != nil) {
+		return nil, fmt.Errorf("connector %q: Dynamic: true and framework.DefineDynamic belong together; use both or neither", p.Key())
+	}
+	into := reflect.New(p.settings).Interface()
+	err := decodeSettings(settings, into, reservedSettings(p.connector))
+	return into, err
+}
+
 // Key returns the connector's key.
 func (p Plugin) Key() string { return p.connector.Key }
 
@@ -88,31 +101,24 @@ func (p Plugin) Manifest() catalog.Manifest {
 }
 
 // CheckSettings reports every error of a connection's settings at once, without
-// opening anything.
+// opening anything. For a connector whose streams come from settings that
+// includes the findings about its catalog, as [CatalogErrors].
 func (p Plugin) CheckSettings(settings map[string]any) error {
-	if p.settings == nil {
-		return errors.New("plugin was not made by framework.Define")
-	}
-	err := decodeSettings(settings, reflect.New(p.settings).Interface(), reservedSettings(p.connector))
-	redact := newRedactor(p.secretValues(settings))
-	if faults, ok := errors.AsType[SettingErrors](err); ok {
-		// A reason may come from the author's own decoding or Validate.
-		for _, fault := range faults {
-			fault.Reason = redact.text(fault.Reason)
-		}
-		return faults
-	}
-	return redact.err(err)
+	_, err := p.Declare(settings)
+	return err
 }
 
-// SecretSettings returns the names of the settings that hold secrets: fields of
-// type [Secret], and the secrets of webhook endpoints.
+// SecretSettings returns the paths of the settings that hold secrets: fields of
+// type [Secret] and [Secrets], with [] for every entry of a list and * for every
+// name of a map, and the secrets of webhook endpoints.
 func (p Plugin) SecretSettings() []string {
 	names := reservedSettings(p.connector)
-	for _, f := range settingFields(p.settings) {
-		if f.secret && !slices.Contains(names, f.name) {
-			names = append(names, f.name)
-		}
+	for _, s := range p.Settings() {
+		s.walk("", func(path string, s Setting) {
+			if s.Secret && !slices.Contains(names, path) {
+				names = append(names, path)
+			}
+		})
 	}
 	slices.Sort(names)
 	return names
@@ -134,53 +140,75 @@ func (p Plugin) Open(ctx context.Context, in OpenRequest) (binding *Binding, err
 			binding, err = nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), newPanicError(r)))
 		}
 	}()
-	routes, err := p.open(ctx, in)
+	decoded, err := p.decode(in.Settings)
 	if err != nil {
 		return nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), err))
 	}
-	return bind(p.connector, routes, redact)
+	connector, err := p.declared(decoded)
+	if err != nil {
+		return nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), err))
+	}
+	routes, err := p.open(ctx, decoded, in)
+	if err != nil {
+		return nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), err))
+	}
+	return bind(connector, routes, redact)
 }
 
 // secretValues returns the values of the secret settings, to keep them out of
-// what the connector says.
+// what the connector says. It reads the settings as they were given, so that
+// those that cannot be decoded are found too.
 func (p Plugin) secretValues(settings map[string]any) []string {
 	var values []string
-	for _, name := range p.SecretSettings() {
+	for _, name := range reservedSettings(p.connector) {
 		values = append(values, SecretList(settings[name])...)
 	}
+	values = append(values, secretsIn(settings, p.settings)...)
 	if p.settings == nil {
 		return values
 	}
+	// A type that decodes itself may take its secrets from anywhere. What cannot
+	// be decoded is reported elsewhere.
 	decoded := reflect.New(p.settings)
-	// What cannot be decoded is reported elsewhere; what can is decoded here too.
 	_ = decodeSettings(settings, decoded.Interface(), reservedSettings(p.connector))
-	return append(values, secretsIn(decoded.Elem())...)
+	walkValues(decoded.Elem(), func(v reflect.Value) bool {
+		if v.Type() == reflect.TypeFor[Secret]() {
+			values = append(values, v.String())
+		}
+		return true
+	})
+	return values
 }
 
-// secretsIn returns the secrets at any depth of v, the value of a settings type.
-func secretsIn(v reflect.Value) []string {
-	if v.Type() == reflect.TypeFor[Secret]() {
-		return []string{v.String()}
+// secretsIn returns the secrets in a value that is to be decoded into a t.
+func secretsIn(value any, t reflect.Type) []string {
+	if t == nil || value == nil {
+		return nil
+	}
+	if isSecret(t) {
+		return SecretList(value)
 	}
 	var found []string
-	switch v.Kind() {
-	case reflect.Struct:
-		for _, field := range v.Fields() {
-			found = append(found, secretsIn(field)...)
+	switch plain := plainSetting(value).(type) {
+	case map[string]any:
+		switch shapeOf(t) {
+		case shapeMap:
+			for _, one := range plain {
+				found = append(found, secretsIn(one, t.Elem())...)
+			}
+		case shapePointer:
+			return secretsIn(plain, t.Elem())
+		default:
+			for _, f := range settingFields(t) {
+				found = append(found, secretsIn(plain[f.name], f.kind)...)
+			}
 		}
-	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			found = append(found, secretsIn(v.Index(i))...)
+	case []any:
+		if shapeOf(t) == shapeList {
+			for _, one := range plain {
+				found = append(found, secretsIn(one, t.Elem())...)
+			}
 		}
-	case reflect.Map:
-		for entry := v.MapRange(); entry.Next(); {
-			found = append(found, secretsIn(entry.Value())...)
-		}
-	case reflect.Pointer, reflect.Interface:
-		if !v.IsNil() {
-			found = append(found, secretsIn(v.Elem())...)
-		}
-	default:
 	}
 	return found
 }
@@ -191,6 +219,8 @@ func SecretList(value any) []string {
 	switch v := value.(type) {
 	case string:
 		return []string{v}
+	case Secret:
+		return []string{string(v)}
 	case []string:
 		return v
 	case []any:

@@ -70,7 +70,7 @@ func (s *Settings) Validate() error {
 	}
 	for i, repo := range s.Repos {
 		if !repoPattern.MatchString(repo) {
-			errs = append(errs, &framework.SettingError{Name: fmt.Sprintf("repos.%d", i), Reason: `must be "owner/name"`})
+			errs = append(errs, &framework.SettingError{Name: fmt.Sprintf("repos[%d]", i), Reason: `must be "owner/name"`})
 		}
 	}
 	if len(errs) > 0 {

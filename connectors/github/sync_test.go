@@ -213,7 +213,7 @@ func TestTakesSettingsOrNamesEveryError(t *testing.T) {
 	require.ErrorContains(t, github.Plugin.CheckSettings(map[string]any{}), "at least one repository or an organization")
 	err := github.Plugin.CheckSettings(map[string]any{"org": "a/b", "repos": []string{"octo/a", "octo", "../x/y"}})
 	require.ErrorContains(t, err, `setting "org"`)
-	require.ErrorContains(t, err, `setting "repos.1" must be "owner/name"`)
-	require.ErrorContains(t, err, `setting "repos.2"`)
+	require.ErrorContains(t, err, `setting "repos[1]" must be "owner/name"`)
+	require.ErrorContains(t, err, `setting "repos[2]"`)
 	require.NotContains(t, err.Error(), `"repos.0"`)
 }

@@ -31,6 +31,8 @@ type File struct {
 	Projects []Project
 	// Connections are in the order of the file.
 	Connections []Connection
+	// Warnings are findings that refuse nothing.
+	Warnings Problems
 }
 
 // Project is a namespace of connections.
@@ -55,6 +57,9 @@ type Problem struct {
 	File         string
 	Line, Column int
 	Message      string
+	// Rule is the id of the catalog rule that is broken, or "". Message begins
+	// with it.
+	Rule string
 }
 
 // String formats the problem as file:line:column: message.

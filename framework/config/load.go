@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,9 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
-	"github.com/weirhq/weir/framework/webhook"
 )
 
 // MaxFileBytes bounds a configuration file.
@@ -68,19 +65,25 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 	r := &reader{file: path, resolve: &resolver{env: env}}
 	r.fileFields(document.Content[0], f, plugins)
 	if len(r.problems) > 0 {
-		hide := r.resolve.hider()
-		for i := range r.problems {
-			r.problems[i].Message = hide.Replace(r.problems[i].Message)
-		}
-		slices.SortStableFunc(r.problems, func(a, b Problem) int {
-			if a.Line != b.Line {
-				return a.Line - b.Line
-			}
-			return a.Column - b.Column
-		})
-		return nil, r.problems
+		return nil, r.tidy(r.problems)
 	}
+	f.Warnings = r.tidy(r.warnings)
 	return f, nil
+}
+
+// tidy puts problems in the order of the file, without secrets.
+func (r *reader) tidy(problems Problems) Problems {
+	hide := r.resolve.hider()
+	for i := range problems {
+		problems[i].Message = hide.Replace(problems[i].Message)
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return problems
 }
 
 // yamlLine finds the line in an error of the YAML parser.
@@ -167,134 +170,4 @@ func (r *reader) project(n *yaml.Node, f *File) {
 		r.problem(n, "project %q is listed twice", p.Name)
 	}
 	f.Projects = append(f.Projects, p)
-}
-
-func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
-	c := Connection{Project: "default", Type: "source", Enabled: true, Settings: map[string]any{}}
-	if n.Kind != yaml.MappingNode {
-		r.problem(n, "a connection must be a mapping of keys to values, such as name and connector")
-		return
-	}
-	r.unread = map[string]bool{}
-	var nameNode, projectNode, connectorNode, typeNode, configNode, streamsNode *yaml.Node
-	keep := func(at **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
-		return func(n *yaml.Node) { *at = n; read(n) }
-	}
-	r.mapping(n, "a connection", []field{
-		{"name", keep(&nameNode, r.text(&c.Name, "name"))},
-		{"display_name", r.text(&c.DisplayName, "display_name")},
-		{"project", keep(&projectNode, r.text(&c.Project, "project"))},
-		{"connector", keep(&connectorNode, r.text(&c.Connector, "connector"))},
-		{"type", keep(&typeNode, r.text(&c.Type, "type"))},
-		{"enabled", r.boolean(&c.Enabled, "enabled")},
-		{"streams", keep(&streamsNode, r.texts(&c.Streams, "streams"))},
-		{"config", keep(&configNode, func(n *yaml.Node) {
-			if n.Kind != yaml.MappingNode {
-				r.problem(n, "config must be a mapping of settings to values")
-				return
-			}
-			c.Settings, _ = r.value(n, "config", 0).(map[string]any)
-		})},
-	})
-	at := func(preferred *yaml.Node) *yaml.Node {
-		if preferred != nil {
-			return preferred
-		}
-		return n
-	}
-	if nameNode == nil {
-		r.problem(n, "a connection needs a name")
-	} else if !namePattern.MatchString(c.Name) && c.Name != "" {
-		r.problem(at(nameNode), "connection name %q does not match %s", c.Name, namePattern)
-	}
-	if c.Project != "default" && !slices.ContainsFunc(f.Projects, func(p Project) bool { return p.Name == c.Project }) {
-		r.problem(at(projectNode), "project %q is not listed under projects", c.Project)
-	}
-	if c.Name != "" && slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {
-		r.problem(at(nameNode), "connection %q is listed twice in project %q", c.Name, c.Project)
-	}
-	if c.Type != "source" {
-		r.problem(at(typeNode), "type %q is not supported; only source is, so far", c.Type)
-	}
-	r.againstConnector(&c, plugins, at, connectorNode, streamsNode, configNode)
-	f.Connections = append(f.Connections, c)
-}
-
-// againstConnector holds a connection against the connector it names.
-func (r *reader) againstConnector(c *Connection, plugins []framework.Plugin, at func(*yaml.Node) *yaml.Node, connectorNode, streamsNode, configNode *yaml.Node) {
-	index := slices.IndexFunc(plugins, func(p framework.Plugin) bool { return p.Key() == c.Connector })
-	if index < 0 {
-		var known []string
-		for _, p := range plugins {
-			known = append(known, p.Key())
-		}
-		slices.Sort(known)
-		hint := framework.Suggest(c.Connector, known)
-		if hint == "" {
-			hint = "; linked are " + strings.Join(known, ", ")
-		}
-		r.problem(at(connectorNode), "no connector %q is linked into this binary%s", c.Connector, hint)
-		return
-	}
-	plugin := plugins[index]
-	manifest := plugin.Connector().Manifest()
-	var keys []string
-	for _, s := range manifest.Streams {
-		keys = append(keys, s.Key)
-	}
-	for i, key := range c.Streams {
-		if slices.Contains(c.Streams[:i], key) {
-			r.problem(streamsNode.Content[i], "stream %q is listed twice", key)
-		}
-		if _, ok := manifest.Stream(key); !ok {
-			node := at(streamsNode)
-			if streamsNode != nil && i < len(streamsNode.Content) {
-				node = streamsNode.Content[i]
-			}
-			r.problem(node, "connector %q has no stream %q%s", c.Connector, key, framework.Suggest(key, keys))
-		}
-	}
-	var settings framework.SettingErrors
-	err := plugin.CheckSettings(c.Settings)
-	switch {
-	case errors.As(err, &settings):
-		for _, e := range settings {
-			if r.unread[e.Name] && !strings.HasPrefix(e.Reason, "is unknown") {
-				continue
-			}
-			r.problem(settingNode(at(configNode), e.Name), "connection %q: %s", c.Name, e)
-		}
-	case err != nil:
-		r.problem(at(configNode), "connection %q: %s", c.Name, err)
-	}
-	for _, e := range plugin.Connector().Endpoints {
-		r.endpointSecret(c, e, at(configNode))
-	}
-}
-
-func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node) {
-	name := e.Spec().SecretSetting
-	if name == "" || r.unread[name] {
-		return
-	}
-	secrets := framework.SecretList(c.Settings[name])
-	if slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-		if _, err := webhook.New(e.Spec(), secrets); err != nil {
-			r.problem(settingNode(n, name), "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
-		}
-		return
-	}
-	r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
-}
-
-// settingNode finds the key of a setting, to point at it.
-func settingNode(n *yaml.Node, name string) *yaml.Node {
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == name {
-				return n.Content[i]
-			}
-		}
-	}
-	return n
 }

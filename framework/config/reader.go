@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -18,9 +19,10 @@ type reader struct {
 	// parts counts what was read of settings: aliases can make few lines stand
 	// for more than memory holds.
 	parts int
-	// unread holds the settings of the connection at hand that could not be
-	// read, so that they are not reported twice.
-	unread map[string]bool
+	// unread holds the paths of the settings of the connection at hand that could
+	// not be read, so that they are not reported twice.
+	unread   map[string]bool
+	warnings Problems
 }
 
 // maxProblems bounds what is reported at once.
@@ -37,7 +39,7 @@ func (r *reader) problem(n *yaml.Node, format string, args ...any) {
 	if n != nil {
 		line, column = n.Line, n.Column
 	}
-	r.problems = append(r.problems, Problem{r.file, line, column, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, Problem{File: r.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
 }
 
 // field reads one key of a mapping.
@@ -152,9 +154,24 @@ func (r *reader) count(n *yaml.Node) bool {
 	return true
 }
 
+// settings reads the settings of a connection.
+func (r *reader) settings(n *yaml.Node) map[string]any {
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "config must be a mapping of settings to values")
+		return map[string]any{}
+	}
+	settings, _ := r.value(n, "", 0).(map[string]any)
+	return settings
+}
+
 // value turns a node into plain Go values, with references resolved in texts.
-func (r *reader) value(n *yaml.Node, what string, depth int) any {
+// path is that of the setting, below config.
+func (r *reader) value(n *yaml.Node, path string, depth int) any {
 	n = plain(n)
+	what := "config"
+	if path != "" {
+		what += "." + path
+	}
 	if !r.count(n) {
 		return nil
 	}
@@ -170,23 +187,25 @@ func (r *reader) value(n *yaml.Node, what string, depth int) any {
 			if _, twice := m[key]; twice {
 				r.problem(n.Content[i], "%s has the key %q twice", what, key)
 			}
-			before := len(r.problems)
-			m[key] = r.value(n.Content[i+1], what+"."+key, depth+1)
-			if depth == 0 && len(r.problems) > before {
-				r.unread[key] = true
+			below := key
+			if path != "" {
+				below = path + "." + key
 			}
+			m[key] = r.value(n.Content[i+1], below, depth+1)
 		}
 		return m
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(n.Content))
-		for _, entry := range n.Content {
+		for i, entry := range n.Content {
 			if r.parts > maxParts {
 				break
 			}
-			list = append(list, r.value(entry, "an entry of "+what, depth+1))
+			list = append(list, r.value(entry, path+"["+strconv.Itoa(i)+"]", depth+1))
 		}
 		return list
 	default:
+		before := len(r.problems)
+		defer func() { r.unread[path] = r.unread[path] || len(r.problems) > before }()
 		if n.Tag != "!!str" {
 			var v any
 			if err := n.Decode(&v); err != nil {
@@ -198,4 +217,16 @@ func (r *reader) value(n *yaml.Node, what string, depth int) any {
 		r.text(&s, what)(n)
 		return s
 	}
+}
+
+// couldNotRead reports whether the setting at path, or one below it, was
+// reported while it was read.
+func (r *reader) couldNotRead(path string) bool {
+	for unread, is := range r.unread {
+		rest, below := strings.CutPrefix(unread, path)
+		if is && below && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
 }

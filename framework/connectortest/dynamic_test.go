@@ -18,65 +18,80 @@ import (
 
 // A connector whose streams stand in the settings of a connection needs no type
 // that is made at run time: every stream has the same record type (the bytes)
-// and the same cursor type. What is still missing is one Plugin that makes its
-// catalog from the settings; here a plugin is made for each.
+// and the same cursor type.
 
-type httpStream struct {
+type listStream struct {
 	Key      string `json:"key"`
 	Path     string `json:"path"`
 	Schedule string `json:"schedule"`
 	ID       string `json:"id"`
 }
 
-type httpSettings struct {
+type listSettings struct {
 	Endpoint framework.URL `json:"endpoint" required:"true"`
-	Streams  []httpStream  `json:"streams"`
+	Streams  []listStream  `json:"streams"`
 }
 
-type httpCursor struct {
+type listCursor struct {
 	Page int `json:"page"`
 }
 
-// httpPlugin is the plugin of one set of streams.
-func httpPlugin(streams []httpStream) framework.Plugin {
-	connector := catalog.Connector{Key: "http", Dynamic: true}
-	polls := map[string]catalog.PollStream[json.RawMessage, httpCursor]{}
-	for _, s := range streams {
-		stream := catalog.Poll[json.RawMessage, httpCursor](s.Key, catalog.PollSpec{Schedule: s.Schedule})
-		polls[s.Key] = stream
-		connector.Streams = append(connector.Streams, stream)
+// declare returns the streams of settings.
+func declare(s listSettings) (streams []catalog.PollStream[json.RawMessage, listCursor]) {
+	for _, one := range s.Streams {
+		streams = append(streams, catalog.Poll[json.RawMessage, listCursor](one.Key, catalog.PollSpec{Schedule: one.Schedule}))
 	}
-	return framework.Define(connector, func(_ context.Context, in framework.Instance[httpSettings]) (framework.Routes, error) {
-		var routes framework.Routes
-		for _, s := range in.Settings.Streams {
-			routes = append(routes, framework.Sync(polls[s.Key], func(ctx context.Context, page framework.SyncRequest[httpCursor], out *ingest.Buffer) (framework.SyncResult[httpCursor], error) {
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s%s?page=%d", in.Settings.Endpoint, s.Path, page.Cursor.Page), http.NoBody)
-				if err != nil {
-					return framework.SyncResult[httpCursor]{}, err
-				}
-				response, err := framework.Fetch(in.HTTP, request)
-				if err != nil {
-					return framework.SyncResult[httpCursor]{}, err
-				}
-				var records []json.RawMessage
-				if err := response.Decode(&records); err != nil {
-					return framework.SyncResult[httpCursor]{}, err
-				}
-				for _, r := range records {
-					var members map[string]json.RawMessage
-					if err := json.Unmarshal(r, &members); err != nil {
-						return framework.SyncResult[httpCursor]{}, err
-					}
-					options := ingest.Options{IdempotencyKey: ingest.LatestKey(string(members[s.ID])), Time: response.ReadAt}
-					if err := ingest.Canonical(out, polls[s.Key], s.Key, r, options); err != nil {
-						return framework.SyncResult[httpCursor]{}, err
-					}
-				}
-				return framework.SyncResult[httpCursor]{Cursor: httpCursor{page.Cursor.Page + 1}, HasMore: len(records) > 0}, nil
-			}))
+	return streams
+}
+
+var listPlugin = framework.DefineDynamic(catalog.Connector{Key: "list", Dynamic: true},
+	func(s listSettings) (streams []catalog.Stream, _ []catalog.Endpoint, _ error) {
+		for _, stream := range declare(s) {
+			streams = append(streams, stream)
+		}
+		return streams, nil, nil
+	},
+	func(_ context.Context, in framework.Instance[listSettings]) (routes framework.Routes, _ error) {
+		for i, stream := range declare(in.Settings) {
+			l := list{in.HTTP, string(in.Settings.Endpoint), in.Settings.Streams[i], stream}
+			routes = append(routes, framework.Sync(stream, l.page))
 		}
 		return routes, nil
 	})
+
+// list reads one stream.
+type list struct {
+	http     *http.Client
+	endpoint string
+	settings listStream
+	stream   catalog.PollStream[json.RawMessage, listCursor]
+}
+
+func (l list) page(ctx context.Context, in framework.SyncRequest[listCursor], out *ingest.Buffer) (framework.SyncResult[listCursor], error) {
+	none := framework.SyncResult[listCursor]{}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s%s?page=%d", l.endpoint, l.settings.Path, in.Cursor.Page), http.NoBody)
+	if err != nil {
+		return none, err
+	}
+	response, err := framework.Fetch(l.http, request)
+	if err != nil {
+		return none, err
+	}
+	var records []json.RawMessage
+	if err := response.Decode(&records); err != nil {
+		return none, err
+	}
+	for _, r := range records {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(r, &members); err != nil {
+			return none, err
+		}
+		options := ingest.Options{IdempotencyKey: ingest.LatestKey(string(members[l.settings.ID])), Time: response.ReadAt}
+		if err := ingest.Canonical(out, l.stream, l.stream.Key(), r, options); err != nil {
+			return none, err
+		}
+	}
+	return framework.SyncResult[listCursor]{Cursor: listCursor{in.Cursor.Page + 1}, HasMore: len(records) > 0}, nil
 }
 
 func TestStreamsMayComeFromSettings(t *testing.T) {
@@ -89,11 +104,13 @@ func TestStreamsMayComeFromSettings(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `[{"uid":1,"from":%q,"big":9007199254740993}]`, r.URL.Path)
 	}))
 	defer server.Close()
-	streams := []httpStream{{"users", "/users", "@hourly", "uid"}, {"teams", "/teams", "*/5 * * * *", "uid"}}
+	streams := []listStream{{"users", "/users", "@hourly", "uid"}, {"teams", "/teams", "*/5 * * * *", "uid"}}
 	with := map[string]any{"endpoint": server.URL, "streams": streams}
-	plugin := httpPlugin(streams)
-	require.Empty(t, catalog.Validate(plugin.Connector()), "no generated catalog is asked for")
-	b := connectortest.Open(t, plugin, with, server.Client())
+	declared, err := listPlugin.Declare(with)
+	require.NoError(t, err)
+	require.Len(t, declared.Streams, 2)
+	require.Empty(t, catalog.Validate(declared), "no generated catalog is asked for")
+	b := connectortest.Open(t, listPlugin, with, server.Client())
 	for _, s := range streams {
 		log := connectortest.RequireResumable(t, b, connectortest.Sync{Stream: s.Key})
 		require.Equal(t, map[string]string{"1": fmt.Sprintf(`{"uid":1,"from":%q,"big":9007199254740993}`, s.Path)}, log.State(s.Key))
@@ -102,11 +119,28 @@ func TestStreamsMayComeFromSettings(t *testing.T) {
 
 func TestStreamsFromSettingsAreHeldToTheSameRules(t *testing.T) {
 	t.Parallel()
-	var rules []string
-	for _, f := range catalog.Validate(httpPlugin([]httpStream{
+	_, err := listPlugin.Declare(map[string]any{"endpoint": "https://x.example", "streams": []listStream{
 		{Key: "Users", Schedule: "@hourly"}, {Key: "users", Schedule: "TZ=UTC 0 0 30 2 *"}, {Key: "users", Schedule: ""},
-	}).Connector()) {
-		rules = append(rules, f.Rule)
+	}})
+	var findings framework.CatalogErrors
+	require.ErrorAs(t, err, &findings)
+	rules := make([]string, len(findings))
+	for i, f := range findings {
+		rules[i] = f.Rule
 	}
 	require.Equal(t, []string{"SC102", "SC111", "SC107", "SC103"}, rules)
+	require.Equal(t, err, listPlugin.CheckSettings(map[string]any{"endpoint": "https://x.example", "streams": []listStream{
+		{Key: "Users", Schedule: "@hourly"}, {Key: "users", Schedule: "TZ=UTC 0 0 30 2 *"}, {Key: "users", Schedule: ""},
+	}}))
+}
+
+func TestOnlyDynamicConnectorsTakeStreamsFromSettings(t *testing.T) {
+	t.Parallel()
+	static := framework.DefineDynamic(catalog.Connector{Key: "list"}, func(listSettings) ([]catalog.Stream, []catalog.Endpoint, error) { return nil, nil, nil },
+		func(context.Context, framework.Instance[listSettings]) (framework.Routes, error) { return nil, nil })
+	dynamic := framework.Define(catalog.Connector{Key: "list", Dynamic: true},
+		func(context.Context, framework.Instance[listSettings]) (framework.Routes, error) { return nil, nil })
+	for _, p := range []framework.Plugin{static, dynamic} {
+		require.ErrorContains(t, p.CheckSettings(map[string]any{"endpoint": "https://x.example"}), "Dynamic: true and framework.DefineDynamic belong together")
+	}
 }

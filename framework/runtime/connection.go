@@ -62,15 +62,15 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		return nil, fmt.Errorf("connection %q: no connector %q is linked into this binary", c.Name, c.Connector)
 	}
 	plugin := r.options.Plugins[index]
+	declared, manifest, errs := r.declared(plugin, c)
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
-		manifest:   selected(plugin.Manifest(), c.Streams), endpoints: map[string]*webhook.Verifier{},
+		manifest:   selected(manifest, c.Streams), endpoints: map[string]*webhook.Verifier{},
 		plugin: plugin, settings: c.Settings,
 	}
-	var errs []error
-	for _, e := range plugin.Connector().Endpoints {
+	for _, e := range declared.Endpoints {
 		spec := e.Spec()
-		verifier, err := webhook.New(spec, framework.SecretList(c.Settings[spec.SecretSetting]))
+		verifier, err := webhook.New(spec, framework.SecretList(framework.SettingAt(c.Settings, spec.SecretSetting)))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("connection %q, endpoint %q: %w", c.Name, e.Path(), err))
 			continue
@@ -80,12 +80,25 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		}
 		prepared.endpoints[e.Path()] = verifier
 	}
-	if c.Enabled {
-		if err := plugin.CheckSettings(c.Settings); err != nil {
-			errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
-		}
-	}
 	return prepared, errors.Join(errs...)
+}
+
+// declared returns what a connection declares. The settings of a disabled one
+// may be wrong, as long as its streams do not come from them.
+func (r *Runtime) declared(plugin framework.Plugin, c config.Connection) (catalog.Connector, catalog.Manifest, []error) {
+	declared, err := plugin.Declare(c.Settings)
+	switch {
+	case err == nil && plugin.Dynamic():
+		for _, f := range catalog.Validate(declared) {
+			r.log.Warn("catalog", "project", c.Project, "connection", c.Name, "rule", f.Rule, "finding", f.Message)
+		}
+	case err != nil && (c.Enabled || plugin.Dynamic()):
+		return plugin.Connector(), plugin.Manifest(), []error{fmt.Errorf("connection %q: %w", c.Name, err)}
+	case err != nil:
+		return plugin.Connector(), plugin.Manifest(), nil
+	}
+	manifest, _ := catalog.Described(declared)
+	return declared, manifest, nil
 }
 
 // open opens the connector of an enabled connection that was recorded.

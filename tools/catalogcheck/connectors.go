@@ -30,7 +30,7 @@ func (m *model) readConnectors() {
 			}
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && calls(info, call, frameworkPath, "Define") {
+			if call, ok := n.(*ast.CallExpr); ok && (calls(info, call, frameworkPath, "Define") || calls(info, call, frameworkPath, "DefineDynamic")) {
 				m.readConnector(nil, of(call.Args[0]))
 			}
 			return true
