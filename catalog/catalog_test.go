@@ -89,8 +89,8 @@ func TestEndpointsFailClosed(t *testing.T) {
 		"none, no reason":    {Auth: catalog.AuthNone, Reason: " "},
 		"api key, no header": {Auth: catalog.AuthAPIKey},
 		"hmac, no header":    {Auth: catalog.AuthHMAC},
-		"hmac, no timestamp": {Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{Header: "X", Signed: "{timestamp}.{body}"}},
-		"hmac, no body":      {Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{Header: "X", Signed: "{timestamp}", TimestampHeader: "T"}},
+		"hmac, no timestamp": {Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{Header: "X", Signed: "{timestamp}.{body}"}},
+		"hmac, no body":      {Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{Header: "X", Signed: "{timestamp}", Timestamp: "header:T"}},
 	} {
 		c := catalog.Connector{Key: "c", Endpoints: []catalog.Endpoint{catalog.Receive("in", spec)}}
 		require.Equal(t, []string{"SC304"}, rules(catalog.Validate(c)), name)

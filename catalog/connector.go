@@ -53,11 +53,9 @@ type StreamManifest struct {
 
 // EndpointManifest is one webhook endpoint of a [Manifest].
 type EndpointManifest struct {
-	Path          string `json:"path"`
-	Auth          Auth   `json:"auth"`
-	Reason        string `json:"reason,omitempty"`
-	SecretSetting string `json:"secret_setting,omitempty"`
-	Description   string `json:"description,omitempty"`
+	Path string `json:"path"`
+	EndpointSpec
+	Description string `json:"description,omitempty"`
 }
 
 // Manifest returns the canonical form of c. Package and the descriptions come
@@ -77,10 +75,7 @@ func (c Connector) Manifest() Manifest {
 		})
 	}
 	for _, e := range c.Endpoints {
-		spec := e.Spec()
-		m.Endpoints = append(m.Endpoints, EndpointManifest{
-			Path: e.Path(), Auth: spec.Auth, Reason: spec.Reason, SecretSetting: spec.SecretSetting,
-		})
+		m.Endpoints = append(m.Endpoints, EndpointManifest{Path: e.Path(), EndpointSpec: e.Spec()})
 	}
 	return m
 }
@@ -112,7 +107,7 @@ func (m Manifest) JSON() []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(m); err != nil {
-		// Manifest holds strings, numbers and slices of them only.
+		// Manifest holds strings, numbers, structs and slices of them only.
 		panic("catalog: encode manifest: " + err.Error())
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")

@@ -72,9 +72,6 @@ func Validate(c Connector) []Finding {
 			})
 		}
 	}
-	for _, e := range c.Endpoints {
-		findings = append(findings, endpointSpecFindings(c.Key, e)...)
-	}
 	return findings
 }
 
@@ -158,31 +155,7 @@ func (v *validation) endpoint(e EndpointManifest) {
 	if !ValidPath(e.Path) {
 		v.add("SC102", e.Path, "endpoint path %q does not match %s", e.Path, PathPattern)
 	}
-	switch {
-	case e.Auth == "":
-		v.add("SC304", e.Path, "endpoint %q declares no Auth; set EndpointSpec.Auth", e.Path)
-	case !slices.Contains(Auths(), e.Auth):
-		v.add("SC304", e.Path, "endpoint %q has the unknown Auth %q; use one of the catalog.Auth constants", e.Path, e.Auth)
-	case e.Auth == AuthNone && strings.TrimSpace(e.Reason) == "":
-		v.add("SC304", e.Path, "endpoint %q is AuthNone without a reason; write in Reason why everybody may send to it", e.Path)
+	for _, problem := range e.Problems() {
+		v.add("SC304", e.Path, "endpoint %q %s", e.Path, problem)
 	}
-}
-
-// endpointSpecFindings checks what the manifest does not carry.
-func endpointSpecFindings(connector string, e Endpoint) []Finding {
-	v := &validation{connector: connector}
-	spec := e.Spec()
-	if spec.Auth == AuthAPIKey && spec.APIKeyHeader == "" {
-		v.add("SC304", e.Path(), "endpoint %q is AuthAPIKey without APIKeyHeader; name the header that carries the key", e.Path())
-	}
-	if spec.Auth == AuthHMAC && spec.HMAC.Header == "" {
-		v.add("SC304", e.Path(), "endpoint %q is AuthHMAC without HMAC.Header; name the header that carries the signature", e.Path())
-	}
-	if spec.Auth == AuthHMAC && strings.Contains(spec.HMAC.Signed, "{timestamp}") && spec.HMAC.TimestampHeader == "" {
-		v.add("SC304", e.Path(), "endpoint %q signs {timestamp} without HMAC.TimestampHeader; name the header that carries it", e.Path())
-	}
-	if spec.Auth == AuthHMAC && spec.HMAC.Signed != "" && !strings.Contains(spec.HMAC.Signed, "{body}") {
-		v.add("SC304", e.Path(), "endpoint %q signs %q, which leaves the body out; add {body}", e.Path(), spec.HMAC.Signed)
-	}
-	return v.findings
 }

@@ -36,7 +36,7 @@ var (
 		"stripe":   {Auth: catalog.AuthStripe},
 		"standard": {Auth: catalog.AuthStandardWebhooks},
 		"bearer":   {Auth: catalog.AuthBearer},
-		"custom":   {Auth: catalog.AuthCustom, HMAC: catalog.HMACSpec{Header: "X-Acme-Signature"}},
+		"custom":   {Auth: catalog.AuthCustom, Signature: catalog.SignatureSpec{Header: "X-Acme-Signature"}},
 		"small":    {Auth: catalog.AuthGitHub, MaxBody: 1000},
 		"open":     {Auth: catalog.AuthNone, Reason: "a test"},
 	}

@@ -12,9 +12,9 @@ import (
 func Example() {
 	spec := catalog.EndpointSpec{
 		Auth: catalog.AuthHMAC,
-		HMAC: catalog.HMACSpec{
+		Signature: catalog.SignatureSpec{
 			Header: "X-Acme-Signature", Prefix: "v0=",
-			Signed: "v0:{timestamp}:{body}", TimestampHeader: "X-Acme-Request-Timestamp",
+			Signed: "v0:{timestamp}:{body}", Timestamp: "header:X-Acme-Request-Timestamp",
 		},
 		DeliveryKey: []string{"header:X-Acme-Request-Id", "body:event_id"},
 	}

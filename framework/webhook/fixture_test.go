@@ -33,14 +33,14 @@ func signingSpecs() map[string]struct {
 		"standard": {catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, standardSecret},
 		"stripe":   {catalog.EndpointSpec{Auth: catalog.AuthStripe}, "whsec_" + textSecret},
 		"github":   {catalog.EndpointSpec{Auth: catalog.AuthGitHub}, textSecret},
-		"hmac sha512 base64url": {catalog.EndpointSpec{Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{
+		"hmac sha512 base64url": {catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{
 			Header: "X-Acme-Signature", Algorithm: "sha512", Encoding: "base64url",
-			Signed: "v0:{timestamp}:{body}", TimestampHeader: "X-Acme-Time",
+			Signed: "v0:{timestamp}:{body}", Timestamp: "header:X-Acme-Time",
 		}}, textSecret},
-		"hmac sha1 base64": {catalog.EndpointSpec{Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{
+		"hmac sha1 base64": {catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{
 			Header: "X-Acme-Signature", Prefix: "sha1=", Algorithm: "sha1", Encoding: "base64",
 		}}, textSecret},
-		"custom": {catalog.EndpointSpec{Auth: catalog.AuthCustom, HMAC: catalog.HMACSpec{Header: "X-Acme-Signature"}}, textSecret},
+		"custom": {catalog.EndpointSpec{Auth: catalog.AuthCustom, Signature: catalog.SignatureSpec{Header: "X-Acme-Signature"}}, textSecret},
 	}
 }
 

@@ -31,7 +31,7 @@ func FuzzSignatureHeader(f *testing.F) {
 			h[name] = []string{signature}
 		}
 		for _, v := range verifiers {
-			require.ErrorIs(t, v.Verify(clock, Request{h, body}), ErrUnverified)
+			require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: body}), ErrUnverified)
 			require.NotEmpty(t, v.DeliveryKey(h, []byte(signature)))
 		}
 	})
@@ -60,8 +60,8 @@ func FuzzChangedByte(f *testing.F) {
 				signature[at%uint(len(signature))] ^= change
 				h.Set(signatureHeader(v), string(signature))
 			}
-			require.ErrorIs(t, v.Verify(clock, Request{h, changed}), ErrUnverified, name)
-			require.NoError(t, v.Verify(clock, Request{sign(t, c.spec, c.secret, payload), payload}), name)
+			require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: changed}), ErrUnverified, name)
+			require.NoError(t, v.Verify(clock, Request{Header: sign(t, c.spec, c.secret, payload), Body: payload}), name)
 		}
 	})
 }

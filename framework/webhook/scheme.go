@@ -185,14 +185,15 @@ func (s *scheme) timed() bool {
 
 // declaredScheme builds the scheme that an author describes. It returns every
 // error at once.
-func declaredScheme(spec catalog.HMACSpec) (*scheme, error) {
+func declaredScheme(spec catalog.SignatureSpec) (*scheme, error) {
 	var errs []error
+	timestampHeader := strings.TrimPrefix(spec.Timestamp, "header:")
 	s := &scheme{
-		sets: []headerSet{{signature: http.CanonicalHeaderKey(spec.Header), timestamp: http.CanonicalHeaderKey(spec.TimestampHeader)}},
+		sets: []headerSet{{signature: http.CanonicalHeaderKey(spec.Header), timestamp: http.CanonicalHeaderKey(timestampHeader)}},
 		form: formWhole, prefix: spec.Prefix, key: textKey, tolerance: spec.Tolerance,
 	}
 	if !validHeaderName(spec.Header) {
-		errs = append(errs, fmt.Errorf("HMAC.Header %q is no header name; name the header that carries the signature", spec.Header))
+		errs = append(errs, fmt.Errorf("Signature.Header %q is no header name; name the header that carries the signature", spec.Header))
 	}
 	switch spec.Algorithm {
 	case "", "sha256":
@@ -202,7 +203,7 @@ func declaredScheme(spec catalog.HMACSpec) (*scheme, error) {
 	case "sha1":
 		s.hash = sha1.New
 	default:
-		errs = append(errs, fmt.Errorf("HMAC.Algorithm %q is unknown; use sha256, sha512 or sha1", spec.Algorithm))
+		errs = append(errs, fmt.Errorf("Signature.Algorithm %q is unknown; use sha256, sha512 or sha1", spec.Algorithm))
 	}
 	switch spec.Encoding {
 	case "", "hex":
@@ -212,7 +213,7 @@ func declaredScheme(spec catalog.HMACSpec) (*scheme, error) {
 	case "base64url":
 		s.encode, s.unpadded = base64.URLEncoding.EncodeToString, true
 	default:
-		errs = append(errs, fmt.Errorf("HMAC.Encoding %q is unknown; use hex, base64 or base64url", spec.Encoding))
+		errs = append(errs, fmt.Errorf("Signature.Encoding %q is unknown; use hex, base64 or base64url", spec.Encoding))
 	}
 	signed, err := parseTemplate(spec.Signed)
 	if err != nil {
@@ -220,16 +221,16 @@ func declaredScheme(spec catalog.HMACSpec) (*scheme, error) {
 	}
 	s.signed = signed
 	switch {
-	case s.timed() && !validHeaderName(spec.TimestampHeader):
-		errs = append(errs, errors.New("HMAC.Signed holds {timestamp}; name in HMAC.TimestampHeader the header that carries it"))
-	case !s.timed() && spec.TimestampHeader != "":
-		errs = append(errs, errors.New("HMAC.TimestampHeader is set, but HMAC.Signed leaves {timestamp} out: an unsigned timestamp proves nothing; add {timestamp}, or remove the header"))
+	case s.timed() && !validHeaderName(timestampHeader):
+		errs = append(errs, errors.New("Signature.Signed holds {timestamp}; name in Signature.Timestamp the header that carries it"))
+	case !s.timed() && timestampHeader != "":
+		errs = append(errs, errors.New("Signature.Timestamp is set, but Signature.Signed leaves {timestamp} out: an unsigned timestamp proves nothing; add {timestamp}, or remove the header"))
 	}
 	switch {
 	case s.tolerance == 0:
 		s.tolerance = DefaultTolerance
 	case s.tolerance < time.Second:
-		errs = append(errs, fmt.Errorf("HMAC.Tolerance %s is shorter than a second; timestamps are whole seconds", spec.Tolerance))
+		errs = append(errs, fmt.Errorf("Signature.Tolerance %s is shorter than a second; timestamps are whole seconds", spec.Tolerance))
 	}
 	return s, errors.Join(errs...)
 }
@@ -253,14 +254,14 @@ func parseTemplate(text string) ([]segment, error) {
 		name, tail, closed := strings.Cut(after, "}")
 		kind, known := map[string]segmentKind{"body": segmentBody, "timestamp": segmentTimestamp}[name]
 		if !closed || !known {
-			return nil, fmt.Errorf("HMAC.Signed %q holds something else than {body} and {timestamp} in braces", text)
+			return nil, fmt.Errorf("Signature.Signed %q holds something else than {body} and {timestamp} in braces", text)
 		}
 		seen[kind]++
 		parts = append(parts, segment{kind: kind})
 		rest = tail
 	}
 	if seen[segmentBody] != 1 || seen[segmentTimestamp] > 1 {
-		return nil, fmt.Errorf("HMAC.Signed %q must hold {body} once and {timestamp} at most once", text)
+		return nil, fmt.Errorf("Signature.Signed %q must hold {body} once and {timestamp} at most once", text)
 	}
 	return parts, nil
 }

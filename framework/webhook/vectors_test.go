@@ -19,8 +19,8 @@ func TestAcceptsTheStandardWebhooksVector(t *testing.T) {
 	for _, prefix := range []string{"webhook-", "svix-"} {
 		h := header(prefix+"id", "msg_p5jXN8AQM9LWM0D4loKWxJek", prefix+"timestamp", "1614265330",
 			prefix+"signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
-		require.NoError(t, v.Verify(at, Request{h, []byte(`{"test": 2432232314}`)}))
-		requireRefused(t, v.Verify(at, Request{h, []byte(`{"test":2432232314}`)}))
+		require.NoError(t, v.Verify(at, Request{Header: h, Body: []byte(`{"test": 2432232314}`)}))
+		requireRefused(t, v.Verify(at, Request{Header: h, Body: []byte(`{"test":2432232314}`)}))
 	}
 }
 
@@ -28,14 +28,14 @@ func TestAcceptsTheGitHubVector(t *testing.T) {
 	t.Parallel()
 	v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthGitHub}, "It's a Secret to Everybody")
 	h := header("X-Hub-Signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
-	require.NoError(t, v.Verify(clock, Request{h, []byte("Hello, World!")}))
-	requireRefused(t, v.Verify(clock, Request{h, []byte("Hello, World?")}))
+	require.NoError(t, v.Verify(clock, Request{Header: h, Body: []byte("Hello, World!")}))
+	requireRefused(t, v.Verify(clock, Request{Header: h, Body: []byte("Hello, World?")}))
 }
 
 func TestAcceptsTheSlackVectorAsADeclaredScheme(t *testing.T) {
 	t.Parallel()
-	v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{
-		Header: "X-Slack-Signature", Prefix: "v0=", Signed: "v0:{timestamp}:{body}", TimestampHeader: "X-Slack-Request-Timestamp",
+	v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{
+		Header: "X-Slack-Signature", Prefix: "v0=", Signed: "v0:{timestamp}:{body}", Timestamp: "header:X-Slack-Request-Timestamp",
 	}}, "8f742231b10e8888abcd99yyyzzz85a5")
 	form := "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar" +
 		"&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=" +
@@ -43,8 +43,8 @@ func TestAcceptsTheSlackVectorAsADeclaredScheme(t *testing.T) {
 		"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
 	h := header("X-Slack-Request-Timestamp", "1531420618",
 		"X-Slack-Signature", "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503")
-	require.NoError(t, v.Verify(time.Unix(1531420618, 0), Request{h, []byte(form)}))
-	requireRefused(t, v.Verify(time.Unix(1531420618+301, 0), Request{h, []byte(form)}))
+	require.NoError(t, v.Verify(time.Unix(1531420618, 0), Request{Header: h, Body: []byte(form)}))
+	requireRefused(t, v.Verify(time.Unix(1531420618+301, 0), Request{Header: h, Body: []byte(form)}))
 }
 
 // The event and its two signatures are the vector of Stripe's own .NET SDK. Its
@@ -81,7 +81,7 @@ func TestAcceptsTheVectorOfStripesOwnSDK(t *testing.T) {
 	v1 := "v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7"
 	v0 := "v0=63f3a72374a733066c4be69ed7f8e5ac85c22c9f0a6a612ab9a025a9e4ee7eef"
 	at := time.Unix(1533204620+100, 0)
-	request := Request{header("Stripe-Signature", "t=1533204620,"+v1+","+v0), []byte(event)}
+	request := Request{Header: header("Stripe-Signature", "t=1533204620,"+v1+","+v0), Body: []byte(event)}
 	require.NoError(t, s.verify(key, at, request))
 
 	requireRefused(t, s.verify(key, at.Add(300*time.Second), request))

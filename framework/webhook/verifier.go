@@ -73,8 +73,8 @@ func New(spec catalog.EndpointSpec, secrets []string) (*Verifier, error) {
 		for _, set := range s.sets {
 			v.credentials = append(v.credentials, set.signature)
 		}
-		if spec.HMAC.Algorithm == "sha1" {
-			v.warnings = append(v.warnings, "HMAC.Algorithm is sha1, which is weak; use sha256 if the sender can")
+		if spec.Signature.Algorithm == "sha1" {
+			v.warnings = append(v.warnings, "Signature.Algorithm is sha1, which is weak; use sha256 if the sender can")
 		}
 		v.check = func(now time.Time, r Request) error { return s.verify(keys, now, r) }
 	}
@@ -93,13 +93,13 @@ func schemeOf(spec catalog.EndpointSpec) (*scheme, error) {
 	default:
 		return nil, errors.New("the mode is unknown; use one of the catalog.Auth constants")
 	case catalog.AuthHMAC:
-		return declaredScheme(spec.HMAC)
+		return declaredScheme(spec.Signature)
 	case catalog.AuthCustom:
 		// The handler calls Verify, which needs a scheme to verify with.
-		if spec.HMAC == (catalog.HMACSpec{}) {
-			return nil, errors.New("auth is custom without HMAC, so that no delivery could ever be verified; describe the scheme in HMAC")
+		if spec.Signature.Header == "" {
+			return nil, errors.New("auth is custom without Signature, so that no delivery could ever be verified; describe the scheme in Signature")
 		}
-		return declaredScheme(spec.HMAC)
+		return declaredScheme(spec.Signature)
 	}
 }
 

@@ -22,10 +22,10 @@ func TestAcceptsWhatSignMakesInEveryMode(t *testing.T) {
 	modes := map[catalog.Auth]bool{}
 	for name, c := range specs {
 		v := newVerifier(t, c.spec, c.secret)
-		require.NoError(t, v.Verify(clock, Request{sign(t, c.spec, c.secret, body), body}), name)
+		require.NoError(t, v.Verify(clock, Request{Header: sign(t, c.spec, c.secret, body), Body: body}), name)
 		modes[c.spec.Auth] = true
 	}
-	for _, auth := range catalog.Auths() {
+	for _, auth := range []catalog.Auth{catalog.AuthStripe, catalog.AuthGitHub, catalog.AuthHMAC, catalog.AuthStandardWebhooks, catalog.AuthCustom} {
 		require.True(t, modes[auth], "mode %q has no test", auth)
 	}
 }
@@ -47,15 +47,15 @@ func TestRefusesEveryPrefixOfAGoodSignature(t *testing.T) {
 		h := sign(t, c.spec, c.secret, body)
 		good := h.Get(signatureHeader(v))
 		for i := range good {
-			if c.spec.HMAC.Encoding == "base64url" && good[:i] == strings.TrimRight(good, "=") {
+			if c.spec.Signature.Encoding == "base64url" && good[:i] == strings.TrimRight(good, "=") {
 				continue // the whole signature: senders of base64url leave the padding out as often as not
 			}
 			h.Set(signatureHeader(v), good[:i])
-			err := v.Verify(clock, Request{h, body})
+			err := v.Verify(clock, Request{Header: h, Body: body})
 			require.ErrorIs(t, err, ErrUnverified, "%s: %d of %d bytes", name, i, len(good))
 		}
 		h.Set(signatureHeader(v), good)
-		require.NoError(t, v.Verify(clock, Request{h, body}), name)
+		require.NoError(t, v.Verify(clock, Request{Header: h, Body: body}), name)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestRefusesSignaturesOfAnotherSpelling(t *testing.T) {
 		v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, standardSecret)
 		h := sign(t, catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, standardSecret, body)
 		h.Set("Webhook-Signature", value)
-		requireRefused(t, v.Verify(clock, Request{h, body}))
+		requireRefused(t, v.Verify(clock, Request{Header: h, Body: body}))
 	}
 	github := sign(t, catalog.EndpointSpec{Auth: catalog.AuthGitHub}, textSecret, body).Get("X-Hub-Signature-256")
 	for _, value := range []string{
@@ -79,7 +79,7 @@ func TestRefusesSignaturesOfAnotherSpelling(t *testing.T) {
 		github + " ", github + "," + github, "sha256=" + github, "sha256=0x" + github[7:],
 	} {
 		v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthGitHub}, textSecret)
-		requireRefused(t, v.Verify(clock, Request{header("X-Hub-Signature-256", value), body}))
+		requireRefused(t, v.Verify(clock, Request{Header: header("X-Hub-Signature-256", value), Body: body}))
 	}
 }
 
@@ -162,10 +162,10 @@ func TestFindsTheGoodSignatureAnywhereInTheList(t *testing.T) {
 	for at := 0; at <= len(others); at++ {
 		list := append(append(append([]string{}, others[:at]...), good), others[at:]...)
 		standard.Set("Webhook-Signature", strings.Join(list, " "))
-		require.NoError(t, v.Verify(clock, Request{standard, body}), "good one at %d", at)
+		require.NoError(t, v.Verify(clock, Request{Header: standard, Body: body}), "good one at %d", at)
 	}
 	standard.Set("Webhook-Signature", strings.Join(others, " "))
-	requireRefused(t, v.Verify(clock, Request{standard, body}))
+	requireRefused(t, v.Verify(clock, Request{Header: standard, Body: body}))
 
 	stripeSpec := catalog.EndpointSpec{Auth: catalog.AuthStripe}
 	signed := sign(t, stripeSpec, textSecret, body).Get("Stripe-Signature")
@@ -174,13 +174,13 @@ func TestFindsTheGoodSignatureAnywhereInTheList(t *testing.T) {
 	parts := []string{stamp, "v1=" + strings.Repeat("0", 64), "v0=1", "scheme=x"}
 	for at := 0; at <= len(parts); at++ {
 		list := append(append(append([]string{}, parts[:at]...), v1), parts[at:]...)
-		require.NoError(t, s.Verify(clock, Request{header("Stripe-Signature", strings.Join(list, ",")), body}), "good one at %d", at)
+		require.NoError(t, s.Verify(clock, Request{Header: header("Stripe-Signature", strings.Join(list, ",")), Body: body}), "good one at %d", at)
 	}
 	for _, value := range []string{
 		stamp + "," + stamp + "," + v1, v1, stamp, stamp + "," + v1 + ",", "t=," + v1, stamp + ",v1", stamp + ", " + v1, stamp + ";" + v1,
 		"T" + stamp[1:] + "," + v1, stamp + ",V1" + v1[2:],
 	} {
-		requireRefused(t, s.Verify(clock, Request{header("Stripe-Signature", value), body}))
+		requireRefused(t, s.Verify(clock, Request{Header: header("Stripe-Signature", value), Body: body}))
 	}
 }
 
@@ -189,7 +189,7 @@ func TestRefusesMoreSignaturesThanAnySenderMakes(t *testing.T) {
 	c := catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}
 	h := sign(t, c, standardSecret, body)
 	h.Set("Webhook-Signature", strings.Repeat("v1,AAAA ", maxSignatures)+h.Get("Webhook-Signature"))
-	requireRefused(t, newVerifier(t, c, standardSecret).Verify(clock, Request{h, body}))
+	requireRefused(t, newVerifier(t, c, standardSecret).Verify(clock, Request{Header: h, Body: body}))
 }
 
 func TestRefusesRepeatedHeaders(t *testing.T) {
@@ -206,7 +206,7 @@ func TestRefusesRepeatedHeaders(t *testing.T) {
 			for _, second := range []string{signed.Get(repeated), "x", ""} {
 				h := signed.Clone()
 				h.Add(repeated, second)
-				require.ErrorIs(t, v.Verify(clock, Request{h, body}), ErrUnverified, "%s: %s twice", name, repeated)
+				require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: body}), ErrUnverified, "%s: %s twice", name, repeated)
 			}
 		}
 	}
@@ -218,12 +218,12 @@ func TestNeverMixesTheHeadersOfTwoSpellings(t *testing.T) {
 	v := newVerifier(t, c, standardSecret)
 	signed := sign(t, c, standardSecret, body)
 	svix := header("Svix-Id", "msg_1", "Svix-Timestamp", signed.Get("Webhook-Timestamp"), "Svix-Signature", signed.Get("Webhook-Signature"))
-	require.NoError(t, v.Verify(clock, Request{svix, body}))
+	require.NoError(t, v.Verify(clock, Request{Header: svix, Body: body}))
 	// An id that nobody signed must not become the delivery's key.
 	svix.Set("Webhook-Id", "msg_2")
-	requireRefused(t, v.Verify(clock, Request{svix, body}))
+	requireRefused(t, v.Verify(clock, Request{Header: svix, Body: body}))
 	svix.Set("Webhook-Id", "")
-	requireRefused(t, v.Verify(clock, Request{svix, body}))
+	requireRefused(t, v.Verify(clock, Request{Header: svix, Body: body}))
 }
 
 func TestRefusesAnIDThatShiftsTheDots(t *testing.T) {
@@ -235,7 +235,7 @@ func TestRefusesAnIDThatShiftsTheDots(t *testing.T) {
 	signed, err := Sign(c, standardSecret, clock, "msg", []byte("1700000001.{}"))
 	require.NoError(t, err)
 	shifted := header("Webhook-Id", "msg.1700000000", "Webhook-Timestamp", "1700000001", "Webhook-Signature", signed.Get("Webhook-Signature"))
-	requireRefused(t, v.Verify(clock, Request{shifted, []byte("{}")}))
+	requireRefused(t, v.Verify(clock, Request{Header: shifted, Body: []byte("{}")}))
 }
 
 func TestAcceptsEverySecretDuringRotation(t *testing.T) {
@@ -245,9 +245,9 @@ func TestAcceptsEverySecretDuringRotation(t *testing.T) {
 		"api key": {Auth: catalog.AuthAPIKey, APIKeyHeader: "X-Key"},
 	} {
 		v := newVerifier(t, c, oldSecret, textSecret)
-		require.NoError(t, v.Verify(clock, Request{sign(t, c, oldSecret, body), body}), name)
-		require.NoError(t, v.Verify(clock, Request{sign(t, c, textSecret, body), body}), name)
-		require.ErrorIs(t, v.Verify(clock, Request{sign(t, c, "a third secret, unknown", body), body}), ErrUnverified, name)
+		require.NoError(t, v.Verify(clock, Request{Header: sign(t, c, oldSecret, body), Body: body}), name)
+		require.NoError(t, v.Verify(clock, Request{Header: sign(t, c, textSecret, body), Body: body}), name)
+		require.ErrorIs(t, v.Verify(clock, Request{Header: sign(t, c, "a third secret, unknown", body), Body: body}), ErrUnverified, name)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestTimestampsCountToTheSecond(t *testing.T) {
 		v := newVerifier(t, c, standardSecret)
 		h := sign(t, c, standardSecret, body)
 		for seconds, ok := range map[int]bool{0: true, 299: true, 300: true, 301: false, -299: true, -300: true, -301: false} {
-			err := v.Verify(clock.Add(time.Duration(seconds)*time.Second), Request{h, body})
+			err := v.Verify(clock.Add(time.Duration(seconds)*time.Second), Request{Header: h, Body: body})
 			require.Equal(t, ok, err == nil, "%s at %+d s", auth, seconds)
 		}
 	}
@@ -278,32 +278,32 @@ func TestRefusesTimestampsOfAnotherSpelling(t *testing.T) {
 		// Even properly signed.
 		h := header("Webhook-Id", "msg_1", "Webhook-Timestamp", stamp,
 			"Webhook-Signature", "v1,"+s.encode(s.digest(key, stamp, "msg_1", body)))
-		requireRefused(t, v.Verify(clock, Request{h, body}))
+		requireRefused(t, v.Verify(clock, Request{Header: h, Body: body}))
 	}
 }
 
 func TestRefusesWhatIsDeclaredBadly(t *testing.T) {
 	t.Parallel()
-	good := catalog.HMACSpec{Header: "X-Sig"}
-	hmac := func(change func(*catalog.HMACSpec)) catalog.EndpointSpec {
+	good := catalog.SignatureSpec{Header: "X-Sig"}
+	hmac := func(change func(*catalog.SignatureSpec)) catalog.EndpointSpec {
 		h := good
 		change(&h)
-		return catalog.EndpointSpec{Auth: catalog.AuthHMAC, HMAC: h}
+		return catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: h}
 	}
 	for want, c := range map[string]catalog.EndpointSpec{
 		"mode is unknown":              {Auth: "Stripe"},
 		`auth ""`:                      {},
 		"without a reason":             {Auth: catalog.AuthNone},
-		"auth is custom without HMAC":  {Auth: catalog.AuthCustom},
+		"auth is custom without Signature":  {Auth: catalog.AuthCustom},
 		"APIKeyHeader":                 {Auth: catalog.AuthAPIKey},
-		"HMAC.Header":                  hmac(func(h *catalog.HMACSpec) { h.Header = "X Sig" }),
-		"HMAC.Algorithm":               hmac(func(h *catalog.HMACSpec) { h.Algorithm = "md5" }),
-		"HMAC.Encoding":                hmac(func(h *catalog.HMACSpec) { h.Encoding = "base32" }),
-		"must hold {body} once":        hmac(func(h *catalog.HMACSpec) { h.Signed = "constant" }),
-		"something else":               hmac(func(h *catalog.HMACSpec) { h.Signed = "{url}{body}" }),
-		"HMAC.TimestampHeader the":     hmac(func(h *catalog.HMACSpec) { h.Signed = "{timestamp}{body}" }),
-		"unsigned timestamp":           hmac(func(h *catalog.HMACSpec) { h.TimestampHeader = "X-Time" }),
-		"HMAC.Tolerance":               hmac(func(h *catalog.HMACSpec) { h.Tolerance = -time.Hour }),
+		"Signature.Header":                  hmac(func(h *catalog.SignatureSpec) { h.Header = "X Sig" }),
+		"Signature.Algorithm":               hmac(func(h *catalog.SignatureSpec) { h.Algorithm = "md5" }),
+		"Signature.Encoding":                hmac(func(h *catalog.SignatureSpec) { h.Encoding = "base32" }),
+		"must hold {body} once":        hmac(func(h *catalog.SignatureSpec) { h.Signed = "constant" }),
+		"something else":               hmac(func(h *catalog.SignatureSpec) { h.Signed = "{url}{body}" }),
+		"Signature.Timestamp the":     hmac(func(h *catalog.SignatureSpec) { h.Signed = "{timestamp}{body}" }),
+		"unsigned timestamp":           hmac(func(h *catalog.SignatureSpec) { h.Timestamp = "header:X-Time" }),
+		"Signature.Tolerance":               hmac(func(h *catalog.SignatureSpec) { h.Tolerance = -time.Hour }),
 		"MaxBody":                      {Auth: catalog.AuthGitHub, MaxBody: -1},
 		"Deadline":                     {Auth: catalog.AuthGitHub, Deadline: time.Hour},
 		`DeliveryKey "header"`:         {Auth: catalog.AuthGitHub, DeliveryKey: []string{"header"}},
@@ -313,14 +313,14 @@ func TestRefusesWhatIsDeclaredBadly(t *testing.T) {
 		v, err := New(c, []string{textSecret})
 		require.ErrorContains(t, err, want)
 		require.Nil(t, v)
-		requireRefused(t, v.Verify(clock, Request{http.Header{}, nil}))
+		requireRefused(t, v.Verify(clock, Request{Header: http.Header{}, Body: nil}))
 	}
 }
 
 func TestListsEveryErrorAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := New(catalog.EndpointSpec{Auth: catalog.AuthHMAC, MaxBody: -1, HMAC: catalog.HMACSpec{Header: "X Sig", Algorithm: "md5"}}, []string{"short"})
-	for _, want := range []string{"MaxBody", "HMAC.Header", "HMAC.Algorithm", "has 5 bytes"} {
+	_, err := New(catalog.EndpointSpec{Auth: catalog.AuthHMAC, MaxBody: -1, Signature: catalog.SignatureSpec{Header: "X Sig", Algorithm: "md5"}}, []string{"short"})
+	for _, want := range []string{"MaxBody", "Signature.Header", "Signature.Algorithm", "has 5 bytes"} {
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -335,15 +335,15 @@ func TestTheZeroVerifierRefuses(t *testing.T) {
 func TestComparesCredentialsExactly(t *testing.T) {
 	t.Parallel()
 	bearer := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthBearer}, textSecret)
-	require.NoError(t, bearer.Verify(clock, Request{header("Authorization", "bearer "+textSecret), nil}))
+	require.NoError(t, bearer.Verify(clock, Request{Header: header("Authorization", "bearer "+textSecret), Body: nil}))
 	for _, value := range []string{"", "Bearer", "Bearer ", textSecret, "Basic " + textSecret, "Bearer  " + textSecret, "Bearer " + textSecret[1:], "Bearer " + textSecret + "x", "Bearer\t" + textSecret} {
-		requireRefused(t, bearer.Verify(clock, Request{header("Authorization", value), nil}))
+		requireRefused(t, bearer.Verify(clock, Request{Header: header("Authorization", value), Body: nil}))
 	}
 	basic := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthBasic}, "user:password of some length")
 	for _, value := range []string{"Basic", "Basic !", "Basic dXNlcjo=", "Basic dXNlcg==", "Bearer dXNlcjpwYXNzd29yZCBvZiBzb21lIGxlbmd0aA=="} {
-		requireRefused(t, basic.Verify(clock, Request{header("Authorization", value), nil}))
+		requireRefused(t, basic.Verify(clock, Request{Header: header("Authorization", value), Body: nil}))
 	}
-	requireRefused(t, basic.Verify(clock, Request{http.Header{}, nil}))
+	requireRefused(t, basic.Verify(clock, Request{Header: http.Header{}, Body: nil}))
 	_, err := New(catalog.EndpointSpec{Auth: catalog.AuthBasic}, []string{"user-without-password:"})
 	require.ErrorContains(t, err, `"user:password"`)
 }
@@ -371,7 +371,7 @@ func TestReasonsHoldNothingOfTheRequest(t *testing.T) {
 			for header := range h {
 				one := h.Clone()
 				one.Set(header, value)
-				if err := v.Verify(clock, Request{one, body}); err != nil {
+				if err := v.Verify(clock, Request{Header: one, Body: body}); err != nil {
 					require.NotContains(t, ReasonOf(err)+fmt.Sprintf("%v %+v", err, err), canary, name)
 				}
 			}
@@ -384,7 +384,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			payload := []byte(strings.Repeat("x", 1024))
 			v := newVerifier(b, c.spec, c.secret)
-			r := Request{sign(b, c.spec, c.secret, payload), payload}
+			r := Request{Header: sign(b, c.spec, c.secret, payload), Body: payload}
 			b.ReportAllocs()
 			for b.Loop() {
 				if v.Verify(clock, r) != nil {

@@ -41,18 +41,18 @@ func Busy(now time.Time) *Office {
 		poll("customers", "@every 5s", "Customers are the people who buy in the demo shop.\n\nThey are created, updated, reverted and deleted all the time, and paged newest first."),
 		poll("orders", "@every 10s", "Orders are what the customers buy."),
 		webhook("order_events", "OrderEvents are the changes of orders, as the shop's webhooks tell of them."),
-	}, Endpoints: []catalog.EndpointManifest{{Path: "demo", Auth: catalog.AuthStandardWebhooks, SecretSetting: "webhook_secret", Description: "Inbox receives the shop's webhooks."}}}
+	}, Endpoints: []catalog.EndpointManifest{{Path: "demo", EndpointSpec: catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks, SecretSetting: "webhook_secret"}, Description: "Inbox receives the shop's webhooks."}}}
 	stripe := catalog.Manifest{Connector: "stripe", Streams: []catalog.StreamManifest{
 		poll("customers", "*/15 * * * *", "Customers are Stripe customers."),
 		poll("invoices", "*/15 * * * *", "Invoices are Stripe invoices, drafts included."),
 		poll("payouts", "0 * * * *", "Payouts are the transfers from Stripe to a bank account."),
 		webhook("events", "Events are the webhook deliveries that map to no other stream."),
-	}, Endpoints: []catalog.EndpointManifest{{Path: "stripe", Auth: catalog.AuthStripe, SecretSetting: "webhook_secret"}}}
+	}, Endpoints: []catalog.EndpointManifest{{Path: "stripe", EndpointSpec: catalog.EndpointSpec{Auth: catalog.AuthStripe, SecretSetting: "webhook_secret"}}}}
 	github := catalog.Manifest{Connector: "github", Streams: []catalog.StreamManifest{
 		poll("issues", "*/5 * * * *", "Issues are the issues and pull requests of the repositories."),
 		poll("repositories", "30 2 * * 1", "Repositories are those that the token can see."),
 		webhook("events", "Events are the deliveries that belong to no other stream."),
-	}, Endpoints: []catalog.EndpointManifest{{Path: "github", Auth: catalog.AuthGitHub, SecretSetting: "webhook_secret"}}}
+	}, Endpoints: []catalog.EndpointManifest{{Path: "github", EndpointSpec: catalog.EndpointSpec{Auth: catalog.AuthGitHub, SecretSetting: "webhook_secret"}}}}
 	old := catalog.Manifest{Connector: "http", Streams: []catalog.StreamManifest{poll("rates", "0 6 * * *", "Rates are the central bank's reference rates.")}}
 
 	o.Connect(store.Connection{ID: Demo, Project: "default", Name: "demo", Connector: "demo", Type: "source", Enabled: true, CreatedAt: now.Add(-40 * time.Hour)}, demo)

@@ -22,7 +22,7 @@ var (
 	// Events are webhook deliveries.
 	Events = catalog.Webhook[Event]("events")
 	// Inbox receives the webhooks.
-	Inbox = catalog.Receive("acme", catalog.EndpointSpec{Auth: catalog.AuthHMAC, HMAC: catalog.HMACSpec{Header: "X-Acme-Signature"}})
+	Inbox = catalog.Receive("acme", catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{Header: "X-Acme-Signature"}})
 )
 
 // Connector declares what is ingested from Acme.
