@@ -11,6 +11,10 @@ const (
 	DeliveryWaiting DeliveryState = "waiting"
 	// DeliveryDead was given up: no more attempts are made by themselves.
 	DeliveryDead DeliveryState = "dead"
+	// DeliveryKept was handled, and is kept so that it can be replayed.
+	DeliveryKept DeliveryState = "kept"
+	// DeliveryDiscarded was a dead letter or kept until an operator erased it.
+	DeliveryDiscarded DeliveryState = "discarded"
 )
 
 // DeliverySummary is a stored delivery without its header and body, which may
@@ -30,18 +34,17 @@ type DeliverySummary struct {
 	LastError     string
 	// BodyBytes is the length of the body.
 	BodyBytes int64
+	// ExpiresAt is when it may be removed; zero is never.
+	ExpiresAt time.Time
+	// Note is why it was discarded, or "".
+	Note string
 }
 
-// DeliveryCount counts the stored deliveries of a connection.
+// DeliveryCount counts the stored deliveries of a connection that wait or were
+// given up.
 type DeliveryCount struct {
 	ConnectionID  string
 	Waiting, Dead int64
-}
-
-// StateOf names what dead says of a stored delivery.
-func StateOf(dead bool) DeliveryState {
-	if dead {
-		return DeliveryDead
-	}
-	return DeliveryWaiting
+	// Bytes is the length of the headers and bodies of these.
+	Bytes int64
 }

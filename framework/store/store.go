@@ -62,13 +62,14 @@ type Store interface {
 	// StoredDeliveries lists the stored deliveries of a connection, or of all
 	// for "", by receipt: those due at or before due, or, when dead, the dead letters.
 	StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]StoredDelivery, error)
-	// Deliveries lists the stored deliveries of a connection in a state, or in
-	// any for "", newest id first, before the one with the given id ("" for the
-	// newest), without their bodies.
+	// Deliveries lists the stored deliveries of a connection in a state, or those
+	// that wait or were given up for "", newest id first, before the one with the
+	// given id ("" for the newest), without their bodies.
 	Deliveries(ctx context.Context, connectionID string, state DeliveryState, before string, limit int) ([]DeliverySummary, error)
-	// DeliveryCounts counts the stored deliveries of a connection, or of each
-	// for "". Connections without any are left out.
+	// DeliveryCounts counts the stored deliveries of a connection that wait or
+	// were given up, or those of each for "". Connections without any are left out.
 	DeliveryCounts(ctx context.Context, connectionID string) ([]DeliveryCount, error)
+	DeadLetters
 
 	// States lists the named pieces of state of a connection, or of all for "",
 	// whose names begin with prefix, by connection id and name.

@@ -198,9 +198,18 @@ type StoredDelivery struct {
 	Attempts int
 	// NextAttemptAt is when the handler is called again; zero for a dead letter.
 	NextAttemptAt time.Time
-	// Dead says that no more attempts are made by themselves.
-	Dead      bool
+	// Dead says that it was given up: no more attempts are made by themselves.
+	Dead bool
+	// Kept says that it was handled, and is kept so that it can be replayed.
+	// Without Dead and Kept it waits.
+	Kept      bool
 	LastError string
+	// WrittenAt is when NextAttemptAt was decided: the two are a wait. Zero means
+	// that the wait is not clamped when the clock is set back.
+	WrittenAt time.Time
+	// ExpiresAt is when a handled delivery may be removed. One that waits keeps it
+	// for when it was handled. Zero means that it is removed when it was handled.
+	ExpiresAt time.Time
 }
 
 // HourlyCount counts what happened to a stream in one hour.

@@ -122,6 +122,11 @@ func check(u *store.Unit) error {
 		f.size("body of the stored delivery", len(k.Body), MaxBodyBytes)
 		f.time("receipt of the stored delivery", k.ReceivedAt)
 		f.time("next attempt of the stored delivery", k.NextAttemptAt)
+		f.time("beginning of the stored delivery's wait", k.WrittenAt)
+		f.time("expiry of the stored delivery", k.ExpiresAt)
+		if k.Dead && k.Kept {
+			f.addf("stored delivery is both given up and handled")
+		}
 		if !validText(k.Key) {
 			f.addf("key of the stored delivery is not valid UTF-8, or holds a NUL byte")
 		}

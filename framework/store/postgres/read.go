@@ -202,12 +202,12 @@ func (s *Store) StoredDeliveries(ctx context.Context, connectionID string, dead 
 		return nil, nil
 	}
 	return list(ctx, s, "list stored deliveries",
-		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error
+		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error, d.written_at, d.expires_at
 		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
-		WHERE ($1 = '' OR c.id = $1) AND d.dead = $2 AND ($2 OR d.next_attempt_at <= $3)
+		WHERE ($1 = '' OR c.id = $1) AND d.dead = $2 AND d.ending = 0 AND ($2 OR d.next_attempt_at <= $3)
 		ORDER BY d.received_at, d.id COLLATE "C" LIMIT $4`,
 		func(r pgx.CollectableRow) (v store.StoredDelivery, err error) {
 			return v, r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, moment{&v.ReceivedAt}, &v.Header, &v.Body, &v.Attempts,
-				moment{&v.NextAttemptAt}, &v.Dead, &v.LastError)
+				moment{&v.NextAttemptAt}, &v.Dead, &v.LastError, moment{&v.WrittenAt}, moment{&v.ExpiresAt})
 		}, connectionID, dead, due.UTC(), rowLimit(limit))
 }

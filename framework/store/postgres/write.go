@@ -308,6 +308,7 @@ func (t *tx) writeKeep(list []store.StoredDelivery) []call {
 	}
 	connections, ids, endpoints, keys, received := int4s(), texts(), texts(), texts(), times()
 	headers, bodies, attempts, next, dead, messages := byteas(), byteas(), int8s(), times(), bools(), texts()
+	endings, sizes, written, expires := int8s(), int8s(), times(), times()
 	for i := range list {
 		d := &list[i]
 		connections.int4(t.nums[d.ConnectionID])
@@ -319,19 +320,25 @@ func (t *tx) writeKeep(list []store.StoredDelivery) []call {
 		bodies.bytes(d.Body)
 		attempts.int8(int64(d.Attempts))
 		next.optional(d.NextAttemptAt)
-		dead.bool(d.Dead)
+		dead.bool(d.Dead || d.Kept)
 		messages.text(d.LastError)
+		endings.int8(store.EndingOf(*d))
+		sizes.int8(int64(len(d.Header) + len(d.Body)))
+		written.optional(d.WrittenAt)
+		expires.optional(d.ExpiresAt)
 	}
 	n := len(list)
 	return []call{{
 		what: "keep deliveries", rows: &n,
-		args: columns(connections, ids, endpoints, keys, received, headers, bodies, attempts, next, dead, messages),
+		args: columns(connections, ids, endpoints, keys, received, headers, bodies, attempts, next, dead, messages,
+			endings, sizes, written, expires),
 		sql: `INSERT INTO stored_deliveries (connection, id, endpoint, key, received_at, header, body, attempts,
-				next_attempt_at, dead, last_error)
-			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+				next_attempt_at, dead, last_error, ending, bytes, written_at, expires_at)
+			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT (connection, id) DO UPDATE SET endpoint = excluded.endpoint, key = excluded.key, received_at = excluded.received_at,
 				header = excluded.header, body = excluded.body, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
-				dead = excluded.dead, last_error = excluded.last_error`,
+				dead = excluded.dead, last_error = excluded.last_error, ending = excluded.ending, bytes = excluded.bytes,
+				written_at = excluded.written_at, expires_at = excluded.expires_at`,
 	}}
 }
 

@@ -189,11 +189,11 @@ func (s *Store) Hourly(ctx context.Context, connectionID string, since time.Time
 // StoredDeliveries lists stored deliveries by receipt.
 func (s *Store) StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]store.StoredDelivery, error) {
 	return list(ctx, s, "list stored deliveries",
-		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error
+		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error, d.written_at, d.expires_at
 		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
-		WHERE (?1 = '' OR c.id = ?1) AND d.dead = ?2 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
+		WHERE (?1 = '' OR c.id = ?1) AND d.dead = ?2 AND d.ending = 0 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
 		func(r *sql.Rows, v *store.StoredDelivery) error {
 			return r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, &v.Header, &v.Body, &v.Attempts,
-				micros{&v.NextAttemptAt}, &v.Dead, &v.LastError)
+				micros{&v.NextAttemptAt}, &v.Dead, &v.LastError, micros{&v.WrittenAt}, micros{&v.ExpiresAt})
 		}, connectionID, number(dead), due.UnixMicro(), min(limit, maxRows))
 }

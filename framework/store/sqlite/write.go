@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 
+	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
 	"github.com/weirhq/weir/ingest"
 )
@@ -164,14 +165,16 @@ func (t *tx) writeStored(c *groupcommit.Changes) error {
 		d := &c.Keep[i]
 		args := []driver.Value{
 			t.nums[d.ConnectionID], d.ID, d.Endpoint, d.Key, optional(d.ReceivedAt), blob(d.Header), blob(d.Body),
-			int64(d.Attempts), optional(d.NextAttemptAt), number(d.Dead), d.LastError,
+			int64(d.Attempts), optional(d.NextAttemptAt), number(d.Dead || d.Kept), d.LastError,
+			store.EndingOf(*d), int64(len(d.Header) + len(d.Body)), optional(d.WrittenAt), optional(d.ExpiresAt),
 		}
 		t.pages += len(d.Body)>>12 + 1
 		_, err := t.conn.exec(`INSERT INTO stored_deliveries (connection, id, endpoint, key, received_at, header, body, attempts,
-				next_attempt_at, dead, last_error) VALUES (?,?,?,?,?,?,?,?,?,?,?)
+				next_attempt_at, dead, last_error, ending, bytes, written_at, expires_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (connection, id) DO UPDATE SET endpoint = excluded.endpoint, key = excluded.key, received_at = excluded.received_at,
 				header = excluded.header, body = excluded.body, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
-				dead = excluded.dead, last_error = excluded.last_error`, args...)
+				dead = excluded.dead, last_error = excluded.last_error, ending = excluded.ending, bytes = excluded.bytes,
+				written_at = excluded.written_at, expires_at = excluded.expires_at`, args...)
 		if err != nil {
 			return err
 		}

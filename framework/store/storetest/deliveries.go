@@ -162,7 +162,7 @@ var deliveries = []contract{
 			b.commit(t, u)
 			want = append([]store.DeliverySummary{{
 				ID: keep.ID, ConnectionID: b.con.ID, Endpoint: "stripe", Key: "k", ReceivedAt: keep.ReceivedAt, Attempts: keep.Attempts,
-				NextAttemptAt: keep.NextAttemptAt, State: store.StateOf(keep.Dead), LastError: "boom", BodyBytes: int64(len(keep.Body)),
+				NextAttemptAt: keep.NextAttemptAt, State: store.StateOf(keep.Dead, 0), LastError: "boom", BodyBytes: int64(len(keep.Body)),
 			}}, want...)
 		}
 		u := b.unit()
@@ -187,7 +187,7 @@ var deliveries = []contract{
 		}
 		counts, err := b.DeliveryCounts(t.Context(), "")
 		require.NoError(t, err)
-		require.ElementsMatch(t, []store.DeliveryCount{{ConnectionID: b.con.ID, Waiting: 3, Dead: 2}, {ConnectionID: other.ID, Waiting: 1}}, counts)
+		require.ElementsMatch(t, []store.DeliveryCount{{ConnectionID: b.con.ID, Waiting: 3, Dead: 2, Bytes: 100_010}, {ConnectionID: other.ID, Waiting: 1}}, counts)
 		counts, err = b.DeliveryCounts(t.Context(), other.ID)
 		require.NoError(t, err)
 		require.Equal(t, []store.DeliveryCount{{ConnectionID: other.ID, Waiting: 1}}, counts)

@@ -55,6 +55,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Batches", batches},
 		{"Failpoints", failpoints},
 		{"Deliveries", deliveries},
+		{"DeadLetters", deadLetters},
 		{"Connections", connections},
 		{"Runs", runs},
 		{"States", states},
