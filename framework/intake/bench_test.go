@@ -18,7 +18,7 @@ import (
 // nothing is a store that takes everything and keeps nothing.
 type nothing struct{}
 
-func (nothing) Epoch() int64 { return 1 }
+func (nothing) Epoch(string) (int64, bool) { return 1, true }
 
 func (nothing) Offer(_ context.Context, u store.Unit) (store.Receipt, error) {
 	return store.Receipt{Appended: len(u.Emissions)}, nil

@@ -45,7 +45,7 @@ func (h *Handler) claim(ctx context.Context, t Target, d delivery, row store.Sto
 	claimed.LastError = fmt.Sprintf(endingText, before+1)
 	claimed.NextAttemptAt = now.Add(h.wait(d.attempts, 0))
 	keep := func(ctx context.Context, r store.StoredDelivery) error {
-		u := h.unit(t, d)
+		u := h.leased(t, d)
 		u.Keep = &r
 		_, err := h.commit(ctx, u)
 		return err

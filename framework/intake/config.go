@@ -14,8 +14,9 @@ import (
 
 // Store is the part of a store that intake writes and reads.
 type Store interface {
-	// Epoch is that of the lease this process holds.
-	Epoch() int64
+	// Epoch is that of the lease under which this process handles the stored
+	// deliveries of the connection; ok is false when another one does.
+	Epoch(connectionID string) (epoch int64, ok bool)
 	// Offer commits u durably, or fails with store.ErrBusy when too many units wait.
 	Offer(ctx context.Context, u store.Unit) (store.Receipt, error)
 	// Commit commits u durably, and waits for its turn.

@@ -172,10 +172,18 @@ func (h *Handler) offer(ctx context.Context, u store.Unit) (store.Receipt, error
 	return h.config.Store.Offer(ctx, u)
 }
 
+// unit is that of a delivery as it was received. It needs no lease: any process
+// takes deliveries.
 func (h *Handler) unit(t Target, d delivery) store.Unit {
-	return store.Unit{
-		ID: store.NewCommitID(), ConnectionID: t.ConnectionID, Epoch: h.config.Store.Epoch(), At: h.config.Now(), ObservedAt: d.receivedAt,
-	}
+	return store.Unit{ID: store.NewCommitID(), ConnectionID: t.ConnectionID, At: h.config.Now(), ObservedAt: d.receivedAt}
+}
+
+// leased is the unit of a stored delivery, which only the process with the
+// connection's lease handles.
+func (h *Handler) leased(t Target, d delivery) store.Unit {
+	u := h.unit(t, d)
+	u.Epoch, _ = h.config.Store.Epoch(t.ConnectionID)
+	return u
 }
 
 // row is the stored form of a delivery.

@@ -88,6 +88,9 @@ func (h *Handler) RetryDue(ctx context.Context, now time.Time) (next time.Time, 
 // something is left because its turn was over.
 func (h *Handler) retryConnection(ctx context.Context, id string, now time.Time) (more bool, err error) {
 	for turn := time.Now(); ; {
+		if _, mine := h.config.Store.Epoch(id); !mine {
+			return false, nil // another process handles them
+		}
 		// One at a time: a body may have many megabytes.
 		due, err := h.config.Store.StoredDeliveries(ctx, id, false, now, 1)
 		if err != nil {
@@ -150,7 +153,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 	if result.err != nil {
 		kept, failure := h.failed(t, d, result.err, now)
 		h.logFailure(ctx, t, kept, result.err)
-		u := h.unit(t, d)
+		u := h.leased(t, d)
 		u.Keep, u.Streams = &kept, failure
 		if _, err := h.commit(ctx, u); err != nil {
 			return err
@@ -180,7 +183,7 @@ func (h *Handler) callAgain(ctx context.Context, t Target, d delivery) outcome {
 
 // settle commits the events of a stored delivery and removes it, in one unit.
 func (h *Handler) settle(ctx context.Context, t Target, d delivery, result outcome) (store.Receipt, error) {
-	u := h.unit(t, d)
+	u := h.leased(t, d)
 	u.Emissions, u.Settle = result.emissions, d.id
 	u.Streams = succeeded(t, result.emissions)
 	if len(t.WebhookStreams) == 1 && len(u.Streams) == 0 {

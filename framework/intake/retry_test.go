@@ -83,6 +83,7 @@ func TestStoresADeliveryWhoseHandlerFailsAndHandlesItLater(t *testing.T) {
 			require.NoError(t, err)
 			u := f.store.lastUnit()
 			require.Equal(t, row.ID, u.Settle)
+			require.EqualValues(t, 7, u.Epoch, "a stored delivery is handled under the lease")
 			require.Len(t, u.Emissions, 1)
 			require.Equal(t, row.ReceivedAt, u.ObservedAt)
 			require.Equal(t, []store.StreamWrite{{Stream: "orders", Succeeded: true}}, u.Streams)

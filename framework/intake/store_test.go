@@ -28,7 +28,7 @@ func newMemory() *memory {
 	return &memory{keys: map[[3]string]string{}, events: map[[3]string]string{}, rows: map[string]store.StoredDelivery{}}
 }
 
-func (*memory) Epoch() int64 { return 7 }
+func (*memory) Epoch(string) (int64, bool) { return 7, true }
 
 func (m *memory) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
 	return m.Commit(ctx, u)

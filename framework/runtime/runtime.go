@@ -139,7 +139,7 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	}
 	r.metrics = newMetrics(r)
 	if r.scheduler, err = scheduler.New(scheduler.Config{
-		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: r.fail,
+		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: func(_ string, err error) { r.fail(err) },
 	}); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const fleet = 10_000
 // is the scheduler.
 type forgetful struct{}
 
-func (*forgetful) Epoch() int64                                          { return 1 }
+func (*forgetful) Epoch(string) (int64, bool)                            { return 1, true }
 func (*forgetful) SetPaused(context.Context, string, string, bool) error { return nil }
 
 func (*forgetful) Commit(context.Context, store.Unit) (store.Receipt, error) {

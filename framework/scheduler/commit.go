@@ -21,7 +21,7 @@ const (
 
 // unit returns a unit for e's connection, made now.
 func (s *Scheduler) unit(e *stream) store.Unit {
-	return store.Unit{ID: store.NewCommitID(), ConnectionID: e.ConnectionID, Epoch: s.store.Epoch(), At: s.clock.wall()}
+	return store.Unit{ID: store.NewCommitID(), ConnectionID: e.ConnectionID, Epoch: e.epoch, At: s.clock.wall()}
 }
 
 // commit records u. While the store is busy, unavailable or slow it tries again
@@ -30,22 +30,25 @@ func (s *Scheduler) unit(e *stream) store.Unit {
 // the store takes for success. A unit without a checkpoint may count a failure
 // twice then; its events have their keys.
 func (s *Scheduler) commit(ctx context.Context, u store.Unit) (receipt store.Receipt, err error) {
-	err = s.ask(ctx, "commit", func(ctx context.Context) error {
+	err = s.ask(ctx, u.ConnectionID, "commit", func(ctx context.Context) error {
 		receipt, err = s.store.Commit(ctx, u)
 		return err
 	})
 	return receipt, err
 }
 
-// ask calls the store until it answers.
-func (s *Scheduler) ask(ctx context.Context, what string, call func(context.Context) error) error {
+// ask calls the store about a connection until it answers.
+func (s *Scheduler) ask(ctx context.Context, connectionID, what string, call func(context.Context) error) error {
 	pause := storeRetryFirst
 	for try := 1; ; try++ {
 		err := s.askOnce(ctx, call)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+		case errors.Is(err, store.ErrFenced):
+			s.fence(connectionID, err)
+			return err
+		case errors.Is(err, store.ErrClosed):
 			s.halt(err)
 			return err
 		case ctx.Err() != nil:

@@ -138,45 +138,87 @@ func TestAStuckPageThatTheStoreRefusesStillFailsItsRun(t *testing.T) {
 	})
 }
 
-func TestEverythingStopsWhenTheLeaseHasMoved(t *testing.T) {
+func TestEverythingStopsWhenTheStoreIsClosed(t *testing.T) {
 	t.Parallel()
-	for name, refusal := range map[string]error{"fenced": store.ErrFenced, "closed": store.ErrClosed} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				told := make(chan error, 2)
-				var s *Scheduler
-				r := newRig(t, newMemory(), Config{Fenced: func(err error) {
-					_ = s.Stop(context.Background()) //nolint:usetesting // the callback may come while the test ends
-					told <- err
-				}})
-				s = r.s
-				var calls atomic.Int64
-				r.add(r.stream("@every 1m", func(_ context.Context, in request, out *ingest.Buffer) (result, error) {
-					calls.Add(1)
-					<-time.After(5 * time.Second)
-					return result{Cursor: in.Cursor + 1, HasMore: true}, emit(out, pollStream("s"), fmt.Sprint(in.Cursor))
-				}))
-				r.add(r.streamOf("con_2", "s", "@every 1m", func(ctx context.Context, _ request, _ *ingest.Buffer) (result, error) {
-					<-ctx.Done()
-					return result{}, ctx.Err()
-				}))
-				r.start()
-				pass(12 * time.Second)
-				recorded := len(r.store.recorded("con_1", "s"))
-				require.Equal(t, 2, recorded)
-				r.store.failWith(func(store.Unit) error { return refusal }, nil)
-				require.ErrorIs(t, <-told, refusal)
-				n := calls.Load()
-				pass(time.Hour)
-				require.Equal(t, n, calls.Load())
-				require.Len(t, r.store.recorded("con_1", "s"), recorded)
-				require.Empty(t, told, "it is told once")
-				_, err := r.s.RunNow("con_1", "s")
-				require.ErrorIs(t, err, ErrStopped)
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan error, 2)
+		var s *Scheduler
+		r := newRig(t, newMemory(), Config{Fenced: func(connectionID string, err error) {
+			_ = s.Stop(context.Background()) //nolint:usetesting // the callback may come while the test ends
+			told <- err
+			if connectionID != "" {
+				t.Errorf("only connection %s was ended", connectionID)
+			}
+		}})
+		s = r.s
+		calls := r.pages("con_1")
+		r.add(r.streamOf("con_2", "s", "@every 1m", func(ctx context.Context, _ request, _ *ingest.Buffer) (result, error) {
+			<-ctx.Done()
+			return result{}, ctx.Err()
+		}))
+		r.start()
+		pass(12 * time.Second)
+		recorded := len(r.store.recorded("con_1", "s"))
+		require.Equal(t, 2, recorded)
+		r.store.failWith(func(store.Unit) error { return store.ErrClosed }, nil)
+		require.ErrorIs(t, <-told, store.ErrClosed)
+		n := calls.Load()
+		pass(time.Hour)
+		require.Equal(t, n, calls.Load())
+		require.Len(t, r.store.recorded("con_1", "s"), recorded)
+		require.Empty(t, told, "it is told once")
+		_, err := r.s.RunNow("con_1", "s")
+		require.ErrorIs(t, err, ErrStopped)
+	})
+}
+
+// pages adds a stream with a page every five seconds and counts the calls.
+func (r *rig) pages(connectionID string) *atomic.Int64 {
+	calls := &atomic.Int64{}
+	r.add(r.streamOf(connectionID, "s", "@every 1m", func(_ context.Context, in request, out *ingest.Buffer) (result, error) {
+		calls.Add(1)
+		<-time.After(5 * time.Second)
+		return result{Cursor: in.Cursor + 1, HasMore: true}, emit(out, pollStream("s"), fmt.Sprint(in.Cursor))
+	}))
+	return calls
+}
+
+func TestAConnectionWhoseLeaseHasMovedEndsAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan string, 2)
+		r := newRig(t, newMemory(), Config{Fenced: func(connectionID string, err error) {
+			if !errors.Is(err, store.ErrFenced) {
+				t.Errorf("told %v", err)
+			}
+			told <- connectionID
+		}})
+		moved, kept := r.pages("con_1"), r.pages("con_2")
+		r.start()
+		pass(12 * time.Second)
+		r.store.failWith(func(u store.Unit) error {
+			if u.ConnectionID == "con_1" {
+				return store.ErrFenced
+			}
+			return nil
+		}, nil)
+		require.Equal(t, "con_1", <-told)
+		n, before := moved.Load(), len(r.store.recorded("con_2", "s"))
+		pass(time.Minute)
+		require.Equal(t, n, moved.Load(), "a run went on without its lease")
+		require.Greater(t, kept.Load(), n)
+		require.Greater(t, len(r.store.recorded("con_2", "s")), before)
+		_, err := r.s.RunNow("con_1", "s")
+		require.ErrorIs(t, err, ErrStopped)
+
+		// The lease comes back: the connection is removed and added again.
+		r.store.failWith(nil, nil)
+		require.NoError(t, r.s.Remove(t.Context(), "con_1"))
+		again := r.pages("con_1")
+		pass(time.Minute)
+		require.Positive(t, again.Load())
+		require.Empty(t, told, "it is told once")
+	})
 }
 
 func TestAStaleEpochWritesNothing(t *testing.T) {
@@ -207,7 +249,7 @@ type epochHolder struct {
 	epoch int64
 }
 
-func (h epochHolder) Epoch() int64 { return h.epoch }
+func (h epochHolder) Epoch(string) (int64, bool) { return h.epoch, true }
 
 func TestKeepsSecretsOutOfErrors(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,9 @@ import (
 // Store is what the scheduler needs of a store. See package store for what each
 // method promises.
 type Store interface {
-	// Epoch is that of the lease this process holds.
-	Epoch() int64
+	// Epoch is that of the lease under which this process works on the
+	// connection; ok is false when it may not begin any work.
+	Epoch(connectionID string) (epoch int64, ok bool)
 	// Commit records u durably.
 	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
 	// Checkpoint reads a lane's checkpoint; ok is false when there is none.
@@ -49,10 +50,12 @@ type Config struct {
 	Logger *slog.Logger
 	// Limits bound the scheduler. Zero fields take their defaults.
 	Limits Limits
-	// Fenced is called once, on a goroutine of its own, when the store no longer
-	// takes this process's writes: store.ErrFenced or store.ErrClosed. By then
-	// every run has been canceled and no other will start.
-	Fenced func(err error)
+	// Fenced is called on a goroutine of its own when the store no longer takes
+	// this process's writes: of one connection, because its lease has moved
+	// (store.ErrFenced), or of all, for "" (store.ErrClosed, once). By then every run
+	// concerned has been canceled and no other will start. A connection that was
+	// fenced is to be removed, and added again when its lease is held again.
+	Fenced func(connectionID string, err error)
 }
 
 // Limits is the table of bounds and deadlines.

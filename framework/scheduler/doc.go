@@ -31,7 +31,8 @@
 // A store that is busy, unavailable or slow does not fail a run. The page is
 // kept and committed again under the same commit id, which the store takes for
 // the same commit if the first try did succeed; the provider is not asked again.
-// A store that says store.ErrFenced or store.ErrClosed ends everything at once.
+// A store that says store.ErrFenced ends the work of that connection at once, and
+// one that says store.ErrClosed ends everything.
 //
 // # When
 //

@@ -44,10 +44,10 @@ func newMemory() *memory {
 	}
 }
 
-func (m *memory) Epoch() int64 {
+func (m *memory) Epoch(string) (epoch int64, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.epoch
+	return m.epoch, true
 }
 
 func (m *memory) Checkpoint(ctx context.Context, connectionID, stream, lane string) (store.Checkpoint, bool, error) {

@@ -19,6 +19,10 @@ func (s *Scheduler) Add(in Stream) error {
 		Stream: in, key: in.ConnectionID + "." + in.Key, index: -1,
 		paused: in.Paused || in.Status.Paused, failures: in.Status.ConsecutiveFailures,
 	}
+	var held bool
+	if e.epoch, held = s.store.Epoch(in.ConnectionID); !held {
+		return fmt.Errorf("schedule stream %q of connection %q: %w", in.Key, in.ConnectionID, store.ErrFenced)
+	}
 	now := s.clock.wall()
 	e.next = firstAppointment(e, now)
 	if err := errors.Join(s.suspect(e, now), s.insert(e)); err != nil {
@@ -53,7 +57,8 @@ func (s *Scheduler) insert(e *stream) error {
 // runs. Pages in flight may finish and commit until ctx ends or the limit
 // StopTimeout is over; what is left then is canceled, and an error says so. It
 // is no error that there is no such connection. Afterwards the connection may be
-// added again.
+// added again. A ctx that has ended with store.ErrFenced as its cause says that
+// the connection's lease is lost: nothing more is written then.
 func (s *Scheduler) Remove(ctx context.Context, connectionID string) error {
 	s.mu.Lock()
 	c := s.connections[connectionID]
@@ -61,18 +66,11 @@ func (s *Scheduler) Remove(ctx context.Context, connectionID string) error {
 		s.mu.Unlock()
 		return nil
 	}
-	c.closing = true
-	for _, e := range c.streams {
-		if e.place == placeWaiting {
-			s.waiting.remove(e)
-			e.place = placeParked
-		}
-	}
-	s.endWaitingRuns(slices.Values([]*connection{c}))
+	s.withdraw(c)
 	s.mu.Unlock()
 
 	err := wait(ctx, &c.active, s.limits.StopTimeout)
-	c.cancel(ErrStopped)
+	c.cancel(endOf(ctx))
 	c.active.Wait()
 
 	s.mu.Lock()
@@ -88,6 +86,14 @@ func (s *Scheduler) Remove(ctx context.Context, connectionID string) error {
 		return fmt.Errorf("remove connection %s: %w", connectionID, err)
 	}
 	return nil
+}
+
+// endOf is the cause with which a connection ends that is removed under ctx.
+func endOf(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, store.ErrFenced) {
+		return cause
+	}
+	return ErrStopped
 }
 
 // find returns a stream. The lock is held.

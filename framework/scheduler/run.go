@@ -145,7 +145,7 @@ func (s *Scheduler) halted(e *stream) (store.RunState, error) {
 func (s *Scheduler) load(ctx context.Context, e *stream, r *run) error {
 	var saved store.Checkpoint
 	var found bool
-	err := s.ask(ctx, "read checkpoint", func(ctx context.Context) (err error) {
+	err := s.ask(ctx, e.ConnectionID, "read checkpoint", func(ctx context.Context) (err error) {
 		saved, found, err = s.store.Checkpoint(ctx, e.ConnectionID, e.Key, store.LaneLive)
 		return err
 	})

@@ -27,7 +27,7 @@ type Scheduler struct {
 	store  Store
 	log    *slog.Logger
 	limits Limits
-	fenced func(error)
+	fenced func(connectionID string, err error)
 	clock  clock
 	late   error // why the context of a page ends at its deadline
 
@@ -156,9 +156,39 @@ func (s *Scheduler) halt(cause error) {
 		s.log.Error("scheduler stops: the store refuses this process", "err", cause)
 		s.close(cause)
 		if s.fenced != nil {
-			go s.fenced(cause)
+			go s.fenced("", cause)
 		}
 	})
+}
+
+// fence ends the work of a connection whose lease has moved.
+func (s *Scheduler) fence(connectionID string, cause error) {
+	s.mu.Lock()
+	c := s.connections[connectionID]
+	if c == nil || c.fenced {
+		s.mu.Unlock()
+		return
+	}
+	c.fenced = true
+	s.withdraw(c)
+	s.mu.Unlock()
+	c.cancel(cause)
+	s.log.Warn("the lease of a connection has moved to another process; its runs end here", "connection", connectionID, "err", cause)
+	if s.fenced != nil {
+		go s.fenced(connectionID, cause)
+	}
+}
+
+// withdraw keeps runs of c from starting. The lock is held.
+func (s *Scheduler) withdraw(c *connection) {
+	c.closing = true
+	for _, e := range c.streams {
+		if e.place == placeWaiting {
+			s.waiting.remove(e)
+			e.place = placeParked
+		}
+	}
+	s.endWaitingRuns(func(yield func(*connection) bool) { yield(c) })
 }
 
 func (s *Scheduler) signal() {

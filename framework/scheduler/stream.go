@@ -101,6 +101,9 @@ type stream struct {
 	Stream
 	conn *connection
 	key  string // of Schedule.Spread
+	// epoch is that of the lease under which the stream was added: all that it
+	// writes is written under this lease, or not at all.
+	epoch int64
 
 	place place
 	index int           // in the heap, or -1
@@ -148,6 +151,7 @@ type connection struct {
 
 	active      sync.WaitGroup // live runs and pages on demand
 	closing     bool
+	fenced      bool // its lease has moved; it waits for its removal
 	quarantined bool
 }
 

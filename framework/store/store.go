@@ -15,8 +15,18 @@ type Store interface {
 	// unknown stream has no events.
 	ingest.Log
 
-	// Epoch is that of the lease this process holds on the store.
-	Epoch() int64
+	// Epoch is that of the lease under which this process does the work of the
+	// connection: runs, retries of stored deliveries. ok is false when no work may
+	// begin: another process has the lease, or this one is to give it up. epoch is
+	// 0 once nothing can be finished either. A store that one process has to
+	// itself has one epoch, and ok is always true.
+	Epoch(connectionID string) (epoch int64, ok bool)
+	// Shards returns the leases under which work may begin, and a channel that is
+	// closed when they change; nil when they never do.
+	Shards() (held ShardEpochs, changed <-chan struct{})
+	// Yield gives the leases of shards up, which Shards no longer holds, once
+	// all work of their connections has ended. Others are left alone.
+	Yield(ctx context.Context, shards []int) error
 
 	// Commit records u durably and says what it did. The context ends the wait
 	// only: a unit that was taken into a transaction is committed, and its
@@ -52,7 +62,8 @@ type Store interface {
 	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]Run, error)
 	// Run returns one run, or ErrNotFound.
 	Run(ctx context.Context, id string) (Run, error)
-	// InterruptRuns ends the runs that a dead process left running and
+	// InterruptRuns ends the runs that another process, or this one under an
+	// earlier epoch, left running in the shards that this one holds, and
 	// returns how many there were.
 	InterruptRuns(ctx context.Context, at time.Time) (int, error)
 	// Hourly lists the hourly counts since the given time, of one connection,

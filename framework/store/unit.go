@@ -14,7 +14,8 @@ type Unit struct {
 	ID string
 	// ConnectionID is the connection that everything in the unit belongs to.
 	ConnectionID string
-	// Epoch is that of the lease under which the unit was made.
+	// Epoch is that of the lease under which the unit was made. It may be 0 for
+	// a unit that needs none, see [Unit.NeedsLease].
 	Epoch int64
 	// At is when the unit was made, on the runtime's clock. It becomes the
 	// events' RecordedAt and decides the hour they are counted in.

@@ -80,7 +80,7 @@ func (p *plan) admit(ctx context.Context, tx Tx, ops []*op) ([]*op, error) {
 		case !known:
 			o.err = fmt.Errorf("connection %q: %w", u.ConnectionID, store.ErrNotFound)
 			continue
-		case epoch != u.Epoch:
+		case epoch != u.Epoch && (u.Epoch != 0 || u.NeedsLease()):
 			o.err = fmt.Errorf("unit was made under epoch %d, the lease has %d: %w", u.Epoch, epoch, store.ErrFenced)
 			continue
 		}
@@ -138,6 +138,9 @@ func wanted(ops []*op) Wanted {
 	var w Wanted
 	for _, o := range ops {
 		w.Connections = append(w.Connections, o.unit.ConnectionID)
+		if o.unit.Epoch != 0 || o.unit.NeedsLease() {
+			w.Leased = append(w.Leased, o.unit.ConnectionID)
+		}
 		if o.unit.Checkpoint != nil {
 			w.Checkpoints = append(w.Checkpoints, checkpointKey(&o.unit))
 		}
@@ -149,6 +152,7 @@ func wanted(ops []*op) Wanted {
 		}
 	}
 	w.Connections = unique(w.Connections, cmp.Compare[string])
+	w.Leased = unique(w.Leased, cmp.Compare[string])
 	w.Checkpoints = unique(w.Checkpoints, compareCheckpoints)
 	w.Deliveries = unique(w.Deliveries, compareDeliveries)
 	w.Runs = unique(w.Runs, cmp.Compare[string])

@@ -107,6 +107,8 @@ type Hash [16]byte
 // duplicates.
 type Wanted struct {
 	Connections []string
+	// Leased are the connections with a unit that is made under a lease.
+	Leased      []string
 	Checkpoints []CheckpointKey
 	Deliveries  []DeliveryKey
 	Runs        []string
@@ -114,7 +116,9 @@ type Wanted struct {
 
 // Guarded is the answer of [Tx.Guard]. What is not there is not in the map.
 type Guarded struct {
-	// Epochs holds the epoch of the lease of each connection that exists.
+	// Epochs holds, for each connection that exists, the epoch of this process's
+	// lease, locked against a takeover; 0 when it has none. It may be 0 also where
+	// no lease was asked for.
 	Epochs map[string]int64
 	// Checkpoints holds the commit id of each saved checkpoint.
 	Checkpoints map[CheckpointKey]string

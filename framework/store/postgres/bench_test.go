@@ -61,7 +61,7 @@ func fill(b *testing.B, url string, keys int) store.Connection {
 	s, err := Open(b.Context(), Options{URL: url})
 	require.NoError(b, err)
 	con := connection(b, s, "bench")
-	r, err := s.Commit(b.Context(), benchUnit(con.ID, s.Epoch(), "first"))
+	r, err := s.Commit(b.Context(), benchUnit(con.ID, storetest.Epoch(s, con.ID), "first"))
 	require.NoError(b, err)
 	require.NoError(b, s.Close())
 	if keys > 0 && !r.DuplicateDelivery {
@@ -99,7 +99,7 @@ func benchStore(b *testing.B, url string, con store.Connection, salt string, fau
 	s, err := Open(b.Context(), Options{URL: url})
 	require.NoError(b, err)
 	spread(b, func(i int) error {
-		u := benchUnit(con.ID, s.Epoch(), salt+strconv.Itoa(i))
+		u := benchUnit(con.ID, storetest.Epoch(s, con.ID), salt+strconv.Itoa(i))
 		ctx := b.Context()
 		switch {
 		case faults && i%100 == 50:

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
+	"github.com/weirhq/weir/framework/store/storetest"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -36,7 +37,7 @@ func connection(t testing.TB, s *Store, name string) store.Connection {
 }
 
 func unit(s *Store, con store.Connection, emissions ...ingest.Emission) store.Unit {
-	return store.Unit{ID: store.NewCommitID(), ConnectionID: con.ID, Epoch: s.Epoch(), At: start, Emissions: emissions}
+	return store.Unit{ID: store.NewCommitID(), ConnectionID: con.ID, Epoch: storetest.Epoch(s, con.ID), At: start, Emissions: emissions}
 }
 
 // waits blocks until n sessions of the database wait for a lock.
@@ -58,7 +59,7 @@ func secondWriter(t testing.TB, s *Store) *groupcommit.Engine {
 	conn, err := connect(t.Context(), s.config)
 	require.NoError(t, err)
 	b := &backend{config: s.config, lease: s.lease, conn: conn}
-	b.writer, err = enter(t.Context(), conn, "second", s.Epoch())
+	b.writer, err = enter(t.Context(), conn, "second", storetest.Epoch(s, ""))
 	require.NoError(t, err)
 	var secret []byte
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT value FROM meta WHERE name = 'secret'").Scan(&secret))

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/storetest"
 )
 
 // expire makes the lease look as if its holder had not been heard of in time.
@@ -27,12 +28,12 @@ func TestAStoreInUseIsRefusedNamingTheHolder(t *testing.T) {
 	_, err := Open(t.Context(), Options{URL: url, Node: "node-two"})
 	require.ErrorIs(t, err, store.ErrLocked)
 	require.ErrorContains(t, err, "node-one, process ")
-	require.Equal(t, int64(1), first.Epoch())
+	require.Equal(t, int64(1), storetest.Epoch(first, ""))
 
 	// A closed store is free at once.
 	require.NoError(t, first.Close())
 	second := open(t, Options{URL: url, Node: "node-two"})
-	require.Equal(t, int64(2), second.Epoch())
+	require.Equal(t, int64(2), storetest.Epoch(second, ""))
 }
 
 func TestALeaseThatIsNotRenewedIsTakenOver(t *testing.T) {
@@ -68,7 +69,7 @@ func TestALeaseThatIsNotRenewedIsTakenOver(t *testing.T) {
 		return true
 	}, 20*time.Second, 50*time.Millisecond)
 	t.Cleanup(func() { require.NoError(t, second.Close()) })
-	require.Equal(t, int64(2), second.Epoch())
+	require.Equal(t, int64(2), storetest.Epoch(second, ""))
 	require.False(t, first.lease.fresh(), "the holder believed in its lease for longer than the database")
 	_, err = first.Commit(t.Context(), unit(first, con, fact("s", "2")))
 	require.ErrorIs(t, err, store.ErrUnavailable)
@@ -91,7 +92,7 @@ func TestACommitUnderAStaleEpochIsRefused(t *testing.T) {
 	_, err = first.Commit(t.Context(), unit(first, con, fact("s", "2")))
 	require.ErrorIs(t, err, store.ErrFenced)
 	late := unit(first, con, fact("s", "3"))
-	late.Epoch = second.Epoch()
+	late.Epoch = storetest.Epoch(second, "")
 	_, err = first.Commit(t.Context(), late)
 	require.ErrorIs(t, err, store.ErrFenced, "the next holder's epoch on a unit does not make this process the holder")
 	require.ErrorIs(t, first.SetPaused(t.Context(), con.ID, "s", true), store.ErrFenced)

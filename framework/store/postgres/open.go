@@ -153,7 +153,18 @@ func (s *Store) openPool(ctx context.Context) error {
 }
 
 // Epoch returns the epoch of the lease that this process took at Open.
-func (s *Store) Epoch() int64 { return s.lease.epoch }
+func (s *Store) Epoch(string) (epoch int64, ok bool) { return s.lease.epoch, s.lease.check() == nil }
+
+// Shards returns all shards.
+func (s *Store) Shards() (held store.ShardEpochs, changed <-chan struct{}) {
+	for i := range held {
+		held[i] = s.lease.epoch
+	}
+	return held, nil
+}
+
+// Yield does nothing yet.
+func (s *Store) Yield(context.Context, []int) error { return nil }
 
 // Lost is closed when another process has taken the store over. Nothing can be
 // written by this one any more; it is to be closed and opened again.

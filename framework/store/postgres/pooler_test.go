@@ -119,7 +119,7 @@ func TestAStoreWorksThroughPgBouncerInTransactionMode(t *testing.T) {
 	require.NoError(t, s.Trim(t.Context()))
 	require.NoError(t, s.Close())
 	again := open(t, Options{URL: address})
-	require.Equal(t, int64(2), again.Epoch())
+	require.Equal(t, int64(2), storetest.Epoch(again, ""))
 }
 
 func TestTheWholeContractHoldsThroughPgBouncer(t *testing.T) {

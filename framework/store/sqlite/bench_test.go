@@ -65,7 +65,7 @@ func fill(b *testing.B, dir string, keys int) store.Connection {
 	require.NoError(b, err)
 	con, err := s.EnsureConnection(b.Context(), store.Connection{Project: "default", Name: "bench", Connector: "bench", Type: "source"})
 	require.NoError(b, err)
-	_, err = s.Commit(b.Context(), benchUnit(con.ID, s.Epoch(), "first"))
+	_, err = s.Commit(b.Context(), benchUnit(con.ID, storetest.Epoch(s, con.ID), "first"))
 	require.NoError(b, err)
 	require.NoError(b, s.Close())
 	const series = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
@@ -104,7 +104,7 @@ func benchStore(b *testing.B, dir string, con store.Connection, salt string, fau
 	s, err := Open(b.Context(), Options{Dir: dir})
 	require.NoError(b, err)
 	spread(b, func(i int) error {
-		u := benchUnit(con.ID, s.Epoch(), salt+strconv.Itoa(i))
+		u := benchUnit(con.ID, storetest.Epoch(s, con.ID), salt+strconv.Itoa(i))
 		ctx := b.Context()
 		switch {
 		case faults && i%100 == 50:

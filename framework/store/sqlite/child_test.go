@@ -108,7 +108,7 @@ func childDeliveries(ctx context.Context, dir, synchronous string) error {
 			writing.Go(func() {
 				for i := range 5 {
 					id := fmt.Sprintf("%d-%d-%d", round, w, i)
-					if _, err := s.Commit(ctx, deliveryUnit(con.ID, s.Epoch(), id)); err != nil {
+					if _, err := s.Commit(ctx, deliveryUnit(con.ID, storetest.Epoch(s, con.ID), id)); err != nil {
 						errs <- err
 						return
 					}

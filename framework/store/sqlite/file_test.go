@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/storetest"
 )
 
 // inWriter runs f with the writing connection.
@@ -99,7 +100,7 @@ func TestLostLeaseFencesTheProcessThatHadIt(t *testing.T) {
 	s := open(t, Options{Dir: dir})
 	id := connection(t, s)
 	raw(t, dir, "UPDATE writer SET epoch = epoch + 1")
-	_, err := s.Commit(t.Context(), deliveryUnit(id, s.Epoch(), "1"))
+	_, err := s.Commit(t.Context(), deliveryUnit(id, storetest.Epoch(s, id), "1"))
 	require.ErrorIs(t, err, store.ErrFenced)
 	events, err := s.Events(t.Context(), id, "s", 0, 1)
 	require.NoError(t, err)
@@ -119,7 +120,7 @@ func TestCommitThatHappenedDespiteItsErrorIsSuccess(t *testing.T) {
 	}})
 	id := connection(t, s)
 	armed.Store(true)
-	r, err := s.Commit(t.Context(), deliveryUnit(id, s.Epoch(), "1"))
+	r, err := s.Commit(t.Context(), deliveryUnit(id, storetest.Epoch(s, id), "1"))
 	require.NoError(t, err)
 	require.False(t, armed.Load())
 	require.Equal(t, 1, r.Appended)
@@ -137,7 +138,7 @@ func TestFullDiskIsUnavailableAndHeals(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), manual: true})
 	id := connection(t, s)
 	unit := func(n int) store.Unit {
-		u := deliveryUnit(id, s.Epoch(), fmt.Sprint(n))
+		u := deliveryUnit(id, storetest.Epoch(s, id), fmt.Sprint(n))
 		u.Emissions[0].Payload = []byte(`"` + strings.Repeat("x", 64<<10) + `"`)
 		return u
 	}
@@ -189,7 +190,7 @@ func TestDeletedConnectionLeavesNoRowAndGivesItsPagesBack(t *testing.T) {
 	s := open(t, Options{Dir: dir, manual: true})
 	id := connection(t, s)
 	for n := range 3 {
-		u := deliveryUnit(id, s.Epoch(), fmt.Sprint(n))
+		u := deliveryUnit(id, storetest.Epoch(s, id), fmt.Sprint(n))
 		first := u.Emissions[0]
 		for i := range 700 {
 			e := first
@@ -237,7 +238,7 @@ func TestLogIsCopiedBackBesideTheWriter(t *testing.T) {
 	before := size()
 	for n := 0; size() == before; n++ {
 		require.Less(t, n, 2000, "the log was never copied into the file")
-		u := deliveryUnit(id, s.Epoch(), fmt.Sprint(n))
+		u := deliveryUnit(id, storetest.Epoch(s, id), fmt.Sprint(n))
 		u.Emissions[0].Payload = []byte(`"` + strings.Repeat("x", 512<<10) + `"`)
 		_, err := s.Commit(t.Context(), u)
 		require.NoError(t, err)
@@ -251,7 +252,7 @@ func TestLogPastItsLimitBeginsAgain(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), manual: true, walLimit: 1})
 	id := connection(t, s)
 	commit := func(n int) int64 {
-		u := deliveryUnit(id, s.Epoch(), fmt.Sprint(n))
+		u := deliveryUnit(id, storetest.Epoch(s, id), fmt.Sprint(n))
 		u.Emissions[0].Payload = []byte(`"` + strings.Repeat("x", 256<<10) + `"`)
 		_, err := s.Commit(t.Context(), u)
 		require.NoError(t, err)

@@ -166,8 +166,19 @@ func (s *Store) openReads() error {
 	return nil
 }
 
-// Epoch returns the epoch that this process took at Open.
-func (s *Store) Epoch() int64 { return s.epoch }
+// Epoch returns the epoch that this process took at Open, for all connections.
+func (s *Store) Epoch(string) (epoch int64, ok bool) { return s.epoch, true }
+
+// Shards returns all shards: this process has the store to itself.
+func (s *Store) Shards() (held store.ShardEpochs, changed <-chan struct{}) {
+	for i := range held {
+		held[i] = s.epoch
+	}
+	return held, nil
+}
+
+// Yield does nothing: there is nobody to yield to.
+func (s *Store) Yield(context.Context, []int) error { return nil }
 
 // Stats returns what the writer has done since Open.
 func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }

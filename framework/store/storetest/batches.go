@@ -53,7 +53,7 @@ var batches = []contract{
 			case 1:
 				u.Checkpoint = move("nobody", "c")
 			case 2:
-				u.Epoch--
+				u.Epoch = -1
 			case 3:
 				u.ConnectionID = "con_unknown"
 			}

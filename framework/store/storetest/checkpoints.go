@@ -89,7 +89,7 @@ var checkpoints = []contract{
 			require.Zero(t, r.Appended)
 			require.Equal(t, int64(1), r.Events[0].Sequence)
 			b.reopen(t)
-			u.Epoch = b.Epoch()
+			u.Epoch = Epoch(b, b.con.ID)
 		}
 		b.requireUntouched(t, u.ID, 3)
 		require.Equal(t, before, b.status(t, "s"), "the repeated unit was counted")
@@ -136,14 +136,14 @@ var checkpoints = []contract{
 	{"OfAStaleEpochAreFenced", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		old := b.page(move("", "c1"), fact("s", "1"))
-		before := b.Epoch()
+		before := Epoch(b, b.con.ID)
 		b.reopen(t)
-		require.Greater(t, b.Epoch(), before)
+		require.Greater(t, Epoch(b, b.con.ID), before)
 		old.Reserve = &store.DeliveryKey{Endpoint: "e", Key: "k", DeliveryID: "dlv_1"}
 		_, err := b.Commit(t.Context(), old)
 		require.ErrorIs(t, err, store.ErrFenced)
 		b.requireUntouched(t, "", 0)
-		old.Epoch = b.Epoch()
+		old.Epoch = Epoch(b, b.con.ID)
 		require.Equal(t, 1, b.commit(t, old).Appended)
 	}},
 }

@@ -123,7 +123,7 @@ func (p *Pages) Commit(t testing.TB) error {
 func (p *Pages) Unit(saved store.Checkpoint, salt string) store.Unit {
 	number, _ := strconv.Atoi(string(saved.Cursor))
 	u := store.Unit{
-		ID: store.NewCommitID(), ConnectionID: p.ConnectionID, Epoch: p.Store.Epoch(), At: start,
+		ID: store.NewCommitID(), ConnectionID: p.ConnectionID, Epoch: Epoch(p.Store, p.ConnectionID), At: start,
 		Checkpoint: &store.CheckpointWrite{
 			Stream: "pages", Lane: store.LaneLive, Previous: saved.CommitID, Cursor: []byte(strconv.Itoa(number + 1)), RunID: pageRun,
 		},

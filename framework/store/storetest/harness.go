@@ -59,6 +59,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Connections", connections},
 		{"Runs", runs},
 		{"States", states},
+		{"Leases", leases},
 		{"Exactness", exactness},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -113,7 +114,7 @@ func (b *bundle) reopen(t *testing.T) {
 
 // unit is one of the connection with the given emissions.
 func (b *bundle) unit(emissions ...ingest.Emission) store.Unit {
-	return store.Unit{ID: store.NewCommitID(), ConnectionID: b.con.ID, Epoch: b.Epoch(), At: start, Emissions: emissions}
+	return store.Unit{ID: store.NewCommitID(), ConnectionID: b.con.ID, Epoch: Epoch(b, b.con.ID), At: start, Emissions: emissions}
 }
 
 func (b *bundle) commit(t *testing.T, u store.Unit) store.Receipt {
