@@ -46,7 +46,7 @@ func Fill(t testing.TB, s store.Store) {
 		return c
 	}
 	commit := func(u store.Unit) {
-		u.ID, u.Epoch = store.NewCommitID(), s.Epoch()
+		u.ID, u.Epoch = store.NewCommitID(), Epoch(s, u.ConnectionID)
 		if u.At.IsZero() {
 			u.At = start
 		}
@@ -110,11 +110,11 @@ func CheckFilled(t testing.TB, s store.Store) {
 	checkFilledEvents(t, s, acme, other)
 	checkFilledState(t, s, acme, other)
 
-	again, err := s.Commit(ctx, store.Unit{ID: store.NewCommitID(), ConnectionID: acme.ID, Epoch: s.Epoch(), At: start, Emissions: filledEmissions()[:5]})
+	again, err := s.Commit(ctx, store.Unit{ID: store.NewCommitID(), ConnectionID: acme.ID, Epoch: Epoch(s, acme.ID), At: start, Emissions: filledEmissions()[:5]})
 	require.NoError(t, err)
 	require.Equal(t, 5, again.Duplicates, "the memory of keys")
 	known, err := s.Commit(ctx, store.Unit{
-		ID: store.NewCommitID(), ConnectionID: other.ID, Epoch: s.Epoch(), At: start,
+		ID: store.NewCommitID(), ConnectionID: other.ID, Epoch: Epoch(s, other.ID), At: start,
 		Reserve: &store.DeliveryKey{Endpoint: "github", Key: "guid-1", DeliveryID: "dlv_9"},
 	})
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func CheckFilled(t testing.TB, s store.Store) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	r, err := s.Commit(ctx, store.Unit{
-		ID: store.NewCommitID(), ConnectionID: acme.ID, Epoch: s.Epoch(), At: start.Add(2 * time.Hour),
+		ID: store.NewCommitID(), ConnectionID: acme.ID, Epoch: Epoch(s, acme.ID), At: start.Add(2 * time.Hour),
 		Emissions: []ingest.Emission{
 			at(latest("orders", "o1", `{"a":1}`), time.Hour), at(latest("orders", "o1", `{"a":2}`), time.Hour), emit("customers", "cus_3", "1"),
 		},
@@ -136,7 +136,7 @@ func CheckFilled(t testing.TB, s store.Store) {
 	made, err := s.EnsureConnection(ctx, store.Connection{Project: "default", Name: "new", Connector: "stripe", Type: "source"})
 	require.NoError(t, err)
 	r, err = s.Commit(ctx, store.Unit{
-		ID: store.NewCommitID(), ConnectionID: made.ID, Epoch: s.Epoch(), At: start, Emissions: []ingest.Emission{fact("customers", "1"), fact("orders", "1")},
+		ID: store.NewCommitID(), ConnectionID: made.ID, Epoch: Epoch(s, made.ID), At: start, Emissions: []ingest.Emission{fact("customers", "1"), fact("orders", "1")},
 	})
 	require.NoError(t, err)
 	require.Equal(t, 2, r.Appended)
