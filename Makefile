@@ -9,6 +9,9 @@ ARGS ?=
 # FUZZTIME is how long each fuzz target runs, SOAK how many minutes `make soak` goes on.
 FUZZTIME ?= 10s
 SOAK ?= 10
+# PROFILE=1 and POSTGRES=URL are for `make bench`.
+PROFILE ?=
+POSTGRES ?=
 # LONG_ONLY=1 makes test-all leave out the packages without long tests: what `make test` did just now.
 LONG_ONLY ?=
 # GOTEST are the flags of every test run.
@@ -90,8 +93,12 @@ verify: ## fail when `make generate` would change a file
 	@tools/setup/verify.sh $(MAKE) generate
 
 .PHONY: bench
-bench: ## the benchmarks
+bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profiles in bin/profiles, POSTGRES=URL names an empty database)
 	@go test -run '^$$' -bench . -benchmem ./...
+	@mkdir -p bin/profiles && go build -o bin/weirbench ./cmd/weirbench
+	@bin/weirbench webhooks $(if $(PROFILE),-profile bin/profiles)
+	@bin/weirbench poll $(if $(PROFILE),-profile bin/profiles)
+	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
 
 .PHONY: soak
 soak: ## the long tests again and again for SOAK minutes, until one fails

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "time"
+
+// cpu is not known while the child runs.
+func (p *process) cpu() (time.Duration, error) { return 0, nil }

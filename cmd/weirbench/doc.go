@@ -1,0 +1,12 @@
+// Command weirbench measures Weir beside floors: the least programs that do the same work durably,
+// written by hand. Both run as processes of their own and take turns, since machines are noisy, and
+// what counts is the median of the ratios.
+//
+//	weirbench webhooks               signed webhooks over 64 connections into SQLite
+//	weirbench webhooks -postgres URL the same into PostgreSQL
+//	weirbench poll                   200,000 records from a local API into SQLite
+//	weirbench growth -events N       webhooks into a store that holds N events and keys already
+//
+// A floor is no product: it has no health, no retries, no limits, no streams but one. It shows what
+// the machine allows.
+package main

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/store/groupcommit"
+	"github.com/weirhq/weir/framework/store/open"
+)
+
+// weir is a Weir with one connection.
+type weir struct {
+	runtime *runtime.Runtime
+	store   store.Store
+}
+
+func newWeir(ctx context.Context, o childOptions, connector string, settings map[string]any) (*weir, error) {
+	w := &weir{}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var err error
+	w.runtime, err = runtime.New(ctx, runtime.Options{
+		Config: &config.File{
+			Listen: "127.0.0.1:0", DataDir: o.Dir,
+			Connections: []config.Connection{{
+				Project: "default", Name: "bench", Connector: connector, Type: "source", Enabled: true, Settings: settings,
+			}},
+		},
+		Plugins: []framework.Plugin{hooksPlugin, pagesPlugin}, Log: log,
+		OpenStore: func(ctx context.Context) (store.Store, error) {
+			var err error
+			w.store, err = open.URL(ctx, o.Postgres, o.Dir, log)
+			return w.store, err
+		},
+	})
+	return w, err
+}
+
+// commits is how many transactions the store's writer has made.
+func (w *weir) commits() int64 {
+	if s, ok := w.store.(interface{ Stats() groupcommit.Stats }); ok {
+		return int64(s.Stats().Batches)
+	}
+	return -1
+}
+
+// serveWeir receives deliveries.
+func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
+	w, err := newWeir(ctx, o, Hooks.Key, map[string]any{"webhook_secret": o.Secret})
+	if err != nil {
+		return 0, err
+	}
+	ready(w.runtime.Addr().String())
+	if err := w.runtime.Run(ctx); err != nil {
+		return 0, err
+	}
+	return w.commits(), nil
+}
+
+// pollWeir reads the local API to its end and says so by its ready line.
+func pollWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := newWeir(ctx, o, Pages.Key, map[string]any{"base_url": o.API})
+	if err != nil {
+		return 0, err
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- w.runtime.Run(ctx) }()
+	begun := time.Now()
+	for {
+		state, err := w.state(ctx)
+		switch {
+		case err != nil:
+			return 0, err
+		case state.LastError != "":
+			return 0, fmt.Errorf("the run failed: %s", state.LastError)
+		case state.LastSuccessAt != nil:
+			ready(time.Since(begun).String())
+			<-ctx.Done()
+			return w.commits(), <-ran
+		}
+		select {
+		case err := <-ran:
+			return 0, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// polled is what the API says of the stream.
+type polled struct {
+	LastSuccessAt *time.Time `json:"last_success_at"`
+	LastError     string     `json:"last_error"`
+}
+
+func (w *weir) state(ctx context.Context) (polled, error) {
+	var p polled
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.runtime.URL()+"/api/v1/connections/bench/streams/records", http.NoBody)
+	if err != nil {
+		return p, err
+	}
+	response, err := (&http.Client{}).Do(request)
+	if err != nil {
+		return p, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return p, fmt.Errorf("the API answers %s", response.Status)
+	}
+	return p, json.NewDecoder(response.Body).Decode(&p)
+}
