@@ -42,7 +42,7 @@ func prepareStore(ctx context.Context, s store.Store, stream string) error {
 		return err
 	}
 	_, err = s.Commit(ctx, store.Unit{
-		ID: store.NewCommitID(), ConnectionID: c.ID, Epoch: s.Epoch(), At: time.Now(),
+		ID: store.NewCommitID(), ConnectionID: c.ID, At: time.Now(),
 		Emissions: []ingest.Emission{{
 			Stream: stream, Type: "order", Operation: ingest.Upsert, Key: ingest.VersionKey("first", "1"), Payload: []byte(`{}`),
 		}},
