@@ -47,6 +47,11 @@ type Store interface {
 	// DeleteConnection removes the connection with everything in it; its id is
 	// never used again. It is gone at once, its rows follow in the background.
 	DeleteConnection(ctx context.Context, id string) error
+	// RenameStreams gives the streams of a connection the keys that its connector
+	// declares now, with everything that they have: checkpoints, events, keys,
+	// runs. Ids of events do not change. Call it before the connection runs, with
+	// all declared streams. An unknown connection is ErrNotFound.
+	RenameStreams(ctx context.Context, connectionID string, declared []DeclaredStream) (Renames, error)
 	// Connections lists the connections by project and name.
 	Connections(ctx context.Context) ([]Connection, error)
 

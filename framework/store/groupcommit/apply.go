@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/weirhq/weir/framework/store"
-	"github.com/weirhq/weir/ingest"
 )
 
 // contentError is a failure that the engine lays on a unit's content.
@@ -189,6 +188,13 @@ func (p *plan) load(ctx context.Context, tx Tx, ops []*op) error {
 	}
 	for i, h := range heads {
 		p.heads[streams[i]] = h
+		p.hash.learn(streams[i], h.origin())
+	}
+	for _, o := range ops {
+		for i := range o.emissions {
+			m := &o.emissions[i]
+			p.hash.rehash(m, p.heads[m.stream].origin())
+		}
 	}
 	var entities []*Entity
 	var keys []*Key
@@ -298,7 +304,7 @@ func (p *plan) ask(ctx context.Context, tx Tx) error {
 	}
 	for i, q := range p.questions {
 		if texts[i] != "" {
-			q.answer.ID = ingest.EventID(q.ref.Head.ConnectionID, q.ref.Head.Stream, texts[i])
+			q.answer.ID = q.ref.Head.eventID(texts[i])
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package groupcommit
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -50,7 +51,8 @@ type Tx interface {
 	// making those that are missing, and returns them as they are, aligned with
 	// keys. The connections exist: Guard returned their leases.
 	LockHeads(ctx context.Context, keys []StreamKey) ([]*Head, error)
-	// Lookup fills in the entities and keys that are recorded.
+	// Lookup fills in the entities and keys that are recorded. For a stream that
+	// was renamed they may be others than were announced ahead.
 	Lookup(ctx context.Context, entities []*Entity, keys []*Key) error
 	// EventKeys returns the key texts of the given events, aligned with refs,
 	// "" for an event that is gone. It is rarely called.
@@ -134,6 +136,9 @@ type Head struct {
 	// ID is the backend's own number of the stream; entities and keys are
 	// sorted by it first.
 	ID int64
+	// Origin is the key in which ids of events and hashes of keys are made, or
+	// "" for the stream's own.
+	Origin string
 }
 
 // Entity is the row of an entity: its newest recorded version.
@@ -163,6 +168,15 @@ type Key struct {
 type EventRef struct {
 	Head     *Head
 	Sequence int64
+}
+
+// origin is the key in which ids of events and hashes of keys are made: a rename
+// changes neither.
+func (h *Head) origin() string { return cmp.Or(h.Origin, h.Stream) }
+
+// eventID is the id of the event with the given key text.
+func (h *Head) eventID(key string) string {
+	return ingest.EventID(h.ConnectionID, h.origin(), key)
 }
 
 // Event is the row of an event. Its id is not stored, see [ingest.EventID].

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
-	"github.com/weirhq/weir/ingest"
 )
 
 type entityKey struct {
@@ -119,7 +118,7 @@ func (p *plan) repeat(o *op) {
 		r.Duplicate = true
 		if k := p.keys[keyKey{e.stream, e.keyHash}]; k != nil && k.Sequence > 0 && !e.Key.Latest() {
 			r.Sequence = k.Sequence
-			r.ID = ingest.EventID(e.stream.ConnectionID, e.stream.Stream, e.key)
+			r.ID = p.heads[e.stream].eventID(e.key)
 		}
 	}
 }
@@ -145,7 +144,7 @@ func (p *plan) emission(o *op, e *emission, r *store.EventReceipt) {
 	}
 	at := keyKey{e.stream, hash}
 	key := p.keys[at]
-	r.ID = ingest.EventID(e.stream.ConnectionID, e.stream.Stream, text)
+	r.ID = head.eventID(text)
 	if key != nil && key.Sequence > 0 {
 		p.duplicate(o, head, key.Sequence, r)
 		return
@@ -189,7 +188,7 @@ func (p *plan) duplicateOfNewest(o *op, e *emission, entity *Entity, r *store.Ev
 	if !entity.Latest {
 		p.questions = append(p.questions, question{EventRef{entity.Head, entity.Sequence}, r})
 	} else {
-		r.ID = ingest.EventID(e.stream.ConnectionID, e.stream.Stream, e.Key.Text(entity.Revision, entity.Payload))
+		r.ID = entity.Head.eventID(e.Key.Text(entity.Revision, entity.Payload))
 	}
 	p.duplicate(o, p.heads[e.stream], entity.Sequence, r)
 }

@@ -17,6 +17,8 @@ import (
 type emission struct {
 	*ingest.Emission
 	stream StreamKey
+	// origin is the stream's key as it goes into the hashes.
+	origin string
 	time   time.Time
 	// entity and payload are set when the key has an entity.
 	entity  Hash
@@ -29,7 +31,12 @@ type emission struct {
 
 // hasher makes keyed hashes. The key is the store's own random secret: without
 // the database nobody can test a guess of a key against a hash.
-type hasher struct{ pool sync.Pool }
+type hasher struct {
+	pool sync.Pool
+	// origins holds the origin of each stream that has another key now. It is a
+	// guess that saves work: the transaction compares it with the stream's row.
+	origins sync.Map
+}
 
 func newHasher(secret []byte) *hasher {
 	secret = append([]byte(nil), secret...)
@@ -102,21 +109,49 @@ func (h *hasher) emission(u *store.Unit, in *ingest.Emission) emission {
 	e := emission{
 		Emission: in,
 		stream:   StreamKey{u.ConnectionID, in.Stream},
+		origin:   in.Stream,
 		time:     micro(in.Time),
+	}
+	if origin, renamed := h.origins.Load(e.stream); renamed {
+		e.origin, _ = origin.(string)
 	}
 	if in.Time.IsZero() {
 		e.time = u.ObservedAt
 	}
-	if entity := in.Key.Entity(); entity != "" {
-		e.entity = h.entity(e.stream, entity)
+	if in.Key.Entity() != "" {
 		e.payload = ingest.PayloadHash(in.Operation, in.Payload)
 	}
 	e.key = in.Key.Text(0, e.payload)
 	if in.Key.Latest() {
 		e.key = lateText(in.Key, e.time, e.payload)
 	}
-	e.keyHash = h.key(&e, e.key)
+	h.hashes(&e)
 	return e
+}
+
+// hashes computes what the stream's origin goes into.
+func (h *hasher) hashes(e *emission) {
+	if entity := e.Key.Entity(); entity != "" {
+		e.entity = h.entity(StreamKey{e.stream.ConnectionID, e.origin}, entity)
+	}
+	e.keyHash = h.key(e, e.key)
+}
+
+// rehash computes the hashes again if the origin is another than was thought.
+func (h *hasher) rehash(e *emission, origin string) {
+	if e.origin != origin {
+		e.origin = origin
+		h.hashes(e)
+	}
+}
+
+// learn keeps the origin of a stream for the units to come.
+func (h *hasher) learn(s StreamKey, origin string) {
+	if origin == s.Stream {
+		h.origins.Delete(s)
+	} else {
+		h.origins.Store(s, origin)
+	}
 }
 
 // The hash of an entity is odd and that of a key is even, so that a backend may
@@ -131,7 +166,7 @@ func (h *hasher) entity(s StreamKey, entity string) Hash {
 }
 
 func (h *hasher) key(e *emission, text string) Hash {
-	sum := h.sum("key", e.stream.ConnectionID, e.stream.Stream, text)
+	sum := h.sum("key", e.stream.ConnectionID, e.origin, text)
 	sum[15] &^= 1
 	if e.Key.Entity() != "" {
 		copy(sum[:8], e.entity[:8])

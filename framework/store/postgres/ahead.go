@@ -61,7 +61,7 @@ func (t *tx) lockHeads() call {
 	return call{
 		what: "lock heads", args: columns(ids, streams),
 		sql: `SELECT u.n - 1, s.num, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class,
-				s.last_error_at, s.failures, s.paused
+				s.last_error_at, s.failures, s.paused, s.origin
 			FROM unnest($1, $2) WITH ORDINALITY u (id, stream, n)
 			JOIN connections c ON c.id = u.id AND c.deleted_at IS NULL
 			JOIN streams s ON s.connection = c.num AND s.stream = u.stream ORDER BY s.num FOR UPDATE OF s`,
@@ -70,7 +70,7 @@ func (t *tx) lockHeads() call {
 			var success, next, failed *time.Time
 			h := &groupcommit.Head{}
 			err := rows.Scan(&n, &h.ID, &h.Head, &h.Duplicates, &success, &next, &h.LastError, &h.LastErrorClass, &failed,
-				&h.ConsecutiveFailures, &h.Paused)
+				&h.ConsecutiveFailures, &h.Paused, &h.Origin)
 			if err != nil {
 				return err
 			}

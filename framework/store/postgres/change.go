@@ -154,8 +154,9 @@ func (s *Store) SetPaused(ctx context.Context, connectionID, stream string, paus
 		return fmt.Errorf("%s: %w: the key is not valid UTF-8, or holds a NUL byte", what, store.ErrInvalid)
 	}
 	return s.change(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `INSERT INTO streams (connection, stream, paused)
-			SELECT num, $2, $3 FROM connections WHERE id = $1 AND deleted_at IS NULL
+		tag, err := tx.Exec(ctx, `INSERT INTO streams (connection, stream, origin, paused)
+			SELECT u.connection, u.stream, `+newOrigin+`, $3
+			FROM (SELECT num AS connection, $2::text AS stream FROM connections WHERE id = $1 AND deleted_at IS NULL) u
 			ON CONFLICT (connection, stream) DO UPDATE SET paused = excluded.paused`, connectionID, stream, paused)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = fmt.Errorf("connection %q: %w", connectionID, store.ErrNotFound)

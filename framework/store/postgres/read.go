@@ -67,14 +67,14 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		return nil, nil
 	}
 	type place struct {
-		project, name string
-		connection    int32
-		stream        *int32
+		project, name, origin string
+		connection            int32
+		stream                *int32
 	}
-	places, err := list(ctx, s, what, `SELECT c.project, c.name, c.num, s.num FROM connections c
+	places, err := list(ctx, s, what, `SELECT c.project, c.name, c.num, s.num, coalesce(nullif(s.origin, ''), $2) FROM connections c
 		LEFT JOIN streams s ON s.connection = c.num AND s.stream = $2 WHERE c.id = $1 AND c.deleted_at IS NULL`,
 		func(r pgx.CollectableRow) (p place, err error) {
-			return p, r.Scan(&p.project, &p.name, &p.connection, &p.stream)
+			return p, r.Scan(&p.project, &p.name, &p.connection, &p.stream, &p.origin)
 		}, connectionID, stream)
 	if err == nil && len(places) == 0 {
 		err = fmt.Errorf("%s: %w", what, store.ErrNotFound)
@@ -96,7 +96,7 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 			if deletion {
 				e.Operation = ingest.Deletion
 			}
-			e.ID = ingest.EventID(connectionID, stream, e.Key)
+			e.ID = ingest.EventID(connectionID, p.origin, e.Key)
 			return e, err
 		}, p.connection, *p.stream, after, rowLimit(limit))
 }

@@ -216,25 +216,26 @@ func (t *tx) makeHeads(ctx context.Context, keys []groupcommit.StreamKey, heads 
 	}
 	return t.do(ctx, call{
 		what: "make heads", args: columns(connections, streams), rows: &missing,
-		sql: `INSERT INTO streams (connection, stream) SELECT u.connection, u.stream FROM unnest($1, $2) u (connection, stream)
-			ON CONFLICT DO NOTHING RETURNING connection, stream, num`,
+		sql: `INSERT INTO streams (connection, stream, origin) SELECT u.connection, u.stream, ` + newOrigin + `
+			FROM unnest($1, $2) u (connection, stream) ON CONFLICT DO NOTHING RETURNING connection, stream, num, origin`,
 		row: func(rows pgx.Rows) error {
 			var connection int32
-			var stream string
+			var stream, origin string
 			var num int64
-			if err := rows.Scan(&connection, &stream, &num); err != nil {
+			if err := rows.Scan(&connection, &stream, &num, &origin); err != nil {
 				return err
 			}
-			found(at[fmt.Sprint(connection, "/", stream)]).ID = num
+			h := found(at[fmt.Sprint(connection, "/", stream)])
+			h.ID, h.Origin = num, origin
 			return nil
 		},
 	})
 }
 
 // Lookup fills in what Guard has read ahead and reads the rest, which is little:
-// the keys of late events.
+// the keys of late events, and what the first units after a rename ask for.
 func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []*groupcommit.Key) error {
-	var rest []groupcommit.Place
+	var rest, restEntities []groupcommit.Place
 	for _, k := range keys {
 		if p := placeOf(k.Head, k.Hash); !t.ahead.asked[p] {
 			rest = append(rest, p)
@@ -242,11 +243,16 @@ func (t *tx) Lookup(ctx context.Context, entities []*groupcommit.Entity, keys []
 	}
 	for _, e := range entities {
 		if p := placeOf(e.Head, e.Hash); !t.ahead.asked[p] {
-			return fmt.Errorf("entity of stream %q was not announced", e.Head.Stream)
+			restEntities = append(restEntities, p)
 		}
 	}
 	if len(rest) > 0 {
 		if err := t.do(ctx, t.readKeys(rest)); err != nil {
+			return err
+		}
+	}
+	if len(restEntities) > 0 {
+		if err := t.do(ctx, t.readEntities(restEntities)); err != nil {
 			return err
 		}
 	}

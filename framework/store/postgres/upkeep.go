@@ -113,6 +113,7 @@ func trimConnection(ctx context.Context, tx pgx.Tx, connection int32) error {
 		{"keys", "connection, stream, hash"},
 		{"entities", "connection, stream, hash"},
 		{"hourly", "connection, stream, hour"},
+		{"former_keys", "connection, key"},
 		{"checkpoints", "connection, stream, lane"},
 		{"runs", "connection, id"},
 		{"delivery_keys", "connection, endpoint, hash"},

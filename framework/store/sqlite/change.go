@@ -112,8 +112,8 @@ func (s *Store) DeleteConnection(ctx context.Context, id string) error {
 // SetPaused pauses a stream's polls or resumes them.
 func (s *Store) SetPaused(ctx context.Context, connectionID, stream string, paused bool) error {
 	return s.change(ctx, fmt.Sprintf("pause or resume stream %q", stream), func(db *conn) error {
-		n, err := db.exec(`INSERT INTO streams (connection, stream, paused)
-			SELECT num, ?, ? FROM connections WHERE id = ? AND deleted_at IS NULL
+		n, err := db.exec(`INSERT INTO streams (connection, stream, origin, paused)
+			SELECT c.num, ?1, `+newOrigin("c.num", "?1")+`, ?2 FROM connections c WHERE c.id = ?3 AND c.deleted_at IS NULL
 			ON CONFLICT DO UPDATE SET paused = excluded.paused`, stream, number(paused), connectionID)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("connection %q: %w", connectionID, store.ErrNotFound)

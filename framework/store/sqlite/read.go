@@ -74,11 +74,11 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	what := fmt.Sprintf("read events of stream %q", stream)
-	var project, name string
+	var project, name, origin string
 	var num sql.NullInt64
-	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num FROM connections c
-		LEFT JOIN streams s ON s.connection = c.num AND s.stream = ?
-		WHERE c.id = ? AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num)
+	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num, coalesce(nullif(s.origin, ''), ?1) FROM connections c
+		LEFT JOIN streams s ON s.connection = c.num AND s.stream = ?1
+		WHERE c.id = ?2 AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num, &origin)
 	if err != nil {
 		return nil, s.readErr(what, err)
 	}
@@ -97,7 +97,7 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		if deletion {
 			e.Operation = ingest.Deletion
 		}
-		e.ID = ingest.EventID(connectionID, stream, e.Key)
+		e.ID = ingest.EventID(connectionID, origin, e.Key)
 		return err
 	}
 	return list(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events

@@ -114,7 +114,9 @@ func (t *tx) connection(id string) (bool, error) {
 	return found, nil
 }
 
-const headColumns = `s.num, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class, s.last_error_at, s.failures, s.paused`
+const headColumns = `s.num, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class, s.last_error_at, s.failures, s.paused, s.origin`
+
+var insertStream = "INSERT INTO streams (connection, stream, origin) SELECT ?1, ?2, " + newOrigin("?1", "?2") + " RETURNING num, origin"
 
 // LockHeads reads the heads and makes those that are missing.
 func (t *tx) LockHeads(_ context.Context, keys []groupcommit.StreamKey) ([]*groupcommit.Head, error) {
@@ -127,8 +129,10 @@ func (t *tx) LockHeads(_ context.Context, keys []groupcommit.StreamKey) ([]*grou
 		err := t.conn.query(func(v []driver.Value) { scanHead(v, h) },
 			"SELECT "+headColumns+" FROM streams s WHERE s.connection = ? AND s.stream = ?", num, k.Stream)
 		if err == nil && h.ID == 0 {
-			err = t.conn.query(func(v []driver.Value) { h.ID, _ = v[0].(int64) },
-				"INSERT INTO streams (connection, stream) VALUES (?, ?) RETURNING num", num, k.Stream)
+			err = t.conn.query(func(v []driver.Value) {
+				h.ID, _ = v[0].(int64)
+				h.Origin = text(v[1])
+			}, insertStream, num, k.Stream)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read stream %q: %w", k.Stream, err)
@@ -146,6 +150,7 @@ func scanHead(v []driver.Value, h *groupcommit.Head) {
 	failures, _ := v[8].(int64)
 	paused, _ := v[9].(int64)
 	h.ConsecutiveFailures, h.Paused = int(failures), paused != 0
+	h.Origin = text(v[10])
 }
 
 var (

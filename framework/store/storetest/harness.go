@@ -57,6 +57,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Deliveries", deliveries},
 		{"DeadLetters", deadLetters},
 		{"Connections", connections},
+		{"Renames", renames},
 		{"Runs", runs},
 		{"States", states},
 		{"Leases", leases},
