@@ -117,7 +117,9 @@ var renames = []contract{
 		require.Equal(t, store.Renames{Ahead: []store.Rename{{From: "s", To: "new"}}}, old)
 		require.Len(t, b.events(t, "new"), 1, "an older version takes nothing back")
 		// What such a version leaves behind, a failed run, hinders nobody.
-		b.commit(t, store.Unit{ID: store.NewCommitID(), ConnectionID: b.con.ID, Epoch: b.Epoch(), At: start, Streams: []store.StreamWrite{{Stream: "s", Failure: &store.Failure{Error: "x"}}}})
+		failed := b.unit()
+		failed.Streams = []store.StreamWrite{{Stream: "s", Failure: &store.Failure{Error: "x"}}}
+		b.commit(t, failed)
 		require.NotEmpty(t, b.rename(t, store.DeclaredStream{Key: "s"}).Ahead)
 		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"}))
 	}},
