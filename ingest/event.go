@@ -62,7 +62,8 @@ type Event struct {
 // reader needs only the last sequence it has seen.
 type Log interface {
 	// Events returns at most limit events of the stream with a sequence greater
-	// than after, in order.
+	// than after, in order. It fails with a [TrimmedError] when the first of those
+	// were removed by retention; a negative after begins at the first that is kept.
 	Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]Event, error)
 }
 

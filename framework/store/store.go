@@ -91,6 +91,11 @@ type Store interface {
 	// whose names begin with prefix, by connection id and name.
 	States(ctx context.Context, connectionID, prefix string) ([]State, error)
 
+	// SetRetention replaces what is kept; until it is called, everything is. The
+	// rest is removed in the background, at once and every hour. It fails with
+	// ErrInvalid.
+	SetRetention(p RetentionPolicy) error
+
 	// Ping checks that the store can be written.
 	Ping(ctx context.Context) error
 	// Close commits what waits and closes the store.

@@ -33,6 +33,8 @@ type Store struct {
 	running    sync.WaitGroup
 	// upkeepNow wakes the goroutine that removes rows.
 	upkeepNow chan struct{}
+	// retention is what SetRetention was given last.
+	retention atomic.Pointer[store.RetentionPolicy]
 	// beats is the connection that keep uses, when keep has ended.
 	beats  *pgx.Conn
 	closed atomic.Bool

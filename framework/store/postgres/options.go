@@ -36,6 +36,8 @@ type Options struct {
 	lease time.Duration
 	// segment replaces [segmentAge] in tests.
 	segment time.Duration
+	// settled replaces [segmentSettled] in tests. -1 means at once.
+	settled time.Duration
 	// clock replaces the database's clock in tests of what expires.
 	clock func() time.Time
 	// failpoint is called before every statement of the writer, in tests. The
@@ -54,6 +56,9 @@ const (
 	LeaseDuration = 15 * time.Second
 	// segmentAge is how long one segment of the log is appended to.
 	segmentAge = 7 * 24 * time.Hour
+	// segmentSettled is how long after the next segment was opened nobody writes to
+	// one any more: much longer than a transaction may last.
+	segmentSettled = 10 * time.Minute
 	// trimRows bounds how many rows one transaction removes.
 	trimRows = 1000
 	// upkeepEvery is how often expired rows are looked for.
@@ -83,6 +88,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.segment == 0 {
 		o.segment = segmentAge
+	}
+	if o.settled == 0 {
+		o.settled = segmentSettled
 	}
 	return o
 }

@@ -57,7 +57,9 @@ func (m moment) Scan(v any) error {
 	return nil
 }
 
-// Events reads a stream. It fails with [store.ErrNotFound] for an unknown connection.
+// Events reads a stream. It fails with [store.ErrNotFound] for an unknown
+// connection and with [ingest.TrimmedError] where retention has removed what
+// comes next.
 func (s *Store) Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]ingest.Event, error) {
 	what := fmt.Sprintf("read events of stream %q", stream)
 	if !validText(connectionID) {
@@ -70,20 +72,22 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		project, name, origin string
 		connection            int32
 		stream                *int32
+		head                  *int64
 	}
-	places, err := list(ctx, s, what, `SELECT c.project, c.name, c.num, s.num, coalesce(nullif(s.origin, ''), $2) FROM connections c
+	// The head is read before the events: those up to it are there, or were removed.
+	places, err := list(ctx, s, what, `SELECT c.project, c.name, c.num, s.num, coalesce(nullif(s.origin, ''), $2), s.head FROM connections c
 		LEFT JOIN streams s ON s.connection = c.num AND s.stream = $2 WHERE c.id = $1 AND c.deleted_at IS NULL`,
 		func(r pgx.CollectableRow) (p place, err error) {
-			return p, r.Scan(&p.project, &p.name, &p.connection, &p.stream, &p.origin)
+			return p, r.Scan(&p.project, &p.name, &p.connection, &p.stream, &p.origin, &p.head)
 		}, connectionID, stream)
 	if err == nil && len(places) == 0 {
 		err = fmt.Errorf("%s: %w", what, store.ErrNotFound)
 	}
-	if err != nil || places[0].stream == nil {
+	if err != nil || places[0].stream == nil || limit <= 0 {
 		return nil, err
 	}
 	p := places[0]
-	return list(ctx, s, what, `SELECT sequence, type, subject, deletion, key, time, recorded_at, late, payload FROM events
+	events, err := list(ctx, s, what, `SELECT sequence, type, subject, deletion, key, time, recorded_at, late, payload FROM events
 		WHERE connection = $1 AND stream = $2 AND sequence > $3 ORDER BY sequence LIMIT $4`,
 		func(r pgx.CollectableRow) (ingest.Event, error) {
 			e := ingest.Event{
@@ -99,6 +103,13 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 			e.ID = ingest.EventID(connectionID, p.origin, e.Key)
 			return e, err
 		}, p.connection, *p.stream, after, rowLimit(limit))
+	if err == nil {
+		err = ingest.CheckTrimmed(events, stream, after, *p.head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
 }
 
 // rowLimit keeps a limit within what the server takes.

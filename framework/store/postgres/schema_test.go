@@ -48,7 +48,7 @@ func TestANewerSchemaIsRefusedNamingBothVersions(t *testing.T) {
 func TestSegmentsOfTheLogAreReadInOrderAndDroppedWhole(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	s := open(t, Options{URL: url, segment: 1})
+	s := open(t, Options{URL: url, segment: 1, settled: -1})
 	con := connection(t, s, "acme")
 	conn := dial(t, url)
 	for _, key := range []string{"1", "2", "3"} {
@@ -59,9 +59,22 @@ func TestSegmentsOfTheLogAreReadInOrderAndDroppedWhole(t *testing.T) {
 	require.Len(t, distinct(t, s, con, "s"), 6)
 	var oldest string
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT tableoid::regclass::text FROM events ORDER BY segment LIMIT 1").Scan(&oldest))
-	_, err := conn.Exec(t.Context(), "DROP TABLE "+oldest)
+	kept := func(count int64) (there bool) {
+		s.retention.Store(&store.RetentionPolicy{Default: store.Retention{EventCount: count}})
+		require.NoError(t, s.retain(t.Context()))
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", oldest).Scan(&there))
+		return there
+	}
+	require.True(t, kept(5), "one event of the segment is kept")
+	// A transaction that reads the log holds the segment, and is not made to wait.
+	reader, err := dial(t, url).Begin(t.Context())
 	require.NoError(t, err)
-	events, err := s.Events(t.Context(), con.ID, "s", 0, 10)
+	_, err = reader.Exec(t.Context(), "SELECT FROM events")
+	require.NoError(t, err)
+	require.True(t, kept(4))
+	require.NoError(t, reader.Rollback(t.Context()))
+	require.False(t, kept(4))
+	events, err := s.Events(t.Context(), con.ID, "s", -1, 10)
 	require.NoError(t, err)
 	require.Len(t, events, 4)
 	require.Equal(t, int64(3), events[0].Sequence)

@@ -66,10 +66,18 @@ func (s *Store) openSegment(ctx context.Context) error {
 	})
 }
 
-// Trim removes expired delivery keys and the rows of deleted connections, in
-// transactions of at most 1,000 rows. The store does it by itself every hour
-// and after a deletion.
+// Trim removes expired delivery keys, the rows of deleted connections and what
+// the retention does not keep, in transactions of at most 1,000 rows, or as whole
+// segments of the log. The store does it by itself every hour, after a deletion
+// and when the retention changes.
 func (s *Store) Trim(ctx context.Context) error {
+	if err := s.trimExpired(ctx); err != nil {
+		return err
+	}
+	return s.retain(ctx)
+}
+
+func (s *Store) trimExpired(ctx context.Context) error {
 	for {
 		more := false
 		err := s.change(ctx, "trim store", func(ctx context.Context, tx pgx.Tx) error {

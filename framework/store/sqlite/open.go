@@ -38,8 +38,10 @@ type Store struct {
 	pages int
 	// trimNow wakes the goroutine that removes rows.
 	trimNow chan struct{}
-	closed  atomic.Bool
-	once    sync.Once
+	// retention is what SetRetention was given last.
+	retention atomic.Pointer[store.RetentionPolicy]
+	closed    atomic.Bool
+	once      sync.Once
 	// closeErr is what closing said.
 	closeErr error
 }

@@ -69,16 +69,19 @@ func (m micros) Scan(v any) error {
 	return nil
 }
 
-// Events reads a stream. It fails with [store.ErrNotFound] for an unknown connection.
+// Events reads a stream. It fails with [store.ErrNotFound] for an unknown
+// connection and with [ingest.TrimmedError] where retention has removed what
+// comes next.
 func (s *Store) Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]ingest.Event, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	what := fmt.Sprintf("read events of stream %q", stream)
 	var project, name, origin string
-	var num sql.NullInt64
-	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num, coalesce(nullif(s.origin, ''), ?1) FROM connections c
+	var num, head sql.NullInt64
+	// The head is read before the events: those up to it are there, or were removed.
+	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num, coalesce(nullif(s.origin, ''), ?1), s.head FROM connections c
 		LEFT JOIN streams s ON s.connection = c.num AND s.stream = ?1
-		WHERE c.id = ?2 AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num, &origin)
+		WHERE c.id = ?2 AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num, &origin, &head)
 	if err != nil {
 		return nil, s.readErr(what, err)
 	}
@@ -100,9 +103,19 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		e.ID = ingest.EventID(connectionID, origin, e.Key)
 		return err
 	}
-	return list(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
+	if limit <= 0 {
+		return nil, nil
+	}
+	events, err := list(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
 		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan,
 		rowid(num.Int64, min(max(after, 0), last)), rowid(num.Int64, last), min(limit, maxRows))
+	if err == nil {
+		err = ingest.CheckTrimmed(events, stream, after, head.Int64)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
 }
 
 // Connections lists the connections by project and name.

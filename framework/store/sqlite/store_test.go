@@ -19,15 +19,6 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func TestKeysOutliveEvents(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	storetest.KeysOutliveEvents(t, harness(dir), func(t testing.TB) {
-		t.Helper()
-		raw(t, dir, "DELETE FROM events")
-	})
-}
-
 func harness(dir string) storetest.Harness {
 	return storetest.Harness{
 		Open: func(t testing.TB, s storetest.Settings) store.Store {

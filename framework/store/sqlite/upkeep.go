@@ -78,10 +78,18 @@ func (s *Store) trimLoop() {
 	}
 }
 
-// Trim removes expired delivery keys and the rows of deleted connections, in
-// transactions of at most 1,000 rows with other units between them. The store
-// does it by itself every hour and after a deletion.
+// Trim removes expired delivery keys, the rows of deleted connections and what
+// the retention does not keep, in transactions of at most 1,000 rows with other
+// units between them. The store does it by itself every hour, after a deletion
+// and when the retention changes.
 func (s *Store) Trim(ctx context.Context) error {
+	if err := s.trimExpired(ctx); err != nil {
+		return err
+	}
+	return s.retain(ctx)
+}
+
+func (s *Store) trimExpired(ctx context.Context) error {
 	for {
 		more := false
 		err := s.change(ctx, "trim store", func(db *conn) (err error) {

@@ -62,6 +62,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"States", states},
 		{"Leases", leases},
 		{"Exactness", exactness},
+		{"Retention", retained},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +40,7 @@ var keys = []contract{
 		require.Equal(t, int64(4), status.Duplicates)
 	}},
 	{"AreRememberedUnderConcurrency", sameKeyConcurrently},
+	{"InOppositeOrdersAreRecordedOnce", oppositeOrders},
 	{"BelongToOneStreamOfOneConnection", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		other := b.connection(t, "other")
@@ -145,23 +149,40 @@ var keys = []contract{
 	}},
 }
 
-// KeysOutliveEvents is a part of the contract that needs a store whose events
-// were removed: drop removes them all, as retention would, while the store is
-// open. Backends call it beside [Run].
-func KeysOutliveEvents(t *testing.T, h Harness, drop func(t testing.TB)) {
-	t.Helper()
+// oppositeOrders commits the same keys from two sides at once, first to last and
+// last to first.
+func oppositeOrders(t *testing.T, h Harness) {
+	const count = 40
 	b := setup(t, h, Settings{})
-	first := b.commit(t, b.unit(emit("s", "a", "1"), latest("s", "b", `1`), fact("s", "c")))
-	drop(t)
-	require.Empty(t, b.events(t, "s"))
-	b.reopen(t)
-	again := b.commit(t, b.unit(emit("s", "a", "1"), latest("s", "b", `1`), fact("s", "c"), fact("s", "d")))
-	require.Equal(t, 3, again.Duplicates)
-	for i := range 3 {
-		require.Equal(t, first.Events[i].ID, again.Events[i].ID)
-		require.Equal(t, first.Events[i].Sequence, again.Events[i].Sequence)
+	var writing sync.WaitGroup
+	for side := range 2 {
+		writing.Go(func() {
+			for i := range count {
+				at := i
+				if side == 1 {
+					at = count - 1 - i
+				}
+				u := b.unit(fact("r", fmt.Sprint(at)), emit("s", fmt.Sprint(at), "1"))
+				if side == 1 {
+					slices.Reverse(u.Emissions)
+				}
+				if _, err := b.Commit(t.Context(), u); err != nil {
+					t.Errorf("side %d: %v", side, err)
+				}
+			}
+		})
 	}
-	require.Equal(t, int64(4), again.Events[3].Sequence, "sequences must outlive the events too")
+	writing.Wait()
+	for _, stream := range []string{"r", "s"} {
+		subjects := map[string]bool{}
+		for i, e := range b.events(t, stream) {
+			require.Equal(t, int64(i+1), e.Sequence)
+			subjects[e.Subject] = true
+		}
+		require.Len(t, subjects, count)
+		status := b.status(t, stream)
+		require.Equal(t, []int64{count, count}, []int64{status.Head, status.Duplicates})
+	}
 }
 
 // sameKeyConcurrently commits one key from many goroutines at once.
