@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -26,15 +27,20 @@ func answering(t *testing.T, answer func(n int, r *http.Request) (status int, bo
 
 func TestAShortPageOfEventsIsNotTheLast(t *testing.T) {
 	t.Parallel()
-	url := answering(t, func(n int, r *http.Request) (int, string) {
-		require.Equal(t, fmt.Sprint(n), r.URL.Query().Get("after"))
+	server := answering(t, func(n int, r *http.Request) (int, string) {
+		want := url.Values{"limit": {"500"}}
+		if n > 0 {
+			want.Set("after", fmt.Sprint(n))
+			want.Set("epoch", "7")
+		}
+		require.Equal(t, want, r.URL.Query())
 		next := fmt.Sprintf("%q", fmt.Sprint(n+1))
 		if n == 2 {
 			next = "null"
 		}
-		return http.StatusOK, fmt.Sprintf(`{"events":[{"weirsequence":%d}],"next":%s}`, n+1, next)
+		return http.StatusOK, fmt.Sprintf(`{"epoch":7,"events":[{"weirsequence":%d}],"next":%s}`, n+1, next)
 	})
-	code, stdout, stderr := weir(t, nil, nil, "events", "c", "s", "--json", "--server", url)
+	code, stdout, stderr := weir(t, nil, nil, "events", "c", "s", "--json", "--server", server)
 	require.Zero(t, code, stderr)
 	require.Equal(t, 3, strings.Count(stdout, "\n"))
 }

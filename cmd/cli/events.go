@@ -17,7 +17,7 @@ import (
 func (a *app) events() *cobra.Command {
 	var c client
 	var asJSON, follow bool
-	var after int64
+	var after, epoch int64
 	var limit int
 	command := &cobra.Command{
 		Use: "events <connection> <stream>", Short: "Print recorded events", Args: cobra.ExactArgs(2),
@@ -33,13 +33,22 @@ func (a *app) events() *cobra.Command {
 					size = min(size, limit-printed)
 				}
 				page := struct {
+					Epoch  int64             `json:"epoch"`
 					Events []json.RawMessage `json:"events"`
 					Next   *string           `json:"next"`
 				}{}
-				query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(size)}}
+				query := url.Values{"limit": {strconv.Itoa(size)}}
+				if after >= 0 {
+					query.Set("after", strconv.FormatInt(after, 10))
+				}
+				// A store that is restored meanwhile is not read on as if nothing had happened.
+				if epoch > 0 {
+					query.Set("epoch", strconv.FormatInt(epoch, 10))
+				}
 				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "streams", args[1], "events"), query, &page); err != nil {
 					return err
 				}
+				epoch = page.Epoch
 				for _, event := range page.Events {
 					sequence, err := a.printEvent(event, asJSON)
 					if err != nil {
@@ -67,7 +76,7 @@ func (a *app) events() *cobra.Command {
 	c.flags(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print each event as one CloudEvents object a line")
 	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events until interrupted")
-	command.Flags().Int64Var(&after, "after", 0, "start after this sequence")
+	command.Flags().Int64Var(&after, "after", -1, "start after this sequence (default: at the first event that is kept)")
 	command.Flags().IntVar(&limit, "limit", 0, "print at most this many events; 0 for all")
 	return command
 }

@@ -19,6 +19,9 @@ import (
 // Store is what the API reads beside its [health.Board]; the store has it.
 type Store interface {
 	ingest.Log
+	// LogEpoch identifies the log: it changes when the store is restored from a
+	// backup, and sequences after the backup are used again.
+	LogEpoch() int64
 	// Runs lists a stream's runs, newest first, before the run with the given
 	// id ("" for the newest).
 	Runs(ctx context.Context, connectionID, stream, before string, limit int) ([]store.Run, error)

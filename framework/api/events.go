@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -19,7 +20,8 @@ const (
 // leave as they came, byte for byte.
 func (a *API) listEvents(r *http.Request) (reply, error) {
 	q := newQuery(r)
-	after, limit := q.number("after", 0, 0, math.MaxInt64), q.limit()
+	// Without after the answer begins with the first event that is kept.
+	after, epoch, limit := q.number("after", -1, 0, math.MaxInt64), q.number("epoch", 0, 1, math.MaxInt64), q.limit()
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
@@ -27,7 +29,14 @@ func (a *API) listEvents(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body := []byte(`{"events":[`)
+	current := a.cfg.Store.LogEpoch()
+	if epoch != 0 && epoch != current {
+		p := newProblem(http.StatusConflict, "log_epoch_changed", fmt.Sprintf("this store was restored from a backup: its log has epoch %d, you read epoch %d. "+
+			"Sequences after the backup stand for other events now; read again from a sequence that you trust, with epoch=%d", current, epoch, current))
+		p.Epoch = current
+		return reply{}, p
+	}
+	body := append([]byte(nil), `{"epoch":`+strconv.FormatInt(current, 10)+`,"events":[`...)
 	count, more := 0, false
 	for !more {
 		// One more than wanted tells whether there are more.

@@ -12,6 +12,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
 )
 
 // Problem is an error answer, RFC 9457.
@@ -25,6 +26,11 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Code names the kind of problem and does not change: "unknown_stream".
 	Code string `json:"code"`
+	// First is the first sequence that is kept, where events were asked for that
+	// retention has removed.
+	First int64 `json:"first_sequence,omitempty"`
+	// Epoch is the epoch of the log, where another one was asked for.
+	Epoch int64 `json:"epoch,omitempty"`
 	// Errors lists every fault of the request, where there may be several.
 	Errors []Fault `json:"errors,omitempty"`
 
@@ -69,6 +75,7 @@ func ProblemOf(err error) *Problem {
 		unknown  *health.UnknownError
 		conflict *ConflictError
 		tooLarge *http.MaxBytesError
+		trimmed  *ingest.TrimmedError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -80,6 +87,10 @@ func ProblemOf(err error) *Problem {
 			return newProblem(http.StatusConflict, "busy", conflict.Error())
 		}
 		return newProblem(http.StatusConflict, "conflict", conflict.Error())
+	case errors.As(err, &trimmed):
+		p = newProblem(http.StatusGone, "events_trimmed", trimmed.Error())
+		p.First = trimmed.First
+		return p
 	case errors.As(err, &tooLarge):
 		return newProblem(http.StatusRequestEntityTooLarge, "body_too_large", "the request body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
 	case errors.Is(err, framework.ErrCursorUnreadable):

@@ -44,6 +44,11 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"enabled", r.boolean(&c.Enabled, "enabled")},
 		{"stream", keep(&at.stream, r.text(&stream, "stream"))},
 		{"streams", keep(&at.streams, r.texts(&c.Streams, "streams"))},
+		{"retention", func(n *yaml.Node) {
+			own := f.Retention
+			r.retention(&own)(n)
+			c.Retention = &own
+		}},
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
 	})
 	if at.name == nil {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/weirhq/weir/framework/store"
 )
 
 // File is a checked weir.yaml.
@@ -27,6 +29,8 @@ type File struct {
 	AllowPrivate []netip.Prefix
 	// DrainDelay is how long the server goes on after it says that it is not ready.
 	DrainDelay time.Duration
+	// Retention is what is kept of connections that say nothing else.
+	Retention store.Retention
 	// Projects are the projects besides "default".
 	Projects []Project
 	// Connections are in the order of the file.
@@ -50,6 +54,8 @@ type Connection struct {
 	// Settings are the connector's settings with references resolved.
 	Settings map[string]any
 	Enabled  bool
+	// Retention is what is kept of this connection; nil for that of the file.
+	Retention *store.Retention
 }
 
 // Problem is one error of a configuration file.

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/store"
 )
 
 // MaxFileBytes bounds a configuration file.
@@ -58,7 +59,7 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 	if err := yaml.Unmarshal(content, &document); err != nil {
 		return nil, syntaxProblems(path, err)
 	}
-	f := &File{Path: path}
+	f := &File{Path: path, Retention: store.DefaultRetention()}
 	if len(document.Content) == 0 {
 		return f, nil
 	}
@@ -127,6 +128,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 			}
 			f.AllowPrivate = append(f.AllowPrivate, prefix)
 		})},
+		{"retention", r.retention(&f.Retention)},
 		{"projects", r.list("projects", func(n *yaml.Node) { r.project(n, f) })},
 		{"connections", r.list("connections", func(n *yaml.Node) { connections = append(connections, n) })},
 	})

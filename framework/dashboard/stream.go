@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -160,6 +161,9 @@ func (d *Dashboard) runs(ctx context.Context, t health.Target) ([]runLine, error
 // says where they begin.
 func (d *Dashboard) events(ctx context.Context, t health.Target, v health.View) ([]eventLine, error) {
 	events, err := d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, max(0, v.EventsTotal-shownEvents), shownEvents)
+	if _, trimmed := errors.AsType[*ingest.TrimmedError](err); trimmed {
+		events, err = d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, -1, shownEvents)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}

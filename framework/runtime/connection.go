@@ -26,6 +26,8 @@ type connection struct {
 	// plugin and settings open the connection, once it has its id.
 	plugin   framework.Plugin
 	settings map[string]any
+	// retention is nil for that of all.
+	retention *store.Retention
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]*webhook.Verifier
@@ -66,7 +68,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
 		manifest:   selected(manifest, c.Streams), endpoints: map[string]*webhook.Verifier{},
-		plugin: plugin, settings: c.Settings,
+		plugin: plugin, settings: c.Settings, retention: c.Retention,
 	}
 	for _, e := range declared.Endpoints {
 		spec := e.Spec()

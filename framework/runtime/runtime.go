@@ -125,7 +125,19 @@ func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
 		c.Connection = recorded
 		r.byID[c.ID] = c
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.store.SetRetention(r.retention(prepared)))...)
+}
+
+// retention is what the store keeps. Connections that the file does not name any
+// more keep what the file says of all.
+func (r *Runtime) retention(prepared []*connection) store.RetentionPolicy {
+	p := store.RetentionPolicy{Default: r.options.Config.Retention, Connections: map[string]store.Retention{}}
+	for _, c := range prepared {
+		if own := c.retention; own != nil && c.ID != "" {
+			p.Connections[c.ID] = *own
+		}
+	}
+	return p
 }
 
 // assemble builds what works on the connections.

@@ -91,6 +91,11 @@ type Store interface {
 	// whose names begin with prefix, by connection id and name.
 	States(ctx context.Context, connectionID, prefix string) ([]State, error)
 
+	// LogEpoch identifies the log that is read: it is raised when the store is
+	// restored from a backup, because sequences after the backup are used again. It
+	// does not change while the store is open.
+	LogEpoch() int64
+
 	// SetRetention replaces what is kept; until it is called, everything is. The
 	// rest is removed in the background, at once and every hour. It fails with
 	// ErrInvalid.

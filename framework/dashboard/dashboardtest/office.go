@@ -217,6 +217,9 @@ func (o *Office) Hourly(_ context.Context, connectionID string, since time.Time)
 	return out, o.broken
 }
 
+// LogEpoch implements api.Store.
+func (o *Office) LogEpoch() int64 { return 1 }
+
 // Events lists the events after a sequence.
 func (o *Office) Events(_ context.Context, connectionID, key string, after int64, limit int) ([]ingest.Event, error) {
 	o.mu.Lock()
@@ -224,7 +227,19 @@ func (o *Office) Events(_ context.Context, connectionID, key string, after int64
 	s := o.stream(connectionID, key)
 	from := min(max(0, after-s.offset), int64(len(s.events)))
 	to := min(from+int64(limit), int64(len(s.events)))
-	return slices.Clone(s.events[from:to]), o.broken
+	events := slices.Clone(s.events[from:to])
+	if err := ingest.CheckTrimmed(events, key, after, s.offset+int64(len(s.events))); err != nil {
+		return nil, err
+	}
+	return events, o.broken
+}
+
+// Trim removes the events of a stream up to a sequence, as retention does.
+func (o *Office) Trim(connectionID, key string, through int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.stream(connectionID, key)
+	s.events, s.offset = s.events[through-s.offset:], through
 }
 
 // Runs lists the runs of a stream, newest first.

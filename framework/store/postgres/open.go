@@ -20,8 +20,10 @@ import (
 type Store struct {
 	options Options
 	config  *pgx.ConnConfig
-	lease   *lease
-	engine  *groupcommit.Engine
+	// log is the epoch of the log.
+	log    int64
+	lease  *lease
+	engine *groupcommit.Engine
 	// backend belongs to the goroutine of engine.
 	backend *backend
 	// pool holds the connections that read and that change what is no unit.
@@ -71,6 +73,9 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	}
 	secret, err := s.begin(ctx)
 	if err != nil {
+		return nil, failureOfOpen(err)
+	}
+	if s.log, err = readLogEpoch(ctx, s.beats); err != nil {
 		return nil, failureOfOpen(err)
 	}
 	if s.backend.conn, err = connect(ctx, config); err != nil {

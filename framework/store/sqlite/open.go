@@ -22,6 +22,7 @@ type Store struct {
 	path    string
 	lock    *os.File
 	epoch   int64
+	log     int64
 	engine  *groupcommit.Engine
 	// writer belongs to the goroutine of engine.
 	writer *writer
@@ -143,11 +144,17 @@ func (s *Store) takeLease() (secret []byte, err error) {
 	if _, err := c.exec("UPDATE writer SET epoch = epoch + 1 WHERE id = 1"); err != nil {
 		return nil, err
 	}
+	var kept []byte
 	read := func(v []driver.Value) {
 		s.epoch, _ = v[0].(int64)
 		secret, _ = v[1].([]byte)
+		kept, _ = v[2].([]byte)
 	}
-	if err := c.query(read, "SELECT epoch, (SELECT value FROM meta WHERE name = 'secret') FROM writer WHERE id = 1"); err != nil {
+	if err := c.query(read, `SELECT epoch, (SELECT value FROM meta WHERE name = 'secret'), (SELECT value FROM meta WHERE name = ?)
+		FROM writer WHERE id = 1`, store.LogEpochName); err != nil {
+		return nil, err
+	}
+	if s.log, err = store.ReadLogEpoch(kept); err != nil {
 		return nil, err
 	}
 	if len(secret) < 16 || s.epoch < 1 {
@@ -181,6 +188,9 @@ func (s *Store) Shards() (held store.ShardEpochs, changed <-chan struct{}) {
 
 // Yield does nothing: there is nobody to yield to.
 func (s *Store) Yield(context.Context, []int) error { return nil }
+
+// LogEpoch returns the epoch of the log.
+func (s *Store) LogEpoch() int64 { return s.log }
 
 // Stats returns what the writer has done since Open.
 func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }
