@@ -22,11 +22,11 @@ func (s *ShardEpochs) Of(connectionID string) int64 { return s[Shard(connectionI
 
 // NeedsLease reports whether only the process that has the lease of the
 // connection's shard may commit u: it moves a checkpoint, writes a run or the
-// due time of one, keeps state, or handles a stored delivery. A delivery as it
+// due time of one, keeps state, says what a sink has done, or handles a stored delivery. A delivery as it
 // is received, with its events and what they mean for the health of streams,
 // needs no lease: any process may take it.
 func (u *Unit) NeedsLease() bool {
-	if u.Checkpoint != nil || u.Run != nil || len(u.State) > 0 || u.Settle != "" || u.Keep != nil && u.Reserve == nil {
+	if u.Checkpoint != nil || u.Run != nil || u.Sink != nil || len(u.State) > 0 || u.Settle != "" || u.Keep != nil && u.Reserve == nil {
 		return true
 	}
 	for i := range u.Streams {

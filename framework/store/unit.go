@@ -31,6 +31,8 @@ type Unit struct {
 	Run *RunWrite
 	// Streams changes the status of streams.
 	Streams []StreamWrite
+	// Sink says what the connection, a sink, has delivered and what not.
+	Sink *SinkWrite
 	// State replaces or removes named pieces of the connection's state.
 	State []StateWrite
 	// Reserve records the key of a delivery. When it was recorded before,

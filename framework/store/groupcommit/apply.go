@@ -267,6 +267,7 @@ func (p *plan) finish() {
 	})
 	slices.SortFunc(c.Deliveries, func(a, b DeliveryChange) int { return compareDeliveries(a.DeliveryKey, b.DeliveryKey) })
 	p.finishStates()
+	p.finishSinks()
 	for _, key := range slices.SortedFunc(maps.Keys(p.checkpoints), compareCheckpoints) {
 		c.Checkpoints = append(c.Checkpoints, *p.checkpoints[key])
 	}

@@ -221,6 +221,8 @@ type Changes struct {
 	Settle []SettledDelivery
 	// States to write or remove. Each name is there once.
 	States []StateChange
+	// Sinks are what sinks have done.
+	Sinks SinkChanges
 }
 
 // CheckpointChange writes a checkpoint. ConnectionID belongs to it; Previous is

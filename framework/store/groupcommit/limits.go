@@ -136,6 +136,7 @@ func check(u *store.Unit) error {
 	}
 	f.optionalName("settled delivery", u.Settle)
 	checkState(&f, u)
+	checkSink(&f, u.Sink)
 	return f.err()
 }
 

@@ -34,6 +34,7 @@ type plan struct {
 	keep          map[string]*store.StoredDelivery
 	settle        map[string]SettledDelivery
 	state         map[StateKey]*StateChange
+	sinks         sinkPlan
 }
 
 type hourKey struct {
@@ -98,6 +99,7 @@ func (p *plan) unit(o *op) {
 		p.status(u, &u.Streams[i])
 	}
 	p.states(u)
+	p.sink(u)
 	if u.Keep != nil {
 		p.keep[u.Keep.ID] = u.Keep
 		delete(p.settle, u.Keep.ID)

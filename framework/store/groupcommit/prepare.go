@@ -101,7 +101,7 @@ func (h *hasher) prepare(u store.Unit) (*op, error) {
 	for _, w := range u.State {
 		o.bytes += len(w.Value) + len(w.Name)
 	}
-	o.bytes += 512
+	o.bytes += 512 + sinkBytes(u.Sink)
 	return o, nil
 }
 

@@ -116,21 +116,26 @@ func trimSome(ctx context.Context, tx pgx.Tx, now time.Time) (more bool, err err
 // itself when there are none.
 func trimConnection(ctx context.Context, tx pgx.Tx, connection int32) error {
 	// A partitioned table has no ctid that names one row; its rows go by their keys.
-	for _, t := range []struct{ table, key string }{
-		{"events", "connection, stream, sequence, segment"},
-		{"keys", "connection, stream, hash"},
-		{"entities", "connection, stream, hash"},
-		{"hourly", "connection, stream, hour"},
-		{"former_keys", "connection, key"},
-		{"checkpoints", "connection, stream, lane"},
-		{"runs", "connection, id"},
-		{"delivery_keys", "connection, endpoint, hash"},
-		{"stored_deliveries", "connection, id"},
-		{"states", "connection, name"},
-		{"streams", "connection, num"},
+	for _, t := range []struct{ table, key, by string }{
+		{"events", "connection, stream, sequence, segment", "connection"},
+		{"keys", "connection, stream, hash", "connection"},
+		{"entities", "connection, stream, hash", "connection"},
+		{"hourly", "connection, stream, hour", "connection"},
+		{"former_keys", "connection, key", "connection"},
+		{"checkpoints", "connection, stream, lane", "connection"},
+		{"runs", "connection, id", "connection"},
+		{"delivery_keys", "connection, endpoint, hash", "connection"},
+		{"stored_deliveries", "connection, id", "connection"},
+		{"states", "connection, name", "connection"},
+		{"offsets", "connection, source, stream", "connection"},
+		{"parked", "connection, source, stream, sequence", "connection"},
+		{"dead_events", "connection, id", "connection"},
+		{"offsets", "connection, source, stream", "source"},
+		{"parked", "connection, source, stream, sequence", "source"},
+		{"streams", "connection, num", "connection"},
 	} {
-		tag, err := tx.Exec(ctx, "DELETE FROM "+t.table+" WHERE connection = $1 AND ("+t.key+") IN (SELECT "+t.key+
-			" FROM "+t.table+" WHERE connection = $1 LIMIT $2)", connection, trimRows)
+		tag, err := tx.Exec(ctx, "DELETE FROM "+t.table+" WHERE "+t.by+" = $1 AND ("+t.key+") IN (SELECT "+t.key+
+			" FROM "+t.table+" WHERE "+t.by+" = $1 LIMIT $2)", connection, trimRows)
 		if err != nil {
 			return fmt.Errorf("remove rows of %s: %w", t.table, err)
 		}

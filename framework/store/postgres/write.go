@@ -27,6 +27,7 @@ func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
 	calls = append(calls, t.writeKeep(c.Keep)...)
 	calls = append(calls, t.writeSettle(c.Settle)...)
 	calls = append(calls, t.writeStates(c.States)...)
+	calls = append(calls, t.writeSinks(&c.Sinks)...)
 	return t.do(ctx, append(calls, t.writeMarker(c.Marker))...)
 }
 

@@ -78,6 +78,7 @@ func applyRenames(db *conn, num int64, plan store.RenamePlan) error {
 	}
 	for _, key := range plan.Drop {
 		do("DELETE FROM hourly WHERE stream = (SELECT num FROM streams WHERE connection = ? AND stream = ?)", num, key)
+		do("DELETE FROM offsets WHERE stream = (SELECT num FROM streams WHERE connection = ? AND stream = ?)", num, key)
 		do("DELETE FROM streams WHERE connection = ? AND stream = ?", num, key)
 	}
 	for _, r := range plan.Done {
@@ -87,6 +88,7 @@ func applyRenames(db *conn, num int64, plan store.RenamePlan) error {
 		do(`UPDATE streams SET stream = ?1, origin = CASE WHEN origin = '' THEN stream ELSE origin END WHERE connection = ?2 AND stream = ?3`, r.To, num, r.From)
 		do("UPDATE checkpoints SET stream = ? WHERE connection = ? AND stream = ?", r.To, num, r.From)
 		do("UPDATE runs SET stream = ? WHERE connection = ? AND stream = ?", r.To, num, r.From)
+		do("UPDATE dead_events SET stream_key = ? WHERE source_id = (SELECT id FROM connections WHERE num = ?) AND stream_key = ?", r.To, num, r.From)
 	}
 	return errors.Join(errs...)
 }

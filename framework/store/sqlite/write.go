@@ -37,6 +37,7 @@ func (t *tx) Write(_ context.Context, c *groupcommit.Changes) error {
 		{"delivery keys", t.writeDeliveries},
 		{"stored deliveries", t.writeStored},
 		{"states", t.writeStates},
+		{"deliveries of sinks", t.writeSinks},
 	} {
 		if err := step.do(c); err != nil {
 			return fmt.Errorf("write %s: %w", step.what, err)

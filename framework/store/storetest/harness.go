@@ -60,6 +60,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Renames", renames},
 		{"Runs", runs},
 		{"States", states},
+		{"Sinks", sinks},
 		{"Leases", leases},
 		{"Exactness", exactness},
 		{"Retention", retained},
