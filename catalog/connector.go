@@ -71,7 +71,7 @@ func (c Connector) Manifest() Manifest {
 		m.Streams = append(m.Streams, StreamManifest{
 			Key: d.Key, Mode: d.Mode, Schedule: d.Poll.Schedule, CursorVersion: d.Poll.CursorVersion,
 			Window: d.Poll.Window, LookbackSeconds: int64(d.Poll.Lookback.Seconds()),
-			Backfill: d.Poll.Backfill, RenamedFrom: d.Poll.RenamedFrom,
+			Backfill: d.Poll.Backfill, RenamedFrom: d.RenamedFrom,
 		})
 	}
 	for _, e := range c.Endpoints {

@@ -34,6 +34,8 @@ type Declaration struct {
 	Key string
 	// Mode is how its records arrive.
 	Mode Mode
+	// RenamedFrom is the key that it had before, or "".
+	RenamedFrom string
 	// Poll holds the poll stream's settings, and is zero for a webhook stream.
 	Poll PollSpec
 }
@@ -56,8 +58,14 @@ type PollSpec struct {
 	// Backfill says that the sync route honours From and To, so that an
 	// operator may ask for a past range.
 	Backfill bool
-	// RenamedFrom is the key this stream had before, so that its checkpoint
-	// and events are kept.
+	// RenamedFrom is the key this stream had before. When a connection starts, the
+	// stored stream gets the new key, and keeps its checkpoint, events and runs.
+	RenamedFrom string
+}
+
+// WebhookSpec is what may be said of a webhook stream beside its key.
+type WebhookSpec struct {
+	// RenamedFrom is the key this stream had before, see [PollSpec].
 	RenamedFrom string
 }
 
@@ -72,14 +80,18 @@ type WebhookStream[T any] struct{ declaration *Declaration }
 // round trip through JSON. Call it only in a package-level variable, with a
 // constant key.
 func Poll[T, C any](key string, spec PollSpec) PollStream[T, C] {
-	return PollStream[T, C]{&Declaration{Key: key, Mode: ModePoll, Poll: spec}}
+	return PollStream[T, C]{&Declaration{Key: key, Mode: ModePoll, RenamedFrom: spec.RenamedFrom, Poll: spec}}
 }
 
 // Webhook declares a stream that is fed only by webhook deliveries. T is the
 // type of its records. Call it only in a package-level variable, with a
-// constant key.
-func Webhook[T any](key string) WebhookStream[T] {
-	return WebhookStream[T]{&Declaration{Key: key, Mode: ModeWebhook}}
+// constant key and at most one spec.
+func Webhook[T any](key string, spec ...WebhookSpec) WebhookStream[T] {
+	d := &Declaration{Key: key, Mode: ModeWebhook}
+	for _, s := range spec {
+		d.RenamedFrom = s.RenamedFrom
+	}
+	return WebhookStream[T]{d}
 }
 
 // Key returns the stream's key, or "" for a stream that [Poll] did not make.

@@ -97,6 +97,7 @@ func ValidateManifest(m Manifest) []Finding {
 	if webhooks != "" && len(m.Endpoints) == 0 {
 		v.add("SC301", webhooks, "webhook stream %q can never receive anything: the connector has no endpoint; add one with catalog.Receive to Connector.Endpoints", webhooks)
 	}
+	v.renames(m.Streams)
 	paths := map[string]bool{}
 	for _, e := range m.Endpoints {
 		v.endpoint(e)

@@ -52,6 +52,9 @@ func bind(c catalog.Connector, routes Routes, redact redactor) (*Binding, error)
 			} else if _, twice := b.pages[r.stream]; twice {
 				add("SC203", r.stream, "stream %q has two sync routes; keep one", r.stream)
 			}
+			for _, why := range r.wrongMigrations() {
+				add("SC506", r.stream, "stream %q: %s", r.stream, why)
+			}
 			b.pages[r.stream] = r
 		case r.receive != nil:
 			if _, ok := m.Endpoint(r.endpoint); !ok {
@@ -86,6 +89,14 @@ func (b *Binding) Streams() []string { return b.streams }
 
 // CursorType returns what a checkpoint of the stream must say about its cursor.
 func (b *Binding) CursorType(stream string) CursorType { return b.pages[stream].cursor.kind }
+
+// ReadCursor returns the cursor of a checkpoint as today's code takes it. A
+// cursor of an earlier version goes through the stream's [CursorMigration].
+// Errors: [ErrNewerConnector], [ErrCursorUnreadable], a panic of the migration.
+func (b *Binding) ReadCursor(stream string, saved CursorType, cursor []byte) ([]byte, error) {
+	now, err := b.pages[stream].readCursor(saved, cursor)
+	return now, b.redact.err(err)
+}
 
 // Abandoned returns how many handlers of this connection were left behind and
 // have not returned yet. No other handler is called at [MaxAbandoned] of them.

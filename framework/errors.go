@@ -53,7 +53,7 @@ func ClassOf(err error) Class {
 	var c *classified
 	var p *PanicError
 	switch {
-	case errors.As(err, &p), errors.Is(err, ErrCursorUnreadable), errors.Is(err, ErrNoRoute), errors.Is(err, ErrAbandoned), errors.Is(err, ErrHandlersHang):
+	case errors.As(err, &p), errors.Is(err, ErrCursorUnreadable), errors.Is(err, ErrNewerConnector), errors.Is(err, ErrNoRoute), errors.Is(err, ErrAbandoned), errors.Is(err, ErrHandlersHang):
 		return ClassBug
 	case errors.As(err, &c):
 		return c.class

@@ -18,8 +18,10 @@ type Route struct {
 	stream   string
 	endpoint string
 	cursor   cursorCodec
-	page     func(ctx context.Context, in PageCall, out *ingest.Buffer) (PageReturn, error)
-	receive  func(ctx context.Context, d *Delivery, out *ingest.Buffer) error
+	// migrations are ordered as they were given.
+	migrations []cursorReader
+	page       func(ctx context.Context, in PageCall, out *ingest.Buffer) (PageReturn, error)
+	receive    func(ctx context.Context, d *Delivery, out *ingest.Buffer) error
 }
 
 // SyncRequest asks a sync route for one page.
@@ -54,12 +56,13 @@ type SyncFunc[C any] func(ctx context.Context, in SyncRequest[C], out *ingest.Bu
 // again later, unless the error is [Permanent].
 type WebhookFunc func(ctx context.Context, d *Delivery, out *ingest.Buffer) error
 
-// Sync binds a poll stream to the function that reads one page of it.
-func Sync[T, C any](stream catalog.PollStream[T, C], fn func(ctx context.Context, in SyncRequest[C], out *ingest.Buffer) (SyncResult[C], error)) Route {
+// Sync binds a poll stream to the function that reads one page of it. migrations
+// read the cursors that earlier versions of the connector saved, see [FromVersion].
+func Sync[T, C any](stream catalog.PollStream[T, C], fn func(ctx context.Context, in SyncRequest[C], out *ingest.Buffer) (SyncResult[C], error), migrations ...CursorMigration[C]) Route {
 	codec := newCursorCodec[C](stream.Declaration().Poll.CursorVersion)
 	return Route{
 		stream: stream.Key(),
-		cursor: codec,
+		cursor: codec, migrations: readers(migrations),
 		page: func(ctx context.Context, in PageCall, out *ingest.Buffer) (PageReturn, error) {
 			request := SyncRequest[C]{First: in.Cursor == nil, From: in.From, To: in.To}
 			if in.Cursor != nil {

@@ -73,7 +73,13 @@ func start(t *testing.T, args ...string) *process {
 // startIn is start with the folder that the process works in.
 func startIn(t *testing.T, folder string, args ...string) *process {
 	t.Helper()
-	command := exec.Command("weir", args...)
+	return startProgram(t, folder, "weir", args...)
+}
+
+// startProgram is startIn for any program that is a weir.
+func startProgram(t *testing.T, folder, program string, args ...string) *process {
+	t.Helper()
+	command := exec.Command(program, args...)
 	command.Dir = folder
 	p := &process{Cmd: command, stderr: &lockedBuffer{}, done: make(chan error, 1)}
 	stdout := &lockedBuffer{}

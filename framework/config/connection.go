@@ -184,6 +184,9 @@ func (r *reader) selection(c *Connection, at *connectionNodes, manifest catalog.
 		if at.streams != nil && i < len(at.streams.Content) {
 			node = at.streams.Content[i]
 		}
+		if now := renamedTo(manifest, key); now != "" {
+			key, c.Streams[i] = now, now
+		}
 		if slices.Contains(c.Streams[:i], key) {
 			r.problem(node, "stream %q is listed twice", key)
 		}
@@ -191,6 +194,20 @@ func (r *reader) selection(c *Connection, at *connectionNodes, manifest catalog.
 			r.problem(node, "connector %q has no stream %q%s", c.Connector, key, framework.Suggest(key, keys))
 		}
 	}
+}
+
+// renamedTo is the key of the stream that had the given one before, or "". The
+// operator's file need not change with a new version of a connector.
+func renamedTo(manifest catalog.Manifest, key string) string {
+	if _, ok := manifest.Stream(key); ok || key == "" {
+		return ""
+	}
+	for _, s := range manifest.Streams {
+		if s.RenamedFrom == key {
+			return s.Key
+		}
+	}
+	return ""
 }
 
 func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node) {

@@ -23,6 +23,9 @@ type connection struct {
 	store.Connection
 	// manifest is the connector's, reduced to the streams that are selected.
 	manifest catalog.Manifest
+	// declared are all streams of the connector.
+	declared []catalog.StreamManifest
+	renamed  map[string]string
 	// plugin and settings open the connection, once it has its id.
 	plugin   framework.Plugin
 	settings map[string]any
@@ -38,10 +41,16 @@ type connection struct {
 type selection struct {
 	*framework.Binding
 	selected map[string]bool
+	// renamed holds today's keys of streams that a newer version of the
+	// connector has renamed, by those that this version declares.
+	renamed map[string]string
 }
 
 // Page reads a page and keeps the emissions to selected streams.
 func (s *selection) Page(ctx context.Context, stream string, in framework.PageCall) (framework.PageReturn, []ingest.Emission, error) {
+	if err := s.refuse(stream); err != nil {
+		return framework.PageReturn{}, nil, err
+	}
 	result, emissions, err := s.Binding.Page(ctx, stream, in)
 	return result, s.keep(emissions), err
 }
@@ -49,7 +58,14 @@ func (s *selection) Page(ctx context.Context, stream string, in framework.PageCa
 // Deliver hands a delivery over and keeps the emissions to selected streams.
 func (s *selection) Deliver(ctx context.Context, path string, d *framework.Delivery) ([]ingest.Emission, error) {
 	emissions, err := s.Binding.Deliver(ctx, path, d)
-	return s.keep(emissions), err
+	emissions = s.keep(emissions)
+	for _, e := range emissions {
+		err = errors.Join(err, s.refuse(e.Stream))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return emissions, nil
 }
 
 func (s *selection) keep(emissions []ingest.Emission) []ingest.Emission {
@@ -67,7 +83,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	declared, manifest, errs := r.declared(plugin, c)
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
-		manifest:   selected(manifest, c.Streams), endpoints: map[string]*webhook.Verifier{},
+		manifest:   selected(manifest, c.Streams), declared: manifest.Streams, endpoints: map[string]*webhook.Verifier{},
 		plugin: plugin, settings: c.Settings, retention: c.Retention,
 	}
 	for _, e := range declared.Endpoints {
@@ -115,7 +131,7 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
-	c.binding = &selection{binding, map[string]bool{}}
+	c.binding = &selection{binding, map[string]bool{}, c.renamed}
 	for _, s := range c.manifest.Streams {
 		c.binding.selected[s.Key] = true
 	}

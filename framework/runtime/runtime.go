@@ -124,6 +124,7 @@ func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
 		}
 		c.Connection = recorded
 		r.byID[c.ID] = c
+		errs = append(errs, r.rename(ctx, c))
 	}
 	return errors.Join(append(errs, r.store.SetRetention(r.retention(prepared)))...)
 }

@@ -32,6 +32,8 @@ type Store interface {
 type Binding interface {
 	// CursorType is what a checkpoint of the stream must say about its cursor.
 	CursorType(stream string) framework.CursorType
+	// ReadCursor returns the cursor of a checkpoint as today's code takes it.
+	ReadCursor(stream string, saved framework.CursorType, cursor []byte) ([]byte, error)
 	// Page reads one page of the stream.
 	Page(ctx context.Context, stream string, in framework.PageCall) (framework.PageReturn, []ingest.Emission, error)
 }

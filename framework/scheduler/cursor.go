@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
-
-	"github.com/weirhq/weir/framework"
-	"github.com/weirhq/weir/framework/store"
 )
 
 // loopDetector finds cursors that come back within one run, in constant space
@@ -47,17 +44,4 @@ func (r *run) stuck(cursor []byte, hasMore bool) error {
 
 func stands(page int64) error {
 	return fmt.Errorf("%w: page %d returned the cursor it was given; return HasMore false when there is nothing left, or a cursor behind the page", ErrCursorStuck, page)
-}
-
-// readable checks that a saved cursor belongs to today's code.
-func readable(c store.Checkpoint, kind framework.CursorType) error {
-	switch {
-	case c.Cursor == nil:
-		return nil
-	case c.CursorVersion != kind.Version:
-		return fmt.Errorf("%w: it was saved with cursor version %d and the code has version %d; reset the stream, or restore the version", framework.ErrCursorUnreadable, c.CursorVersion, kind.Version)
-	case c.CursorDigest != kind.Digest:
-		return fmt.Errorf("%w: its type has other fields than the type that saved it; reset the stream, or restore the type", framework.ErrCursorUnreadable)
-	}
-	return nil
 }

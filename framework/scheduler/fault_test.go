@@ -42,6 +42,8 @@ type rudeBinding struct{}
 
 func (rudeBinding) CursorType(string) framework.CursorType { panic("rude") }
 
+func (rudeBinding) ReadCursor(string, framework.CursorType, []byte) ([]byte, error) { panic("rude") }
+
 func (rudeBinding) Page(context.Context, string, framework.PageCall) (framework.PageReturn, []ingest.Emission, error) {
 	panic("rude")
 }

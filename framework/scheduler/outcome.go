@@ -15,7 +15,7 @@ import (
 // nothingNew reports whether a run that is at its end needs no more than its
 // success recorded.
 func (s *Scheduler) nothingNew(e *stream, r *run, u store.Unit, to store.CheckpointWrite) bool {
-	return len(u.Emissions) == 0 && !r.recorded && r.saved != "" && r.checkpoint.To.IsZero() &&
+	return len(u.Emissions) == 0 && !r.recorded && !r.migrated && r.saved != "" && r.checkpoint.To.IsZero() &&
 		bytes.Equal(to.Cursor, r.checkpoint.Cursor) && r.Trigger != triggerManual && s.failuresOf(e) == 0
 }
 

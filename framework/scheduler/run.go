@@ -155,10 +155,12 @@ func (s *Scheduler) load(ctx context.Context, e *stream, r *run) error {
 	r.kind = e.Binding.CursorType(e.Key)
 	r.checkpoint = store.CheckpointWrite{}
 	if found {
-		if err := readable(saved, r.kind); err != nil {
+		r.checkpoint, r.saved = saved.CheckpointWrite, saved.CommitID
+		was := framework.CursorType{Version: saved.CursorVersion, Digest: saved.CursorDigest}
+		if r.checkpoint.Cursor, err = e.Binding.ReadCursor(e.Key, was, saved.Cursor); err != nil {
 			return err
 		}
-		r.checkpoint, r.saved = saved.CheckpointWrite, saved.CommitID
+		r.migrated = was != r.kind
 	}
 	c := &r.checkpoint
 	c.Stream, c.Lane, c.RunID = e.Key, store.LaneLive, r.ID

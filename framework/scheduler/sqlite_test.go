@@ -199,6 +199,9 @@ func TestAFailureAndItsWaitAreKeptOnSQLite(t *testing.T) {
 type anyStream struct{ *framework.Binding }
 
 func (a anyStream) CursorType(string) framework.CursorType { return a.Binding.CursorType("s") }
+func (a anyStream) ReadCursor(_ string, saved framework.CursorType, cursor []byte) ([]byte, error) {
+	return a.Binding.ReadCursor("s", saved, cursor)
+}
 
 func (a anyStream) Page(ctx context.Context, _ string, in framework.PageCall) (framework.PageReturn, []ingest.Emission, error) {
 	return a.Binding.Page(ctx, "s", in)

@@ -168,5 +168,7 @@ type run struct {
 	// saved is the commit id of the saved checkpoint, "" for none.
 	saved string
 	kind  framework.CursorType
-	loop  loopDetector
+	// migrated says that the saved cursor is of an earlier version.
+	migrated bool
+	loop     loopDetector
 }

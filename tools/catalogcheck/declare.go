@@ -39,6 +39,7 @@ func readModel(pass *analysis.Pass) *model {
 	}
 	m.readConnectors()
 	m.checkDeclarations()
+	m.checkRenames()
 	m.checkConnectors()
 	m.checkSecrets()
 	return m

@@ -74,7 +74,7 @@ func (d *declaration) refer() string {
 // the manifest.
 func (d *declaration) stream() catalog.Stream {
 	if d.Kind == webhookStream {
-		return catalog.Webhook[struct{}](d.Key)
+		return catalog.Webhook[struct{}](d.Key, catalog.WebhookSpec{RenamedFrom: d.Poll.RenamedFrom})
 	}
 	return catalog.Poll[struct{}, struct{}](d.Key, d.Poll)
 }

@@ -1,0 +1,34 @@
+package catalog
+
+import "fmt"
+
+// RenameFault says why a stream may not be renamed from the key that it names,
+// and which rule forbids it, or "" for both. streams are all of the connector.
+func RenameFault(s StreamManifest, streams []StreamManifest) (rule, why string) {
+	from := s.RenamedFrom
+	switch {
+	case from == "":
+		return "", ""
+	case from == s.Key:
+		return "SC103", fmt.Sprintf("stream %q is renamed from its own key; remove RenamedFrom", s.Key)
+	case !ValidKey(from):
+		return "SC102", fmt.Sprintf("stream %q is renamed from %q, which does not match %s; no stream can have had that key", s.Key, from, KeyPattern)
+	}
+	for _, other := range streams {
+		switch {
+		case other.Key == from:
+			return "SC103", fmt.Sprintf("stream %q is renamed from %q, which is still the key of another stream; give one of them another key", s.Key, from)
+		case other.Key != s.Key && other.RenamedFrom == from:
+			return "SC103", fmt.Sprintf("streams %q and %q are both renamed from %q; only one can have its checkpoint", s.Key, other.Key, from)
+		}
+	}
+	return "", ""
+}
+
+func (v *validation) renames(streams []StreamManifest) {
+	for _, s := range streams {
+		if rule, why := RenameFault(s, streams); rule != "" {
+			v.add(rule, s.Key, "%s", why)
+		}
+	}
+}
