@@ -98,6 +98,16 @@ func (b *Binding) ReadCursor(stream string, saved CursorType, cursor []byte) ([]
 	return now, b.redact.err(err)
 }
 
+// CheckCursor returns nil when the encoded cursor is one of the stream's, else
+// a [*CursorError], or [ErrNoRoute].
+func (b *Binding) CheckCursor(stream string, cursor []byte) error {
+	route, ok := b.pages[stream]
+	if !ok {
+		return fmt.Errorf("check cursor of stream %q: %w", stream, ErrNoRoute)
+	}
+	return route.cursor.decode(cursor, route.cursor.fresh())
+}
+
 // Abandoned returns how many handlers of this connection were left behind and
 // have not returned yet. No other handler is called at [MaxAbandoned] of them.
 func (b *Binding) Abandoned() int { return int(max(b.abandoned.Load(), 0)) }

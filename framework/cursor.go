@@ -39,13 +39,16 @@ type CursorType struct {
 	Digest string
 }
 
-type cursorCodec struct{ kind CursorType }
+type cursorCodec struct {
+	kind  CursorType
+	fresh func() any // a pointer to a zero cursor
+}
 
 func newCursorCodec[C any](version int) cursorCodec {
 	var shape strings.Builder
 	writeShape(&shape, reflect.TypeFor[C](), map[reflect.Type]bool{})
 	sum := sha256.Sum256([]byte(shape.String()))
-	return cursorCodec{CursorType{Version: version, Digest: hex.EncodeToString(sum[:8])}}
+	return cursorCodec{CursorType{Version: version, Digest: hex.EncodeToString(sum[:8])}, func() any { return new(C) }}
 }
 
 func (cursorCodec) encode(cursor any) ([]byte, error) {

@@ -76,6 +76,11 @@ var ErrAbandoned = errors.New("handler did not return by its deadline and was ab
 // and still go on that no other is called. It heals when they return.
 var ErrHandlersHang = errors.New("handlers of this connection hang; they must return, or the process be restarted, before another is called")
 
+// ErrRateLimited says that a call was not made because the provider allows no
+// more of them now. A run that it ends has not failed: it goes on when the wait
+// that comes with it ([RetryDelay]) is over.
+var ErrRateLimited = errors.New("rate limited")
+
 // PanicError is a panic of a handler, contained.
 type PanicError struct {
 	// Value is what the handler panicked with, as text.

@@ -118,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.demo(), a.newConnector(), a.initModule(), a.check(), a.generate(), a.run(),
-		a.status(), a.catalog(), a.sync(), a.reset(), a.events(), a.version(),
+		a.status(), a.catalog(), a.sync(), a.reset(), a.backfill(), a.pause(), a.resume(), a.events(), a.version(),
 	)
 	return root
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -42,9 +43,16 @@ type Operations interface {
 	RunNow(ctx context.Context, connectionID, stream string) error
 	// SetPaused pauses the polls of a stream, or resumes them.
 	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
-	// Reset forgets the checkpoint of a poll stream: its next run reads from the
-	// beginning, and records nothing twice.
-	Reset(ctx context.Context, connectionID, stream string) error
+	// Reset moves the checkpoint of a poll stream: its next run reads from the
+	// beginning or from elsewhere, and records nothing twice.
+	Reset(ctx context.Context, connectionID, stream string, to scheduler.ResetTo) error
+	// Backfills lists the backfills of a connection, oldest first.
+	Backfills(ctx context.Context, connectionID string) ([]scheduler.Backfill, error)
+	// Backfill starts a backfill, CancelBackfill ends one, and ResumeBackfill has
+	// one go on that failed or was canceled.
+	Backfill(ctx context.Context, connectionID, stream string, spec scheduler.BackfillSpec) (scheduler.Backfill, error)
+	CancelBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error)
+	ResumeBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error)
 }
 
 // PageCall asks for one page of a poll stream.
@@ -136,6 +144,13 @@ func New(cfg Config) (*API, error) {
 		a.router.Post(stream+"/resume", a.answer(a.resume))
 		a.router.Post(stream+"/run", a.answer(a.runNow))
 		a.router.Post(stream+"/reset", a.answer(a.reset))
+		a.router.Get(stream+"/backfills", a.answer(a.listBackfills))
+		a.router.Post(stream+"/backfills", a.answer(a.startBackfill))
+		a.router.Get(prefix+"/connections/{connection}/backfills/{backfill}", a.answer(a.getBackfill))
+		a.router.Post(prefix+"/connections/{connection}/backfills/{backfill}/cancel", a.answer(a.cancelBackfill))
+		a.router.Post(prefix+"/connections/{connection}/backfills/{backfill}/resume", a.answer(a.resumeBackfill))
+		a.router.Post(prefix+"/connections/{connection}/pause", a.answer(a.pauseConnection))
+		a.router.Post(prefix+"/connections/{connection}/resume", a.answer(a.resumeConnection))
 		a.router.Post(prefix+"/connections/{connection}/sync/{stream}", a.answer(a.syncPage))
 	}
 	return a, nil

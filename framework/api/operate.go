@@ -10,6 +10,7 @@ import (
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -129,14 +130,31 @@ func (a *API) runNow(r *http.Request) (reply, error) {
 }
 
 func (a *API) reset(r *http.Request) (reply, error) {
-	return a.operate(r, http.StatusOK, func(c store.Connection, stream string) error {
-		return a.cfg.Operations.Reset(r.Context(), c.ID, stream)
+	q := newQuery(r)
+	to := scheduler.ResetTo{Cursor: q.cursor("cursor"), Since: q.moment("since")}
+	if to.Cursor != nil && !to.Since.IsZero() {
+		q.fault("since", "and cursor exclude each other")
+	}
+	return a.operateWith(r, q, http.StatusOK, func(c store.Connection, stream string) error {
+		err := a.cfg.Operations.Reset(r.Context(), c.ID, stream, to)
+		if unfit, ok := errors.AsType[*framework.CursorError](err); ok && to.Cursor != nil {
+			return unfitCursor(stream, to.Cursor, unfit)
+		}
+		if errors.Is(err, scheduler.ErrResetTo) {
+			return newProblem(http.StatusUnprocessableEntity, "no_range", err.Error())
+		}
+		return err
 	})
 }
 
 // operate does something with a poll stream and answers with its view.
 func (a *API) operate(r *http.Request, status int, do func(c store.Connection, stream string) error) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
+	return a.operateWith(r, newQuery(r), status, do)
+}
+
+// operateWith is operate after the parameters of q were read.
+func (a *API) operateWith(r *http.Request, q *query, status int, do func(c store.Connection, stream string) error) (reply, error) {
+	if err := q.err(); err != nil {
 		return reply{}, err
 	}
 	t, err := a.pollTarget(r)

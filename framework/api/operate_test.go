@@ -51,7 +51,7 @@ func TestSyncTakesAPlaceAndARange(t *testing.T) {
 	require.Len(t, p.Errors, 3)
 	p = b.do(t, http.MethodPost, "/api/v1/connections/past/sync/rows?from=2026-02-01&to=2026-02-01").problem(t)
 	require.Equal(t, "to", p.Errors[0].Parameter)
-	p = b.do(t, http.MethodPost, "/api/v1/connections/demo/sync/customers?from=2026-02-01").problem(t)
+	p = b.do(t, http.MethodPost, "/api/v1/connections/demo/sync/orders?from=2026-02-01").problem(t)
 	require.Equal(t, "no_range", p.Code)
 }
 
@@ -133,4 +133,72 @@ func TestNothingACallerSendsBreaksALogLine(t *testing.T) {
 	require.Equal(t, 1, strings.Count(b.log.String(), "\n"), b.log.String())
 	require.NotContains(t, b.log.String(), "\x1b")
 	require.NotContains(t, b.log.String(), "\r")
+}
+
+func TestBackfillsAreStartedListedAndEnded(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dashboardtest.Loopback())
+	const stream, connection = "/api/v1/connections/demo/streams/customers/backfills", "/api/v1/connections/demo/backfills/"
+	var made struct {
+		ID, State, Rate string
+		WindowSeconds   float64 `json:"window_seconds"`
+		Progress        float64
+	}
+	b.json(t, http.MethodPost, stream+"?from=2026-01-01&to=2026-02-01T12:00:00Z&window=2d&rate=30/min", http.StatusAccepted, &made)
+	require.Equal(t, "bfl_2", made.ID)
+	require.InDelta(t, 172800, made.WindowSeconds, 0)
+	require.Equal(t, "30/min", made.Rate)
+	var list struct {
+		Backfills []struct {
+			ID        string
+			Progress  float64
+			Remaining *float64 `json:"remaining_seconds"`
+		}
+		Next *string
+	}
+	b.json(t, http.MethodGet, stream+"?limit=1", http.StatusOK, &list)
+	require.Equal(t, "bfl_2", list.Backfills[0].ID, "newest first")
+	b.json(t, http.MethodGet, stream+"?limit=1&page_token="+*list.Next, http.StatusOK, &list)
+	require.Equal(t, "bfl_1", list.Backfills[0].ID)
+	require.InDelta(t, 0.5, list.Backfills[0].Progress, 0.001)
+	require.InDelta(t, 120, *list.Backfills[0].Remaining, 0)
+	b.json(t, http.MethodPost, connection+"bfl_2/cancel", http.StatusOK, &made)
+	require.Equal(t, "canceled", made.State)
+	b.json(t, http.MethodPost, connection+"bfl_2/resume", http.StatusOK, &made)
+	require.Equal(t, "running", made.State)
+
+	require.Equal(t, "unknown_backfill", b.problem(t, http.MethodGet, connection+"bfl_9", http.StatusNotFound).Code)
+	require.Equal(t, "unknown_backfill", b.problem(t, http.MethodPost, connection+"bfl_9/cancel", http.StatusNotFound).Code)
+	require.Equal(t, "no_range", b.problem(t, http.MethodPost, "/api/v1/connections/demo/streams/orders/backfills?from=2026-01-01&to=2026-02-01", http.StatusUnprocessableEntity).Code)
+	require.Equal(t, "webhook_stream", b.problem(t, http.MethodPost, "/api/v1/connections/demo/streams/order_events/backfills?from=2026-01-01&to=2026-02-01", http.StatusConflict).Code)
+	p := b.problem(t, http.MethodPost, stream+"?from=yesterday&window=0d&rate=fast", http.StatusBadRequest)
+	require.Len(t, p.Errors, 4, p.Detail)
+}
+
+func TestAWholeConnectionIsPausedAndResumed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dashboardtest.Loopback())
+	var list struct {
+		Streams []struct{ Stream, State string }
+	}
+	b.json(t, http.MethodPost, "/api/v1/connections/demo/pause", http.StatusOK, &list)
+	require.Len(t, list.Streams, 2, "webhook streams have no polls")
+	for _, s := range list.Streams {
+		require.Equal(t, "paused", s.State, s.Stream)
+	}
+	b.json(t, http.MethodPost, "/api/v1/connections/demo/resume", http.StatusOK, &list)
+	for _, s := range list.Streams {
+		require.NotEqual(t, "paused", s.State, s.Stream)
+	}
+}
+
+func TestAResetTakesACursor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dashboardtest.Loopback())
+	var view struct{ Cursor any }
+	b.json(t, http.MethodPost, "/api/v1/connections/demo/streams/customers/reset?cursor=%7B%22n%22:7%7D", http.StatusOK, &view)
+	require.Equal(t, map[string]any{"n": float64(7)}, view.Cursor)
+	b.json(t, http.MethodPost, "/api/v1/connections/demo/streams/customers/reset", http.StatusOK, &view)
+	require.Nil(t, view.Cursor)
+	require.Equal(t, "invalid_parameters", b.problem(t, http.MethodPost, "/api/v1/connections/demo/streams/customers/reset?cursor=1&since=2026-01-01", http.StatusBadRequest).Code)
 }

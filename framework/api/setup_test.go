@@ -111,3 +111,19 @@ func (a answer) problem(t *testing.T) api.Problem {
 }
 
 var errDisk = errors.New("disk I/O error at /var/lib/weir/secret-path")
+
+// json asks and reads a JSON answer with the given status into v.
+func (b *bundle) json(t *testing.T, method, path string, status int, v any) {
+	t.Helper()
+	a := b.do(t, method, path)
+	require.Equal(t, status, a.status, a.body)
+	require.NoError(t, json.Unmarshal([]byte(a.body), v), a.body)
+}
+
+// problem asks and reads a problem with the given status.
+func (b *bundle) problem(t *testing.T, method, path string, status int) api.Problem {
+	t.Helper()
+	a := b.do(t, method, path)
+	require.Equal(t, status, a.status, a.body)
+	return a.problem(t)
+}

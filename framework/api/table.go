@@ -108,6 +108,13 @@ func Routes() []Route {
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/run", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/reset", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/connections/{connection}/streams/{stream}/backfills", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/streams/{stream}/backfills", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodGet, prefix + "/connections/{connection}/backfills/{backfill}", RoleViewer, 0, readDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/backfills/{backfill}/cancel", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/backfills/{backfill}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/pause", RoleOperator, formLimit, actDeadline, FaceAPI},
+			Route{http.MethodPost, prefix + "/connections/{connection}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},
 			Route{http.MethodPost, prefix + "/connections/{connection}/sync/{stream}", RoleOperator, formLimit, pageDeadline, FaceAPI},
 		)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -43,6 +44,8 @@ type Operations interface {
 	RunNow(ctx context.Context, connectionID, stream string) error
 	// SetPaused pauses the polls of a stream, or resumes them.
 	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
+	// Backfills lists the backfills of a connection, oldest first.
+	Backfills(ctx context.Context, connectionID string) ([]scheduler.Backfill, error)
 }
 
 // Sessions logs people in and out; [api.Gate] does.

@@ -40,6 +40,7 @@ type streamBody struct {
 	// Deliveries is nil for a stream that is polled.
 	Deliveries *deliveryLines
 	Checkpoint *checkpointLines
+	Backfills  []backfillLine
 	Runs       []runLine
 	Events     []eventLine
 }
@@ -115,6 +116,9 @@ func (d *Dashboard) streamBody(r *http.Request, t health.Target) (streamBody, er
 			return body, err
 		}
 	} else if body.Checkpoint, err = d.checkpoint(r.Context(), t); err != nil {
+		return body, err
+	}
+	if body.Backfills, err = d.backfills(r.Context(), t); err != nil {
 		return body, err
 	}
 	if body.Runs, err = d.runs(r.Context(), t); err != nil {

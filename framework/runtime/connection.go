@@ -155,6 +155,14 @@ func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) e
 	for _, s := range statuses {
 		known[key{s.ConnectionID, s.Stream}] = s
 	}
+	states, err := r.store.States(ctx, "", scheduler.BackfillStates)
+	if err != nil {
+		return fmt.Errorf("read backfills: %w", err)
+	}
+	backfills := map[string][]store.State{}
+	for _, s := range states {
+		backfills[s.ConnectionID] = append(backfills[s.ConnectionID], s)
+	}
 	var errs []error
 	var streams []scheduler.Stream
 	for _, c := range r.byID {
@@ -176,7 +184,7 @@ func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) e
 			}
 			streams = append(streams, scheduler.Stream{
 				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
-				Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
+				RenamedFrom: s.RenamedFrom, Backfills: backfills[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
 			})
 		}
 	}

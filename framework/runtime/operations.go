@@ -40,9 +40,32 @@ func (o operations) SetPaused(ctx context.Context, connectionID, stream string, 
 	return conflict(o.runtime.scheduler.Resume(ctx, connectionID, stream))
 }
 
-// Reset forgets the checkpoint of a poll stream.
-func (o operations) Reset(ctx context.Context, connectionID, stream string) error {
-	return conflict(o.runtime.scheduler.Reset(ctx, connectionID, stream))
+// Reset moves the checkpoint of a poll stream.
+func (o operations) Reset(ctx context.Context, connectionID, stream string, to scheduler.ResetTo) error {
+	return conflict(o.runtime.scheduler.Reset(ctx, connectionID, stream, to))
+}
+
+// Backfills lists the backfills of a connection.
+func (o operations) Backfills(ctx context.Context, connectionID string) ([]scheduler.Backfill, error) {
+	return o.runtime.scheduler.Backfills(ctx, connectionID)
+}
+
+// Backfill starts a backfill.
+func (o operations) Backfill(ctx context.Context, connectionID, stream string, spec scheduler.BackfillSpec) (scheduler.Backfill, error) {
+	b, err := o.runtime.scheduler.Backfill(ctx, connectionID, stream, spec)
+	return b, conflict(err)
+}
+
+// CancelBackfill ends a backfill.
+func (o operations) CancelBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error) {
+	b, err := o.runtime.scheduler.CancelBackfill(ctx, connectionID, id)
+	return b, conflict(err)
+}
+
+// ResumeBackfill has a backfill go on.
+func (o operations) ResumeBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error) {
+	b, err := o.runtime.scheduler.ResumeBackfill(ctx, connectionID, id)
+	return b, conflict(err)
 }
 
 // conflict turns what the state of a stream forbids into the API's error.
@@ -50,6 +73,11 @@ func conflict(err error) error {
 	for _, known := range []error{scheduler.ErrPaused, scheduler.ErrQuarantined, scheduler.ErrCrashing, scheduler.ErrStopped, scheduler.ErrUnknownStream} {
 		if errors.Is(err, known) {
 			return &api.ConflictError{Err: known}
+		}
+	}
+	for _, known := range []error{scheduler.ErrOverlap, scheduler.ErrTooManyBackfills, scheduler.ErrBackfillOver} {
+		if errors.Is(err, known) {
+			return &api.ConflictError{Err: err}
 		}
 	}
 	if busy, ok := errors.AsType[*scheduler.BusyError](err); ok {

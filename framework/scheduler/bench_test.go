@@ -22,6 +22,8 @@ type forgetful struct{}
 func (*forgetful) Epoch(string) (int64, bool)                            { return 1, true }
 func (*forgetful) SetPaused(context.Context, string, string, bool) error { return nil }
 
+func (*forgetful) States(context.Context, string, string) ([]store.State, error) { return nil, nil }
+
 func (*forgetful) Commit(context.Context, store.Unit) (store.Receipt, error) {
 	return store.Receipt{}, nil
 }

@@ -22,6 +22,8 @@ type Store interface {
 	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
 	// Checkpoint reads a lane's checkpoint; ok is false when there is none.
 	Checkpoint(ctx context.Context, connectionID, stream, lane string) (c store.Checkpoint, ok bool, err error)
+	// States lists the named pieces of state of a connection.
+	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
 	// SetPaused pauses a stream's polls or resumes them.
 	SetPaused(ctx context.Context, connectionID, stream string, paused bool) error
 }

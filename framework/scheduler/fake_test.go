@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ type memory struct {
 	runOrder    []string
 	statuses    map[string]*store.StreamStatus
 	keys        map[string]bool
+	states      map[string]map[string][]byte
 	log         map[string][]ingest.Emission
 	units       []store.Unit
 	// before refuses a commit with its error. after is asked when it was
@@ -40,7 +42,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		epoch: 1, checkpoints: map[string]store.Checkpoint{}, runs: map[string]store.Run{},
-		statuses: map[string]*store.StreamStatus{}, keys: map[string]bool{}, log: map[string][]ingest.Emission{},
+		statuses: map[string]*store.StreamStatus{}, states: map[string]map[string][]byte{}, keys: map[string]bool{}, log: map[string][]ingest.Emission{},
 	}
 }
 
@@ -117,6 +119,14 @@ func (m *memory) Commit(ctx context.Context, u store.Unit) (store.Receipt, error
 	for _, w := range u.Streams {
 		m.writeStream(m.statusOf(u.ConnectionID, w.Stream), w, u.At)
 	}
+	for _, w := range u.State {
+		if m.states[u.ConnectionID] == nil {
+			m.states[u.ConnectionID] = map[string][]byte{}
+		}
+		if m.states[u.ConnectionID][w.Name] = w.Value; w.Value == nil {
+			delete(m.states[u.ConnectionID], w.Name)
+		}
+	}
 	m.units = append(m.units, u)
 	if m.after != nil {
 		if err := m.after(u); err != nil {
@@ -124,6 +134,18 @@ func (m *memory) Commit(ctx context.Context, u store.Unit) (store.Receipt, error
 		}
 	}
 	return receipt, nil
+}
+
+func (m *memory) States(_ context.Context, connectionID, prefix string) ([]store.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []store.State
+	for _, name := range slices.Sorted(maps.Keys(m.states[connectionID])) {
+		if strings.HasPrefix(name, prefix) {
+			out = append(out, store.State{ConnectionID: connectionID, Name: name, Value: m.states[connectionID][name]})
+		}
+	}
+	return out, nil
 }
 
 func (m *memory) writeRun(w store.RunWrite, receipt store.Receipt) {

@@ -50,6 +50,7 @@ func (s *Scheduler) insert(e *stream) error {
 	e.conn = c
 	c.streams[e.Key] = e
 	s.settle(e)
+	s.takeUp(e)
 	return nil
 }
 
@@ -70,10 +71,15 @@ func (s *Scheduler) Remove(ctx context.Context, connectionID string) error {
 	s.mu.Unlock()
 
 	err := wait(ctx, &c.active, s.limits.StopTimeout)
-	c.cancel(endOf(ctx))
+	end := endOf(ctx)
+	if !errors.Is(end, store.ErrFenced) {
+		s.flushLast(c)
+	}
+	c.cancel(end)
 	c.active.Wait()
 
 	s.mu.Lock()
+	delete(s.unsaved, c)
 	if s.connections[connectionID] == c {
 		delete(s.connections, connectionID)
 	}
@@ -149,7 +155,7 @@ func (s *Scheduler) RunNow(connectionID, key string) (runID string, err error) {
 	e.asked = runID
 	if e.place == placeWaiting {
 		s.waiting.remove(e)
-		s.turns.enqueue(e)
+		s.enqueue(e)
 		s.dispatch()
 	}
 	return runID, nil
@@ -182,10 +188,7 @@ func (s *Scheduler) setPaused(ctx context.Context, connectionID, key string, pau
 	s.mu.Lock()
 	e.paused = paused
 	if paused {
-		if e.place == placeWaiting {
-			s.waiting.remove(e)
-			e.place = placeParked
-		}
+		s.hold(e)
 	} else {
 		s.lift(e)
 	}
@@ -213,6 +216,28 @@ func (s *Scheduler) lift(e *stream) {
 		if e.place == placeParked {
 			s.settle(e)
 		}
+		for _, b := range e.backfills {
+			if b.place == placeParked {
+				s.settle(b)
+			}
+		}
+	}
+}
+
+// hold takes a paused stream and its backfills off the schedule, unless they
+// run: what runs sees it after its page. The lock is held.
+func (s *Scheduler) hold(e *stream) {
+	for b := range e.withBackfills() {
+		if b.place != placeWaiting {
+			continue
+		}
+		s.waiting.remove(b)
+		if b.run != nil { // it waits for its pace, and is to record its end
+			s.enqueue(b)
+			s.dispatch()
+			continue
+		}
+		b.place = placeParked
 	}
 }
 

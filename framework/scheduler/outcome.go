@@ -22,11 +22,29 @@ func (s *Scheduler) nothingNew(e *stream, r *run, u store.Unit, to store.Checkpo
 // finish commits a run's last page together with the run's end and the stream's
 // next due time.
 func (s *Scheduler) finish(e *stream, r *run, u store.Unit, to store.CheckpointWrite) {
+	if e.backfill != nil {
+		s.finishBackfill(e, r, u, to)
+		return
+	}
 	next := nextTick(e, r.Trigger, r.spread, r.StartedAt, u.At)
 	u.Streams = []store.StreamWrite{{Stream: e.Key, Succeeded: true, NextRunAt: &next.due}}
 	done := r.Run
 	done.State, done.FinishedAt = store.RunSucceeded, u.At
-	if !s.nothingNew(e, r, u, to) {
+	quiet := s.nothingNew(e, r, u, to)
+	if quiet && next.due.Sub(u.At) >= quietLeast {
+		w := u.Streams[0]
+		w.At = u.At
+		s.keepBack(e, w)
+		r.State, r.FinishedAt = done.State, done.FinishedAt
+		r.Pages++
+		s.tellPage(e, r, u, store.Receipt{})
+		s.conclude(e, r, next, "")
+		return
+	}
+	u.Streams = s.withUnsaved(e, u.Streams[0])
+	if quiet {
+		u.Streams[len(u.Streams)-1].Runs = 1
+	} else {
 		u.Checkpoint, u.Run = &to, &store.RunWrite{Run: done, Pages: 1}
 	}
 	receipt, err := s.commit(e.conn.ctx, u)
@@ -56,6 +74,14 @@ func (s *Scheduler) fail(e *stream, r *run, cause error, page *store.Unit) {
 	if quarantined && !errors.Is(cause, ErrQuarantined) {
 		cause = fmt.Errorf("%w: %w", ErrQuarantined, cause)
 	}
+	if errors.Is(cause, framework.ErrRateLimited) && page == nil && !quarantined {
+		s.postpone(e, r, cause)
+		return
+	}
+	if e.backfill != nil {
+		s.failBackfill(e, r, cause, page)
+		return
+	}
 	class := classOf(cause)
 	failures := s.failuresOf(e) + 1
 	next := s.limits.afterFailure(cause, failures, nextTick(e, r.Trigger, r.spread, r.StartedAt, u.At), u.At)
@@ -70,7 +96,7 @@ func (s *Scheduler) fail(e *stream, r *run, cause error, page *store.Unit) {
 	if page != nil {
 		u.Run.Pages = 1
 	}
-	u.Streams = []store.StreamWrite{{Stream: e.Key, Failure: &store.Failure{Error: failed.Error, Class: failed.ErrorClass}, NextRunAt: &nextRunAt}}
+	u.Streams = s.withUnsaved(e, store.StreamWrite{Stream: e.Key, Failure: &store.Failure{Error: failed.Error, Class: failed.ErrorClass}, NextRunAt: &nextRunAt})
 	s.logger(e, r).Warn("run failed", "class", class, "next", nextRunAt, "err", failed.Error)
 	receipt, err := s.commit(e.conn.ctx, u)
 	switch {
@@ -92,6 +118,31 @@ func (s *Scheduler) fail(e *stream, r *run, cause error, page *store.Unit) {
 	e.failures = failures
 	s.mu.Unlock()
 	s.conclude(e, r, next, class)
+}
+
+// postpone ends a run that its rate budget allows no more calls. What it has
+// read stays, and it goes on when the wait is over; it has not failed.
+func (s *Scheduler) postpone(e *stream, r *run, cause error) {
+	u := s.unit(e)
+	next := appointment{due: u.At.Add(min(max(framework.RetryDelay(cause), time.Second), framework.MaxRetryAfter)), trigger: triggerRetry}
+	ended := r.Run
+	ended.State, ended.FinishedAt = store.RunInterrupted, u.At
+	ended.Error, _ = describe(cause)
+	u.Run = &store.RunWrite{Run: ended}
+	if e.backfill == nil {
+		u.Streams = s.withUnsaved(e, store.StreamWrite{Stream: e.Key, NextRunAt: &next.due})
+	} else {
+		s.mu.Lock()
+		e.backfill.record.RetryAt = next.due
+		s.mu.Unlock()
+		s.note(e, r, &u, BackfillRunning)
+	}
+	if _, err := s.commit(e.conn.ctx, u); err != nil && e.conn.ctx.Err() == nil {
+		s.logger(e, r).Error("wait for the rate budget could not be recorded", "err", err)
+	}
+	s.logger(e, r).Info("run waits for its rate budget", "next", next.due, "err", ended.Error)
+	r.State, r.FinishedAt = ended.State, ended.FinishedAt
+	s.conclude(e, r, next, "")
 }
 
 func (s *Scheduler) failuresOf(e *stream) int {
@@ -117,7 +168,11 @@ func (s *Scheduler) cut(e *stream, r *run, state store.RunState) {
 		ended.Error = stopped
 	}
 	u.Run = &store.RunWrite{Run: ended}
-	u.Streams = []store.StreamWrite{{Stream: e.Key, NextRunAt: &next.due}}
+	if e.backfill == nil {
+		u.Streams = s.withUnsaved(e, store.StreamWrite{Stream: e.Key, NextRunAt: &next.due})
+	} else {
+		s.note(e, r, &u, BackfillRunning)
+	}
 	// Without a row there is nothing to close, and the stored due time has
 	// passed anyway.
 	fenced := errors.Is(context.Cause(e.conn.ctx), store.ErrFenced)

@@ -83,7 +83,7 @@ func (s *Scheduler) unreserve(e *stream) {
 	if e.deferred {
 		e.deferred = false
 		if e.place == placeParked {
-			s.turns.enqueue(e)
+			s.enqueue(e)
 			s.dispatch()
 		}
 	}

@@ -20,9 +20,9 @@ func TestAResetStreamReadsFromTheBeginningAndRecordsNothingTwice(t *testing.T) {
 		require.Equal(t, numbers(1, 3), r.store.recorded("con_1", "s"))
 		require.NotNil(t, r.store.checkpoint("con_1", "s").Cursor)
 
-		require.ErrorIs(t, r.s.Reset(t.Context(), "con_1", "nothing"), ErrUnknownStream)
-		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s"))
-		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s"), "a second reset changes nothing")
+		require.ErrorIs(t, r.s.Reset(t.Context(), "con_1", "nothing", ResetTo{}), ErrUnknownStream)
+		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s", ResetTo{}))
+		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s", ResetTo{}), "a second reset changes nothing")
 		require.Nil(t, r.store.checkpoint("con_1", "s").Cursor)
 		runs := len(r.store.history())
 		_, err := r.s.RunNow("con_1", "s")
@@ -46,7 +46,7 @@ func TestAResetMendsAnUnreadableCursor(t *testing.T) {
 		r.store.checkpoints["con_1/s/live"] = saved
 		_, err := r.s.Page(t.Context(), "con_1", "s", PageOptions{})
 		require.ErrorIs(t, err, framework.ErrCursorUnreadable)
-		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s"))
+		require.NoError(t, r.s.Reset(t.Context(), "con_1", "s", ResetTo{}))
 		_, err = r.s.Page(t.Context(), "con_1", "s", PageOptions{})
 		require.NoError(t, err)
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -20,7 +21,7 @@ func (s *Scheduler) begin(e *stream) bool {
 	case s.phase != phaseRunning, e.conn.closing, e.gone:
 		e.place = placeParked
 		return false
-	case e.paused:
+	case e.held():
 		e.place, e.asked = placeParked, ""
 		return false
 	case e.paging:
@@ -29,7 +30,12 @@ func (s *Scheduler) begin(e *stream) bool {
 	}
 	e.run = s.newRun(e, e.asked)
 	e.asked = ""
-	e.next = nextTick(e, e.run.Trigger, e.run.spread, e.run.StartedAt, e.run.StartedAt)
+	if e.backfill != nil {
+		e.run.Trigger = triggerBackfill
+		e.backfill.began(e.run)
+	} else {
+		e.next = nextTick(e, e.run.Trigger, e.run.spread, e.run.StartedAt, e.run.StartedAt)
+	}
 	s.active.Add(1)
 	e.conn.active.Add(1)
 	return true
@@ -55,16 +61,19 @@ func (s *Scheduler) work(e *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running--
-	e.conn.running--
-	if again {
-		s.turns.enqueue(e)
-	} else {
+	s.turns[e.rank()].count(e.conn, -1)
+	switch {
+	case again && s.paced(e):
+		s.arm(e)
+	case again:
+		s.enqueue(e)
+	default:
 		e.run = nil
 		e.conn.active.Done()
 		s.active.Done()
 		s.settle(e)
 	}
-	s.turns.offer(e.conn)
+	s.offer(e.conn)
 	if s.phase == phaseStopping || e.conn.closing {
 		s.endWaitingRuns(func(yield func(*connection) bool) { yield(e.conn) })
 	}
@@ -99,11 +108,13 @@ func panicError(v any) *framework.PanicError {
 // turn reads some pages of e's run and reports whether it wants another turn.
 func (s *Scheduler) turn(e *stream) (again bool) {
 	r := e.run
-	for range s.limits.PagesPerTurn {
+	defer r.drop()
+	pages := e.pagesPerTurn(s.limits)
+	for i := range pages {
 		if state, err := s.halted(e); err != nil {
 			s.fail(e, r, err, nil)
 			return false
-		} else if state != "" {
+		} else if state != "" && r.ahead == nil { // a page in flight may still commit
 			s.cut(e, r, state)
 			return false
 		}
@@ -118,7 +129,7 @@ func (s *Scheduler) turn(e *stream) (again bool) {
 				return false
 			}
 		}
-		if !s.page(e, r) {
+		if !s.page(e, r, i == pages-1) {
 			return false
 		}
 	}
@@ -133,7 +144,7 @@ func (s *Scheduler) halted(e *stream) (store.RunState, error) {
 	switch {
 	case s.phase == phaseStopping, e.conn.closing:
 		return store.RunInterrupted, nil
-	case e.paused:
+	case e.held():
 		return store.RunCanceled, nil
 	case e.conn.quarantined:
 		return "", ErrQuarantined
@@ -146,7 +157,7 @@ func (s *Scheduler) load(ctx context.Context, e *stream, r *run) error {
 	var saved store.Checkpoint
 	var found bool
 	err := s.ask(ctx, e.ConnectionID, "read checkpoint", func(ctx context.Context) (err error) {
-		saved, found, err = s.store.Checkpoint(ctx, e.ConnectionID, e.Key, store.LaneLive)
+		saved, found, err = s.store.Checkpoint(ctx, e.ConnectionID, e.Key, e.lane())
 		return err
 	})
 	if err != nil {
@@ -163,9 +174,11 @@ func (s *Scheduler) load(ctx context.Context, e *stream, r *run) error {
 		r.migrated = was != r.kind
 	}
 	c := &r.checkpoint
-	c.Stream, c.Lane, c.RunID = e.Key, store.LaneLive, r.ID
+	c.Stream, c.Lane, c.RunID = e.Key, e.lane(), r.ID
 	c.CursorVersion, c.CursorDigest = r.kind.Version, r.kind.Digest
 	switch {
+	case e.backfill != nil:
+		e.backfill.window(c)
 	case !e.Window:
 		c.From, c.To = time.Time{}, time.Time{}
 	case c.To.IsZero(): // else a window was left half read, and goes on
@@ -195,6 +208,9 @@ func (s *Scheduler) call(ctx context.Context, e *stream, in framework.PageCall) 
 		}
 		s.countAbandoned(e, err, overdue)
 	}()
+	if e.backfill != nil {
+		ctx = budget.Yielding(ctx)
+	}
 	return e.Binding.Page(ctx, e.Key, in)
 }
 
@@ -215,32 +231,39 @@ func (s *Scheduler) countAbandoned(e *stream, err error, overdue bool) {
 	}
 	e.abandoned++
 	left := 0
-	for _, neighbor := range e.conn.streams {
+	for neighbor := range e.conn.all() {
 		left += neighbor.abandoned
 	}
 	e.conn.quarantined = e.conn.quarantined || left >= s.limits.AbandonedInARow
 }
 
-// page reads one page and commits it, and reports whether the run goes on.
-func (s *Scheduler) page(e *stream, r *run) (more bool) {
-	ctx, started := e.conn.ctx, s.clock.wall()
+// page reads one page and commits it, and reports whether the run goes on. last
+// says that it is the last of a turn.
+func (s *Scheduler) page(e *stream, r *run, last bool) (more bool) {
 	end := s.excuse(e, r)
-	result, emissions, err := s.call(ctx, e, framework.PageCall{Cursor: r.checkpoint.Cursor, From: r.checkpoint.From, To: r.checkpoint.To})
+	p := s.readPage(e, r)
 	end()
-	if err != nil {
-		s.fail(e, r, err, nil)
+	if p.err != nil {
+		s.fail(e, r, p.err, nil)
 		return false
 	}
+	result := p.result
 	u := s.unit(e)
-	u.Emissions, u.ObservedAt = emissions, started
+	u.Emissions, u.ObservedAt = p.emissions, p.started
 	moved := r.moved(result)
 	if err := r.stuck(result.Cursor, result.HasMore); err != nil {
 		u.Checkpoint = &moved
 		s.fail(e, r, err, &u)
 		return false
 	}
+	if e.backfill != nil && e.backfill.lasts(&moved, result.HasMore, r) {
+		result.HasMore = true
+	}
 	if result.HasMore {
 		u.Checkpoint, u.Run = &moved, &store.RunWrite{Run: r.Run, Pages: 1}
+		if state, err := s.halted(e); !last && state == "" && err == nil {
+			s.readAhead(e, r, framework.PageCall{Cursor: moved.Cursor, From: moved.From, To: moved.To})
+		}
 		return s.commitPage(e, r, u)
 	}
 	s.finish(e, r, u, moved)
@@ -259,11 +282,13 @@ func (r *run) moved(result framework.PageReturn) store.CheckpointWrite {
 
 // commitPage commits a page that is not the run's last.
 func (s *Scheduler) commitPage(e *stream, r *run, u store.Unit) bool {
+	s.note(e, r, &u, BackfillRunning)
 	receipt, err := s.commit(e.conn.ctx, u)
 	if err != nil {
 		s.fail(e, r, fmt.Errorf("commit page: %w", refused(err)), nil)
 		return false
 	}
+	s.counted(e, receipt)
 	r.checkpoint, r.saved, r.recorded = *u.Checkpoint, u.ID, true
 	r.Pages++
 	s.tellPage(e, r, u, receipt)

@@ -47,8 +47,9 @@ type Scheduler struct {
 	phase       phase
 	connections map[string]*connection
 	waiting     waiting
-	turns       turns
+	turns       [ranks]turns
 	running     int
+	unsaved     map[*connection][]*stream
 	suspects    int           // streams that start one after another
 	drift       time.Duration // of the clocks, when due times were last set by it
 }
@@ -61,8 +62,8 @@ func New(c Config) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		store: c.Store, log: c.Logger, limits: c.Limits, fenced: c.Fenced, clock: newClock(),
-		wake: make(chan struct{}, 1), connections: map[string]*connection{},
-		turns: turns{limit: c.Limits.RunsPerConnection},
+		wake: make(chan struct{}, 1), connections: map[string]*connection{}, unsaved: map[*connection][]*stream{},
+		turns: newTurns(c.Limits),
 		late:  fmt.Errorf("page took longer than %s", c.Limits.PageTimeout),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -88,6 +89,9 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	go func() {
 		defer close(s.loop)
 		defer unhook()
+		var flusher sync.WaitGroup
+		flusher.Go(s.flushLoop)
+		defer flusher.Wait()
 		s.watch()
 	}()
 	s.dispatch()
@@ -109,6 +113,7 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	s.signal()
 
 	err := wait(ctx, &s.active, s.limits.StopTimeout)
+	s.flushLast(nil)
 	s.cancel(ErrStopped)
 	s.active.Wait()
 	if loop != nil {
@@ -170,6 +175,7 @@ func (s *Scheduler) fence(connectionID string, cause error) {
 		return
 	}
 	c.fenced = true
+	delete(s.unsaved, c)
 	s.withdraw(c)
 	s.mu.Unlock()
 	c.cancel(cause)
@@ -182,8 +188,8 @@ func (s *Scheduler) fence(connectionID string, cause error) {
 // withdraw keeps runs of c from starting. The lock is held.
 func (s *Scheduler) withdraw(c *connection) {
 	c.closing = true
-	for _, e := range c.streams {
-		if e.place == placeWaiting {
+	for e := range c.all() {
+		if e.place == placeWaiting && e.run == nil {
 			s.waiting.remove(e)
 			e.place = placeParked
 		}
@@ -227,7 +233,7 @@ func (s *Scheduler) advance() (sleep time.Duration, ok bool) {
 	s.followClock()
 	now := s.clock.elapsed()
 	for e := s.waiting.due(now); e != nil; e = s.waiting.due(now) {
-		s.turns.enqueue(e)
+		s.enqueue(e)
 	}
 	s.dispatch()
 	sleep = longestSleep
@@ -268,7 +274,7 @@ func (s *Scheduler) arm(e *stream) {
 // settle puts a stream that has nothing going where it belongs. The lock is
 // held.
 func (s *Scheduler) settle(e *stream) {
-	if e.paused || e.crashing || e.gone || e.conn.closing || e.conn.quarantined || s.phase == phaseStopping {
+	if e.held() || e.crashing || e.gone || e.conn.closing || e.conn.quarantined || s.phase == phaseStopping {
 		e.place = placeParked
 		return
 	}
@@ -281,23 +287,34 @@ func (s *Scheduler) dispatch() {
 		return
 	}
 	for s.running < s.limits.Runs {
-		e := s.turns.next()
+		e := s.turns[rankLive].next()
+		if e == nil { // backfills give way
+			e = s.turns[rankBackfill].next()
+		}
 		if e == nil {
 			return
 		}
-		if e.run == nil && !s.begin(e) {
-			s.turns.offer(e.conn)
-			continue
+		if e.run != nil || s.begin(e) {
+			s.hand(e)
 		}
-		s.hand(e)
-		s.turns.offer(e.conn)
+		s.offer(e.conn)
+	}
+}
+
+// enqueue puts e in the line. The lock is held.
+func (s *Scheduler) enqueue(e *stream) { s.turns[e.rank()].enqueue(e) }
+
+// offer puts c in the lines that it belongs in. The lock is held.
+func (s *Scheduler) offer(c *connection) {
+	for i := range s.turns {
+		s.turns[i].offer(c)
 	}
 }
 
 // hand gives e to a runner. The lock is held.
 func (s *Scheduler) hand(e *stream) {
 	e.place = placeRunning
-	e.conn.running++
+	s.turns[e.rank()].count(e.conn, 1)
 	s.running++
 	go s.work(e)
 }
@@ -307,14 +324,17 @@ func (s *Scheduler) hand(e *stream) {
 // stopping, they read nothing and only record their end. The lock is held.
 func (s *Scheduler) endWaitingRuns(connections iter.Seq[*connection]) {
 	for c := range connections {
-		waiting := c.ready
-		c.ready = nil
-		for _, e := range waiting {
-			if e.run != nil {
+		for e := range c.all() {
+			switch {
+			case e.run != nil && (e.place == placeReady || e.place == placeWaiting):
+				s.waiting.remove(e)
 				s.hand(e)
-			} else {
+			case e.place == placeReady:
 				e.place = placeParked
 			}
+		}
+		for i := range c.ready {
+			c.ready[i].streams = nil
 		}
 	}
 }

@@ -31,6 +31,10 @@ type Stream struct {
 	Paused bool
 	// Status is what the store knows of the stream; the zero value for a new one.
 	Status store.StreamStatus
+	// RenamedFrom is the key that the stream had before, or "".
+	RenamedFrom string
+	// Backfills are those of the connection, as the store's States has them.
+	Backfills []store.State
 	// Crashes is what [CountCrashes] says of the stream's last runs. Add streams
 	// with fewer of them first: those that have some start one after another.
 	Crashes int
@@ -82,6 +86,7 @@ const (
 	triggerStart    = "start"
 	triggerRetry    = "retry"
 	triggerManual   = "manual"
+	triggerBackfill = "backfill"
 )
 
 // place is where a stream is between the parts of the scheduler.
@@ -118,6 +123,7 @@ type stream struct {
 	gone     bool // the store does not know the connection any more
 	failures int
 	skipped  int64
+	unsaved  *store.StreamWrite // a success that was not recorded yet
 	// abandoned counts the handlers left behind since one of the stream's last
 	// returned.
 	abandoned int
@@ -125,6 +131,27 @@ type stream struct {
 	crashing bool
 	// survived says that a page was read in this process.
 	survived bool
+
+	// backfills are those of a stream, by id. A backfill is itself a stream, with
+	// backfill set, and owner the stream that it reads.
+	backfills map[string]*stream
+	owner     *stream
+	backfill  *backfill
+}
+
+func (e *stream) rank() rank {
+	if e.backfill != nil {
+		return rankBackfill
+	}
+	return rankLive
+}
+
+// lane is that of the checkpoint.
+func (e *stream) lane() string {
+	if e.backfill != nil {
+		return e.backfill.id
+	}
+	return store.LaneLive
 }
 
 // appointment is when a stream runs next, and why.
@@ -145,9 +172,7 @@ type connection struct {
 	cancel  context.CancelCauseFunc
 	streams map[string]*stream
 
-	ready   []*stream
-	running int
-	inLine  bool
+	ready [ranks]ready
 
 	active      sync.WaitGroup // live runs and pages on demand
 	closing     bool
@@ -171,4 +196,6 @@ type run struct {
 	// migrated says that the saved cursor is of an earlier version.
 	migrated bool
 	loop     loopDetector
+	// ahead is the next page, which is being read while one is committed.
+	ahead *read
 }

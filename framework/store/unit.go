@@ -152,7 +152,8 @@ type StreamWrite struct {
 	// means none.
 	NextRunAt *time.Time
 	// At is when a success happened that is recorded later, zero for the unit's
-	// At. It never moves the last success back.
+	// At. When a success or failure is recorded that is not older, all but Runs is
+	// ignored.
 	At time.Time
 	// Runs counts successful runs that have no row.
 	Runs int64

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -89,6 +90,12 @@ func Busy(now time.Time) *Office {
 	succeeded(GitHub, "issues", 47*time.Minute, -42*time.Minute)
 	succeeded(GitHub, "repositories", 80*time.Hour, 88*time.Hour)
 	succeeded(Old, "rates", 500*time.Hour, 0)
+	demo.Streams[0].Backfill = true
+	o.backfills = append(o.backfills, scheduler.Backfill{
+		ID: "bfl_1", ConnectionID: Demo, Stream: "customers", From: now.Add(-20 * 24 * time.Hour), To: now.Add(-10 * 24 * time.Hour),
+		Window: 24 * time.Hour, State: scheduler.BackfillRunning, DoneTo: now.Add(-15 * 24 * time.Hour), Pages: 60, Events: 4_100, Duplicates: 212,
+		CreatedAt: now.Add(-2 * time.Minute), Remaining: 2 * time.Minute,
+	})
 	o.SetRunning(Stripe, "invoices", true)
 	o.Status(Stripe, "payouts", func(s *store.StreamStatus) {
 		s.ConsecutiveFailures, s.LastErrorClass, s.LastErrorAt = 3, "auth", now.Add(-51*time.Second)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -27,6 +28,7 @@ type Office struct {
 	manifests   map[string]catalog.Manifest
 	streams     map[string]*stream
 	deliveries  []store.DeliverySummary // newest first
+	backfills   []scheduler.Backfill
 	broken      error
 }
 

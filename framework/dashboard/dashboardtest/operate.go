@@ -2,12 +2,14 @@ package dashboardtest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/dashboard"
 	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -25,12 +27,63 @@ func (o *Office) SetPaused(_ context.Context, connectionID, key string, paused b
 	return nil
 }
 
-// Reset forgets the live checkpoint of a stream.
-func (o *Office) Reset(_ context.Context, connectionID, key string) error {
+// Reset moves the live checkpoint of a stream.
+func (o *Office) Reset(_ context.Context, connectionID, key string, to scheduler.ResetTo) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.stream(connectionID, key).checkpoint = nil
+	if to.Cursor != nil {
+		c := store.Checkpoint{}
+		c.Cursor = to.Cursor
+		o.stream(connectionID, key).checkpoint = &c
+	}
 	return nil
+}
+
+// Backfills lists what Backfill was asked for.
+func (o *Office) Backfills(_ context.Context, connectionID string) (list []scheduler.Backfill, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range o.backfills {
+		if b.ConnectionID == connectionID {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+// Backfill notes a backfill, which reads nothing.
+func (o *Office) Backfill(_ context.Context, connectionID, key string, spec scheduler.BackfillSpec) (scheduler.Backfill, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := scheduler.Backfill{
+		ID: fmt.Sprintf("bfl_%d", len(o.backfills)+1), ConnectionID: connectionID, Stream: key, From: spec.From, To: spec.To,
+		Window: spec.Window, Rate: spec.Rate, State: scheduler.BackfillRunning, DoneTo: spec.From,
+	}
+	o.backfills = append(o.backfills, b)
+	return b, nil
+}
+
+// CancelBackfill cancels one that Backfill noted.
+func (o *Office) CancelBackfill(_ context.Context, connectionID, id string) (scheduler.Backfill, error) {
+	return o.setBackfill(connectionID, id, scheduler.BackfillCanceled)
+}
+
+// ResumeBackfill resumes one that Backfill noted.
+func (o *Office) ResumeBackfill(_ context.Context, connectionID, id string) (scheduler.Backfill, error) {
+	return o.setBackfill(connectionID, id, scheduler.BackfillRunning)
+}
+
+func (o *Office) setBackfill(connectionID, id string, state scheduler.BackfillState) (scheduler.Backfill, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, b := range o.backfills {
+		if b.ConnectionID == connectionID && b.ID == id {
+			o.backfills[i].State = state
+			return o.backfills[i], nil
+		}
+	}
+	return scheduler.Backfill{}, fmt.Errorf("%w: %s", scheduler.ErrUnknownBackfill, id)
 }
 
 // RunNow answers with OnRun, or has the stream running from then on.

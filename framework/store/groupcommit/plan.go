@@ -227,7 +227,14 @@ func ended(s store.RunState) bool { return s != "" && s != store.RunRunning }
 func (p *plan) status(u *store.Unit, w *store.StreamWrite) {
 	head := p.heads[StreamKey{u.ConnectionID, w.Stream}]
 	p.dirtyHeads[head] = true
-	if at := micro(cmp.Or(w.At, u.At)); w.Succeeded && (w.At.IsZero() || at.After(head.LastSuccessAt)) {
+	if w.Runs > 0 {
+		p.count(StreamKey{u.ConnectionID, w.Stream}, u.At).Runs += w.Runs
+	}
+	at := micro(cmp.Or(w.At, u.At))
+	if !w.At.IsZero() && !(at.After(head.LastSuccessAt) && at.After(head.LastErrorAt)) {
+		return // what is recorded is newer
+	}
+	if w.Succeeded {
 		head.LastSuccessAt = at
 		head.LastError, head.LastErrorClass, head.LastErrorAt = "", "", time.Time{}
 		head.ConsecutiveFailures = 0
@@ -237,9 +244,6 @@ func (p *plan) status(u *store.Unit, w *store.StreamWrite) {
 		head.LastErrorClass = cut(w.Failure.Class, MaxNameBytes)
 		head.LastErrorAt = u.At
 		head.ConsecutiveFailures++
-	}
-	if w.Runs > 0 {
-		p.count(StreamKey{u.ConnectionID, w.Stream}, u.At).Runs += w.Runs
 	}
 	if w.NextRunAt != nil {
 		head.NextRunAt = micro(*w.NextRunAt)

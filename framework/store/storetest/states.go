@@ -82,9 +82,16 @@ var states = []contract{
 		u.Streams = []store.StreamWrite{{Stream: "s", Succeeded: true, At: start.Add(-time.Hour), Runs: 1}}
 		b.commit(t, u)
 		require.Equal(t, start.Add(-3*time.Second), b.status(t, "s").LastSuccessAt)
+		u = b.unit()
+		u.Streams = []store.StreamWrite{{Stream: "s", Failure: &store.Failure{Error: "boom"}}}
+		b.commit(t, u)
+		u = b.unit()
+		u.Streams = []store.StreamWrite{{Stream: "s", Succeeded: true, At: start.Add(-time.Second), NextRunAt: &time.Time{}, Runs: 1}}
+		b.commit(t, u)
+		require.Equal(t, 1, b.status(t, "s").ConsecutiveFailures, "a success from before the failure ends no row of failures")
 		counts, err := b.Hourly(t.Context(), b.con.ID, start.Add(-2*time.Hour))
 		require.NoError(t, err)
 		require.Len(t, counts, 1)
-		require.EqualValues(t, 5, counts[0].Runs)
+		require.EqualValues(t, 6, counts[0].Runs)
 	}},
 }

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/health"
+)
+
+func (a *API) pauseConnection(r *http.Request) (reply, error) {
+	return a.setConnectionPaused(r, true)
+}
+
+func (a *API) resumeConnection(r *http.Request) (reply, error) {
+	return a.setConnectionPaused(r, false)
+}
+
+type streamViews struct {
+	Streams []health.View `json:"streams"`
+}
+
+// setConnectionPaused pauses or resumes every poll stream of a connection.
+// Webhooks are taken all the same.
+func (a *API) setConnectionPaused(r *http.Request, paused bool) (reply, error) {
+	if err := newQuery(r).err(); err != nil {
+		return reply{}, err
+	}
+	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	if err != nil {
+		return reply{}, err
+	}
+	var targets []health.Target
+	m := a.cfg.Board.Manifest(c.ID)
+	for _, s := range m.Streams {
+		t := health.Target{Connection: c, Manifest: m, Stream: s}
+		if s.Mode != catalog.ModePoll {
+			continue
+		}
+		if err := CheckOperable(t); err != nil {
+			return reply{}, err
+		}
+		targets = append(targets, t)
+	}
+	for _, t := range targets {
+		if err := a.cfg.Operations.SetPaused(r.Context(), c.ID, t.Stream.Key, paused); err != nil {
+			return reply{}, err
+		}
+	}
+	a.cfg.Feed.Notify()
+	if len(targets) == 0 {
+		return reply{}, newProblem(http.StatusConflict, "webhook_stream", "connection "+shown(c.Name)+" has no poll stream to pause or resume")
+	}
+	views, err := a.cfg.Board.Views(r.Context(), targets)
+	return reply{status: http.StatusOK, value: streamViews{views}}, err
+}
