@@ -214,11 +214,13 @@ func secretsIn(value any, t reflect.Type) []string {
 }
 
 // SecretList returns the secrets in a setting that holds one or, while they are
-// rotated, several.
+// rotated, several: as texts, or as {"secret": text, "until": time}.
 func SecretList(value any) []string {
 	switch v := value.(type) {
 	case string:
 		return []string{v}
+	case map[string]any:
+		return SecretList(v["secret"])
 	case Secret:
 		return []string{string(v)}
 	case []string:
@@ -226,8 +228,8 @@ func SecretList(value any) []string {
 	case []any:
 		var list []string
 		for _, one := range v {
-			if s, ok := one.(string); ok {
-				list = append(list, s)
+			if _, nested := one.([]any); !nested {
+				list = append(list, SecretList(one)...)
 			}
 		}
 		return list
@@ -239,8 +241,10 @@ func SecretList(value any) []string {
 func reservedSettings(c catalog.Connector) []string {
 	var names []string
 	for _, e := range c.Endpoints {
-		if name := e.Spec().SecretSetting; name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
+		for _, name := range e.Spec().SecretSettings() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names

@@ -88,7 +88,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	}
 	for _, e := range declared.Endpoints {
 		spec := e.Spec()
-		verifier, err := webhook.New(spec, framework.SecretList(framework.SettingAt(c.Settings, spec.SecretSetting)))
+		verifier, err := r.verifier(spec, c.Settings)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("connection %q, endpoint %q: %w", c.Name, e.Path(), err))
 			continue
@@ -99,6 +99,18 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		prepared.endpoints[e.Path()] = verifier
 	}
 	return prepared, errors.Join(errs...)
+}
+
+// verifier makes the verifier of an endpoint. It fetches certificates and keys
+// through the same guard as connectors do.
+func (r *Runtime) verifier(spec catalog.EndpointSpec, settings map[string]any) (*webhook.Verifier, error) {
+	secrets, err := webhook.ReadSecrets(spec, func(name string) any { return framework.SettingAt(settings, name) })
+	if err != nil {
+		return nil, err
+	}
+	return webhook.Open(spec, webhook.Config{
+		Secrets: secrets, Client: r.guard.Client, PublicURL: r.options.Config.PublicURL,
+	})
 }
 
 // declared returns what a connection declares. The settings of a disabled one

@@ -73,9 +73,9 @@ func signingSpecs() map[string]endpointCase {
 		return endpointCase{catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: s}, textSecret}
 	}
 	specs := map[string]endpointCase{
-		"standard": {catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, standardSecret},
+		"standard":     {catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, standardSecret},
 		"standard v1a": {catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, keyed["whsk"]},
-		"stripe":   {catalog.EndpointSpec{Auth: catalog.AuthStripe}, "whsec_" + textSecret},
+		"stripe":       {catalog.EndpointSpec{Auth: catalog.AuthStripe}, "whsec_" + textSecret},
 		"hmac sha512 base64url": hmac(catalog.SignatureSpec{
 			Header: "X-Acme-Signature", Algorithm: "sha512", Encoding: "base64url",
 			Signed: "v0:{timestamp}:{body}", Timestamp: "header:X-Acme-Time",

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/weirhq/weir/catalog"
 )
 
 // Secret is one secret of a connection. While a secret is rotated there are
@@ -183,4 +185,22 @@ func secretName(setting string, i, of int) string {
 		return fmt.Sprintf("setting %q", setting)
 	}
 	return fmt.Sprintf("setting %q (secret %d of %d)", setting, i+1, of)
+}
+
+// ReadSecrets returns the secrets that an endpoint needs, by setting. at returns
+// the value of a setting. The error lists every setting of a wrong form; what is
+// missing or too short is found by [Open].
+func ReadSecrets(spec catalog.EndpointSpec, at func(setting string) any) (map[string][]Secret, error) {
+	found := map[string][]Secret{}
+	var errs []error
+	for _, name := range spec.SecretSettings() {
+		secrets, err := SecretsOf(at(name))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("setting %q %w", name, err))
+		}
+		if len(secrets) > 0 {
+			found[name] = secrets
+		}
+	}
+	return found, errors.Join(errs...)
 }

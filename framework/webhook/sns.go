@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
 )
 
 // snsHost is the form of the hosts of Amazon SNS.
@@ -136,4 +135,3 @@ func (v *Verifier) confirmSNS(ctx context.Context, f *fetcher, r Request) (Reply
 	}
 	return Reply{Status: 200, ContentType: plainText, Body: []byte("confirmed\n")}, nil
 }
-

@@ -65,6 +65,7 @@ func New(spec catalog.EndpointSpec, secrets []string) (*Verifier, error) {
 // Open returns the verifier of an endpoint. The error lists everything that is
 // wrong with the declaration and the secrets, and never holds a secret.
 func Open(spec catalog.EndpointSpec, c Config) (*Verifier, error) {
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	b := &builder{config: c, v: &Verifier{auth: spec.Auth}}
 	for _, problem := range spec.Problems() {
 		b.fail("%s", problem)
