@@ -137,8 +137,9 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 		return nil
 	}
 	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
-		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, Client: r.guard.Client,
-		Log: r.log.With("project", c.Project, "connection", c.Name),
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, Client: r.guard.Client, NewClient: r.guard.NewClient,
+		State: connectionState{r.store, c.ID},
+		Log:   r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
