@@ -102,3 +102,6 @@ func (n *node) parse() {
 		}
 	}
 }
+
+// Value returns the whole document as a value.
+func (d *Document) Value() Value { return Value{raw: d.raw, decoded: d.decoded} }
