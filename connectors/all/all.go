@@ -10,7 +10,6 @@ package all
 import (
 	"github.com/weirhq/weir/connectors/demo"
 	"github.com/weirhq/weir/connectors/github"
-	"github.com/weirhq/weir/connectors/http"
 	"github.com/weirhq/weir/connectors/stripe"
 	"github.com/weirhq/weir/framework"
 )
@@ -20,7 +19,6 @@ func Plugins() []framework.Plugin {
 	return []framework.Plugin{
 		demo.Plugin,
 		github.Plugin,
-		http.Plugin,
 		stripe.Plugin,
 	}
 }

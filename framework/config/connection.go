@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/webhook"
 )
 
@@ -49,8 +50,13 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 			r.retention(&own)(n)
 			c.Retention = &own
 		}},
+		{"rate_limit", r.rate(&c.RateLimit)},
+		{"budget", r.text(&c.Budget, "budget")},
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
 	})
+	if c.Budget != "" && !namePattern.MatchString(c.Budget) {
+		r.problem(n, "budget %q does not match %s", c.Budget, namePattern)
+	}
 	if at.name == nil {
 		r.problem(n, "a connection needs a name")
 	} else if !namePattern.MatchString(c.Name) && c.Name != "" {
@@ -77,6 +83,19 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		r.againstConnector(&c, at, plugin)
 	}
 	f.Connections = append(f.Connections, c)
+}
+
+// rate reads how many requests a provider allows.
+func (r *reader) rate(into *budget.Rate) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		var text string
+		r.text(&text, "rate_limit")(n)
+		rate, err := budget.ParseRate(text)
+		if err != nil && text != "" {
+			r.problem(n, "rate_limit: %v", err)
+		}
+		*into = rate
+	}
 }
 
 // plugin finds the connector that a connection names.
@@ -211,30 +230,18 @@ func renamedTo(manifest catalog.Manifest, key string) string {
 }
 
 func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node) {
-	spec := e.Spec()
-	names := spec.SecretSettings()
-	if slices.ContainsFunc(names, r.couldNotRead) {
+	name := e.Spec().SecretSetting
+	if name == "" || r.couldNotRead(name) {
 		return
 	}
-	missing := false
-	for _, name := range names {
-		secrets := framework.SecretList(framework.SettingAt(c.Settings, name))
-		if !slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-			r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
-			missing = true
+	secrets := framework.SecretList(framework.SettingAt(c.Settings, name))
+	if slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+		if _, err := webhook.New(e.Spec(), secrets); err != nil {
+			r.problem(settingNode(n, name), "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
 		}
+		return
 	}
-	at := n
-	if len(names) > 0 {
-		at = settingNode(n, names[0])
-	}
-	secrets, err := webhook.ReadSecrets(spec, func(name string) any { return framework.SettingAt(c.Settings, name) })
-	if err == nil && !missing {
-		_, err = webhook.Open(spec, webhook.Config{Secrets: secrets, PublicURL: r.publicURL})
-	}
-	if err != nil {
-		r.problem(at, "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
-	}
+	r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
 }
 
 // settingNode finds the place of the setting at path below n, or of the nearest

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -27,9 +28,6 @@ type File struct {
 	DataDir string
 	// AllowPrivate are private networks that connectors may call.
 	AllowPrivate []netip.Prefix
-	// TrustedProxies are those whose X-Forwarded-For is believed where an endpoint
-	// allows only some addresses.
-	TrustedProxies []netip.Prefix
 	// DrainDelay is how long the server goes on after it says that it is not ready.
 	DrainDelay time.Duration
 	// Retention is what is kept of connections that say nothing else.
@@ -59,6 +57,10 @@ type Connection struct {
 	Enabled  bool
 	// Retention is what is kept of this connection; nil for that of the file.
 	Retention *store.Retention
+	// RateLimit bounds the requests to the provider. Connections of a project
+	// that name the same Budget share one.
+	RateLimit budget.Rate
+	Budget    string
 }
 
 // Problem is one error of a configuration file.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -103,6 +104,7 @@ var pageFiles embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"asset": assetURL, "visible": visible, "count": countWords, "thousands": thousands, "exact": exact, "waiting": waiting,
+	"alarm": func(kind string) string { return strings.ReplaceAll(kind, "_", " ") },
 }).ParseFS(pageFiles, "pages/*.html"))
 
 // New returns the dashboard.

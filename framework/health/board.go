@@ -20,6 +20,8 @@ type Store interface {
 	Checkpoint(ctx context.Context, connectionID, stream, lane string) (c store.Checkpoint, ok bool, err error)
 	// Statuses lists the status of every stream of a connection, or of all for "".
 	Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error)
+	// States lists the named pieces of state of a connection, or of all for "".
+	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
 	// Hourly lists the hourly counts since a time, of a connection, or of all for "".
 	Hourly(ctx context.Context, connectionID string, since time.Time) ([]store.HourlyCount, error)
 }
@@ -197,7 +199,17 @@ func (b *Board) views(ctx context.Context, targets []Target, cursors bool) ([]Vi
 	if err != nil {
 		return nil, fmt.Errorf("read hourly counts: %w", err)
 	}
+	states, err := b.cfg.Store.States(ctx, only, store.AlarmStates)
+	if err != nil {
+		return nil, fmt.Errorf("read alarms: %w", err)
+	}
 	type key struct{ connection, stream string }
+	alarmOf := map[key]*store.Alarm{}
+	for _, s := range states {
+		if stream, alarm, ok := store.ReadAlarm(s); ok {
+			alarmOf[key{s.ConnectionID, stream}] = &alarm
+		}
+	}
 	statusOf := make(map[key]store.StreamStatus, len(statuses))
 	for _, s := range statuses {
 		statusOf[key{s.ConnectionID, s.Stream}] = s
@@ -211,7 +223,7 @@ func (b *Board) views(ctx context.Context, targets []Target, cursors bool) ([]Vi
 	for _, t := range targets {
 		k := key{t.Connection.ID, t.Stream.Key}
 		in := Input{
-			Connection: t.Connection, Stream: t.Stream, Status: statusOf[k], Counts: countsOf[k],
+			Connection: t.Connection, Stream: t.Stream, Status: statusOf[k], Counts: countsOf[k], Alarm: alarmOf[k],
 			Running: b.cfg.Live.Running(k.connection, k.stream), Now: now,
 		}
 		if cursors && t.Stream.Mode == catalog.ModePoll {

@@ -21,6 +21,7 @@ type shelf struct {
 	statuses    []store.StreamStatus
 	counts      []store.HourlyCount
 	cursors     map[string]string
+	states      []store.State
 	fail        error
 }
 
@@ -33,6 +34,10 @@ func (s *shelf) Checkpoint(_ context.Context, connectionID, stream, lane string)
 	var c store.Checkpoint
 	c.Cursor = []byte(cursor)
 	return c, ok, s.fail
+}
+
+func (s *shelf) States(context.Context, string, string) ([]store.State, error) {
+	return s.states, s.fail
 }
 
 func (s *shelf) Statuses(_ context.Context, connectionID string) (out []store.StreamStatus, err error) {
@@ -131,7 +136,7 @@ func TestViewOfAPollStreamAsJSON(t *testing.T) {
 		`"schedule":"*/15 * * * *","cadence":"every 15 minutes","description":"Orders are <paid> carts.","state":"healthy",` +
 		`"last_success_at":"2026-03-02T12:19:00.000000Z","next_run_at":"2026-03-02T12:30:00.000000Z","last_error":null,"consecutive_failures":0,` +
 		`"events_total":42,"duplicates_total":7,"cursor":{"n":9007199254740993,"q":"<a>"},"events_24h":7,` +
-		`"hourly":[2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,5]}`
+		`"hourly":[2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,5],"alarms":[]}`
 	require.Equal(t, want, encode(t, v))
 
 	var back health.View
@@ -227,3 +232,28 @@ type nobody struct{}
 
 func (nobody) Manifest(string) (catalog.Manifest, bool) { return catalog.Manifest{}, false }
 func (nobody) Running(string, string) bool              { return false }
+
+func TestAlarmsAreShownWhileSomethingRuns(t *testing.T) {
+	t.Parallel()
+	b, s := setup(t)
+	since := at("2026-03-02 10:00:00")
+	w := store.AlarmWrite("orders", &store.Alarm{Kind: store.AlarmZeroEvents, Since: since, Runs: 18, Usual: 0.8})
+	s.states = []store.State{{ConnectionID: "con_a", Name: w.Name, Value: w.Value}, {ConnectionID: "con_a", Name: "alarm/x", Value: []byte("{")}}
+	s.statuses[0].LastSuccessAt = at("2026-03-02 11:40:00")
+	view := func() health.View {
+		target, err := b.Find(t.Context(), "default", "con_a", "orders")
+		require.NoError(t, err)
+		v, err := b.View(t.Context(), target)
+		require.NoError(t, err)
+		return v
+	}
+	v := view()
+	require.Len(t, v.Alarms, 2)
+	require.Equal(t, health.AlarmLate, v.Alarms[0].Kind)
+	require.Equal(t, "2026-03-02T11:45:00.000000Z", v.Alarms[0].Since.String(), "when it was due")
+	require.Equal(t, store.AlarmZeroEvents, v.Alarms[1].Kind)
+	require.Contains(t, v.Alarms[1].Detail, "18 runs in a row")
+	require.Contains(t, v.Alarms[1].Detail, "80 %")
+	s.statuses[0].Paused = true
+	require.Empty(t, view().Alarms, "what is paused on purpose raises none")
+}

@@ -49,6 +49,8 @@ type View struct {
 	// 23 hours before it, oldest first.
 	Events24h int64   `json:"events_24h"`
 	Hourly    []int64 `json:"hourly"`
+	// Alarms say what is wrong with the stream's data; mostly there are none.
+	Alarms []Alarm `json:"alarms"`
 }
 
 // Time is a time that JSON shows in UTC with microseconds.
@@ -84,7 +86,9 @@ type Input struct {
 	// [Hours] are left out.
 	Counts  []store.HourlyCount
 	Running bool
-	Now     time.Time
+	// Alarm is the alarm that the scheduler keeps, nil for none.
+	Alarm *store.Alarm
+	Now   time.Time
 }
 
 // NewView makes the view of a stream.
@@ -111,6 +115,7 @@ func NewView(in Input) View {
 		v.Cursor = rawCursor(in.Cursor)
 	}
 	v.State = Of(facts)
+	v.Alarms = alarms(facts, v.State, in.Alarm)
 	// A due time that nobody waits for is no news.
 	if in.Stream.Mode == catalog.ModePoll && v.State != Paused && v.State != Disabled {
 		v.NextRunAt = TimeOrNil(in.Status.NextRunAt)

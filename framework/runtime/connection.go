@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/catalog/schedule"
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
@@ -31,6 +33,9 @@ type connection struct {
 	settings map[string]any
 	// retention is nil for that of all.
 	retention *store.Retention
+	// rate and budget bound the requests to the provider.
+	rate   budget.Rate
+	budget string
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]*webhook.Verifier
@@ -84,11 +89,11 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
 		manifest:   selected(manifest, c.Streams), declared: manifest.Streams, endpoints: map[string]*webhook.Verifier{},
-		plugin: plugin, settings: c.Settings, retention: c.Retention,
+		plugin: plugin, settings: c.Settings, retention: c.Retention, rate: c.RateLimit, budget: c.Budget,
 	}
 	for _, e := range declared.Endpoints {
 		spec := e.Spec()
-		verifier, err := r.verifier(spec, c.Settings)
+		verifier, err := webhook.New(spec, framework.SecretList(framework.SettingAt(c.Settings, spec.SecretSetting)))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("connection %q, endpoint %q: %w", c.Name, e.Path(), err))
 			continue
@@ -99,18 +104,6 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		prepared.endpoints[e.Path()] = verifier
 	}
 	return prepared, errors.Join(errs...)
-}
-
-// verifier makes the verifier of an endpoint. It fetches certificates and keys
-// through the same guard as connectors do.
-func (r *Runtime) verifier(spec catalog.EndpointSpec, settings map[string]any) (*webhook.Verifier, error) {
-	secrets, err := webhook.ReadSecrets(spec, func(name string) any { return framework.SettingAt(settings, name) })
-	if err != nil {
-		return nil, err
-	}
-	return webhook.Open(spec, webhook.Config{
-		Secrets: secrets, Client: r.guard.Client, PublicURL: r.options.Config.PublicURL,
-	})
 }
 
 // declared returns what a connection declares. The settings of a disabled one
@@ -136,10 +129,18 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 	if !c.Enabled {
 		return nil
 	}
+	allowed, err := r.budgets.Open(ctx, c.Project, c.ID, c.budget, c.rate)
+	if err != nil {
+		return fmt.Errorf("connection %q: %w", c.Name, err)
+	}
 	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
-		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, Client: r.guard.Client, NewClient: r.guard.NewClient,
-		State: connectionState{r.store, c.ID},
-		Log:   r.log.With("project", c.Project, "connection", c.Name),
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
+		Client: func(hosts []string) *http.Client {
+			client := r.guard.Client(hosts)
+			client.Transport = budget.Transport(client.Transport, allowed)
+			return client
+		},
+		Log: r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
@@ -168,13 +169,13 @@ func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) e
 	for _, s := range statuses {
 		known[key{s.ConnectionID, s.Stream}] = s
 	}
-	states, err := r.store.States(ctx, "", scheduler.BackfillStates)
+	list, err := r.store.States(ctx, "", "")
 	if err != nil {
-		return fmt.Errorf("read backfills: %w", err)
+		return fmt.Errorf("read states: %w", err)
 	}
-	backfills := map[string][]store.State{}
-	for _, s := range states {
-		backfills[s.ConnectionID] = append(backfills[s.ConnectionID], s)
+	states := map[string][]store.State{}
+	for _, s := range list {
+		states[s.ConnectionID] = append(states[s.ConnectionID], s)
 	}
 	var errs []error
 	var streams []scheduler.Stream
@@ -197,7 +198,7 @@ func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) e
 			}
 			streams = append(streams, scheduler.Stream{
 				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
-				RenamedFrom: s.RenamedFrom, Backfills: backfills[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
+				RenamedFrom: s.RenamedFrom, States: states[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
 			})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
 )
 
@@ -134,6 +135,7 @@ var (
 	leftBehind   = prometheus.NewDesc("weir_handlers_abandoned", "Handlers that went on past their deadline, were left behind, and have not returned yet.", []string{"connection"}, nil)
 	events       = prometheus.NewDesc("weir_events_total", "Events recorded.", []string{"connection", "stream"}, nil)
 	duplicates   = prometheus.NewDesc("weir_duplicates_total", "Emissions that had been recorded before.", []string{"connection", "stream"}, nil)
+	alarm        = prometheus.NewDesc("weir_stream_alarm", "1 while the data of a stream is not as it used to be.", []string{"connection", "stream", "kind"}, nil)
 	failures     = prometheus.NewDesc("weir_stream_consecutive_failures", "Failed runs since the last success.", []string{"connection", "stream"}, nil)
 )
 
@@ -141,6 +143,7 @@ var (
 func (*streamGauges) Describe(out chan<- *prometheus.Desc) {
 	out <- sinceSuccess
 	out <- failures
+	out <- alarm
 	out <- leftBehind
 }
 
@@ -158,6 +161,17 @@ func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		g.runtime.log.Error("collect metrics", "err", err)
 		return
+	}
+	states, err := g.runtime.store.States(ctx, "", store.AlarmStates)
+	if err != nil {
+		g.runtime.log.Error("collect metrics", "err", err)
+		return
+	}
+	for i, s := range states {
+		c, ok := g.runtime.byID[s.ConnectionID]
+		if stream, a, known := store.ReadAlarm(s); ok && known && i < maxSeries {
+			out <- prometheus.MustNewConstMetric(alarm, prometheus.GaugeValue, 1, c.Project+"/"+c.Name, stream, a.Kind)
+		}
 	}
 	now := time.Now()
 	for i, s := range statuses {

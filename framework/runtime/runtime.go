@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
@@ -31,6 +32,7 @@ type Runtime struct {
 	board     *health.Board
 	api       *api.API
 	feed      *api.Feed
+	budgets   *budget.Keeper
 	metrics   *metrics
 	listener  net.Listener
 	server    *http.Server
@@ -76,6 +78,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	if err := r.record(ctx, prepared); err != nil {
 		return nil, err
 	}
+	r.budgets = budget.NewKeeper(r.store, r.log)
 	for _, c := range prepared {
 		err = errors.Join(err, r.open(ctx, c))
 	}

@@ -31,7 +31,6 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	if r.intake, err = intake.New(intake.Config{
 		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered,
-		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
 	}
@@ -94,7 +93,7 @@ func (r *Runtime) hooks() http.Handler {
 	router := chi.NewRouter()
 	router.Method(http.MethodGet, "/metrics", r.metrics.handler())
 	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
 			router.Method(method, prefix+"/{connection}/{path}", r.intake)
 		}
 	}
@@ -107,7 +106,7 @@ func (r *Runtime) delivered(o intake.Observation) {
 	switch o.Verdict {
 	case intake.Accepted, intake.Stored, intake.Dead: // a failure is news too
 		r.feed.Notify()
-	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy, intake.Handshake:
+	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy:
 	}
 }
 
@@ -145,6 +144,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	defer work.Wait()
 	defer cancel()
 	work.Go(func() { r.intake.Run(background) })
+	work.Go(func() { r.budgets.Run(background) })
 	work.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			r.fail(fmt.Errorf("serve: %w", err))
@@ -193,6 +193,7 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 		errs = append(errs, fmt.Errorf("stop server: %w", err), r.server.Close())
 	}
 	errs = append(errs, <-scheduled)
+	r.budgets.Save(ctx)
 	cancel()
 	work.Wait()
 	return errors.Join(errs...)

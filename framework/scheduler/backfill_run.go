@@ -37,7 +37,7 @@ func newBackfill(owner *stream, b Backfill) *stream {
 // held.
 func (s *Scheduler) takeUp(owner *stream) {
 	now := s.clock.wall()
-	for _, b := range ReadBackfills(owner.Backfills) {
+	for _, b := range ReadBackfills(owner.States) {
 		if b.Stream != owner.Key && (owner.RenamedFrom == "" || b.Stream != owner.RenamedFrom) {
 			continue
 		}
@@ -51,7 +51,8 @@ func (s *Scheduler) takeUp(owner *stream) {
 		}
 		s.settle(e)
 	}
-	owner.Backfills = nil
+	owner.watch.raised = alarmOf(owner.States, owner.Key)
+	owner.States = nil
 }
 
 // held reports that an operator keeps e from running. The lock is held.

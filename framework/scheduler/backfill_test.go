@@ -98,7 +98,7 @@ func (r *rig) nextLife(spec string, fn route) *rig {
 	n := newRig(r.t, r.store, Config{Limits: r.s.limits})
 	s := n.stream(spec, fn)
 	var err error
-	s.Backfills, err = r.store.States(r.t.Context(), "con_1", BackfillStates)
+	s.States, err = r.store.States(r.t.Context(), "con_1", "")
 	require.NoError(r.t, err)
 	n.add(s)
 	n.start()

@@ -38,6 +38,7 @@ func (s *Scheduler) finish(e *stream, r *run, u store.Unit, to store.CheckpointW
 		r.State, r.FinishedAt = done.State, done.FinishedAt
 		r.Pages++
 		s.tellPage(e, r, u, store.Receipt{})
+		s.judge(e, r)
 		s.conclude(e, r, next, "")
 		return
 	}
@@ -54,7 +55,10 @@ func (s *Scheduler) finish(e *stream, r *run, u store.Unit, to store.CheckpointW
 	}
 	r.State, r.FinishedAt = done.State, done.FinishedAt
 	r.Pages++
+	r.appended += receipt.Appended
+	r.duplicates += receipt.Duplicates
 	s.tellPage(e, r, u, receipt)
+	s.judge(e, r)
 	s.conclude(e, r, next, "")
 }
 

@@ -289,6 +289,8 @@ func (s *Scheduler) commitPage(e *stream, r *run, u store.Unit) bool {
 		return false
 	}
 	s.counted(e, receipt)
+	r.appended += receipt.Appended
+	r.duplicates += receipt.Duplicates
 	r.checkpoint, r.saved, r.recorded = *u.Checkpoint, u.ID, true
 	r.Pages++
 	s.tellPage(e, r, u, receipt)

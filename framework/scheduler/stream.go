@@ -33,8 +33,9 @@ type Stream struct {
 	Status store.StreamStatus
 	// RenamedFrom is the key that the stream had before, or "".
 	RenamedFrom string
-	// Backfills are those of the connection, as the store's States has them.
-	Backfills []store.State
+	// States are those of the connection, as the store has them: backfills and
+	// alarms.
+	States []store.State
 	// Crashes is what [CountCrashes] says of the stream's last runs. Add streams
 	// with fewer of them first: those that have some start one after another.
 	Crashes int
@@ -124,6 +125,7 @@ type stream struct {
 	failures int
 	skipped  int64
 	unsaved  *store.StreamWrite // a success that was not recorded yet
+	watch    watch
 	// abandoned counts the handlers left behind since one of the stream's last
 	// returned.
 	abandoned int
@@ -198,4 +200,6 @@ type run struct {
 	loop     loopDetector
 	// ahead is the next page, which is being read while one is committed.
 	ahead *read
+	// appended and duplicates count what its pages brought.
+	appended, duplicates int
 }

@@ -101,6 +101,7 @@ func Busy(now time.Time) *Office {
 		s.ConsecutiveFailures, s.LastErrorClass, s.LastErrorAt = 3, "auth", now.Add(-51*time.Second)
 		s.LastError = `GET https://api.stripe.com/v1/payouts?***: 401 Unauthorized: the API key "rk_live_***" does not have the permission rak_payout_read. Give the key this permission in Stripe's dashboard, or use another key.`
 	})
+	o.SetAlarm(Stripe, "customers", store.Alarm{Kind: store.AlarmZeroEvents, Since: now.Add(-5 * time.Hour), Runs: 18, Usual: 0.8})
 	o.Status(GitHub, "repositories", func(s *store.StreamStatus) { s.Paused = true })
 
 	o.SetCheckpoint(Demo, "customers", store.Checkpoint{

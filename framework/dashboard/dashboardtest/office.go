@@ -29,6 +29,7 @@ type Office struct {
 	streams     map[string]*stream
 	deliveries  []store.DeliverySummary // newest first
 	backfills   []scheduler.Backfill
+	states      []store.State
 	broken      error
 }
 
@@ -186,6 +187,26 @@ func (o *Office) Checkpoint(_ context.Context, connectionID, key, lane string) (
 		return *c, true, o.broken
 	}
 	return store.Checkpoint{}, false, o.broken
+}
+
+// States lists what was given to SetAlarm.
+func (o *Office) States(_ context.Context, connectionID, _ string) (out []store.State, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.states {
+		if connectionID == "" || s.ConnectionID == connectionID {
+			out = append(out, s)
+		}
+	}
+	return out, o.broken
+}
+
+// SetAlarm raises an alarm of a stream.
+func (o *Office) SetAlarm(connectionID, key string, a store.Alarm) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := store.AlarmWrite(key, &a)
+	o.states = append(o.states, store.State{ConnectionID: connectionID, Name: w.Name, Value: w.Value})
 }
 
 // Statuses lists the statuses of the streams that something happened to.

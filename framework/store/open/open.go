@@ -28,36 +28,25 @@ var ErrAddress = errors.New("store address is not valid")
 //
 // The error never shows more of the address than its scheme: it may hold a password.
 func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (store.Store, error) {
-	a, err := parse(address, dataDir)
-	if err != nil {
-		return nil, err
-	}
-	if a.postgres != "" {
-		return openPostgres(ctx, a.postgres, logger)
-	}
-	return openSQLite(ctx, a.sqlite, logger)
-}
-
-// place is what an address names: a URL, or a folder.
-type place struct{ postgres, sqlite string }
-
-func parse(address, dataDir string) (place, error) {
 	scheme, rest, found := strings.Cut(address, ":")
 	switch {
 	case address == "":
-		return place{sqlite: dataDir}, nil
+		return openSQLite(ctx, dataDir, logger)
 	case !found:
-		return place{}, fmt.Errorf("%w: it has no scheme; write sqlite:PATH", ErrAddress)
+		return nil, fmt.Errorf("%w: it has no scheme; write sqlite:PATH", ErrAddress)
 	case scheme == "sqlite":
 		path, err := sqlitePath(rest)
-		if err == nil && !filepath.IsAbs(path) {
+		if err != nil {
+			return nil, err
+		}
+		if !filepath.IsAbs(path) {
 			path = filepath.Join(dataDir, path)
 		}
-		return place{sqlite: path}, err
+		return openSQLite(ctx, path, logger)
 	case scheme == "postgres" || scheme == "postgresql":
-		return place{postgres: address}, nil
+		return openPostgres(ctx, address, logger)
 	default:
-		return place{}, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH or postgres://…", ErrAddress, scheme)
+		return nil, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH or postgres://…", ErrAddress, scheme)
 	}
 }
 

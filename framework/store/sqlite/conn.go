@@ -30,11 +30,7 @@ func dsn(path string, params string) string {
 
 func connect(path string) (*conn, error) {
 	// The driver runs its own default pragmas at opening; all of ours follow.
-	return connectWith(path, "mode=rwc&_busy_timeout=5000&_sync=FULL")
-}
-
-func connectWith(path, params string) (*conn, error) {
-	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, params))
+	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, "mode=rwc&_busy_timeout=5000&_sync=FULL"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,214 @@
+package budget
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Store is what a [Keeper] needs of a store.
+type Store interface {
+	// Epoch is that of the lease on the connection; ok is false without one.
+	Epoch(connectionID string) (epoch int64, ok bool)
+	// Commit records u durably.
+	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
+	// States lists the pieces of state of a connection.
+	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
+}
+
+const (
+	statePrefix = "budget/"
+	// saveEvery is how often what was used is stored. A process that dies
+	// forgets at most that much.
+	saveEvery   = 5 * time.Second
+	saveTimeout = 10 * time.Second
+)
+
+// Keeper holds the budgets of a process.
+type Keeper struct {
+	store Store
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu      sync.Mutex
+	budgets map[string]*shared
+}
+
+// shared is a budget with the connections that take from it.
+type shared struct {
+	*Budget
+	name        string
+	connections map[string]bool
+}
+
+// NewKeeper returns a keeper without budgets.
+func NewKeeper(s Store, log *slog.Logger) *Keeper {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{store: s, log: log, now: time.Now, budgets: map[string]*shared{}}
+}
+
+// ErrRates says that connections of one budget declare different rates.
+var ErrRates = errors.New("connections that share a budget must declare the same rate")
+
+// Open returns the budget of a connection, with what the store knows of it. All
+// connections of a project that give the same name have the same budget; without
+// a name it is the connection's own.
+func (k *Keeper) Open(ctx context.Context, project, connectionID, name string, rate Rate) (*Budget, error) {
+	key, stored := "connection/"+connectionID, statePrefix+"own"
+	if name != "" {
+		key, stored = "project/"+project+"/"+name, statePrefix+"shared/"+name
+	}
+	states, err := k.store.States(ctx, connectionID, stored)
+	if err != nil {
+		return nil, fmt.Errorf("read rate budget: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := k.budgets[key]
+	if b == nil {
+		b = &shared{New(rate, k.now), stored, map[string]bool{}}
+		k.budgets[key] = b
+	}
+	b.connections[connectionID] = true
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.rate.IsZero():
+		b.rate = rate
+	case !rate.IsZero() && rate != b.rate:
+		return nil, fmt.Errorf("%w: budget %q has %s and %s", ErrRates, name, b.rate, rate)
+	}
+	for _, s := range states {
+		if s.Name == stored {
+			b.merge(s.Value)
+		}
+	}
+	return b.Budget, nil
+}
+
+// Forget drops a connection that is closed. Save first.
+func (k *Keeper) Forget(connectionID string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key, b := range k.budgets {
+		delete(b.connections, connectionID)
+		if len(b.connections) == 0 {
+			delete(k.budgets, key)
+		}
+	}
+}
+
+// Run stores what is used until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	ticker := time.NewTicker(saveEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			k.Save(ctx)
+		}
+	}
+}
+
+// Save stores what has changed since the last time. What cannot be stored now is
+// stored later.
+func (k *Keeper) Save(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	k.mu.Lock()
+	var units []store.Unit
+	for _, b := range k.budgets {
+		value := b.changed()
+		if value == nil {
+			continue
+		}
+		for id := range b.connections {
+			if epoch, held := k.store.Epoch(id); held {
+				units = append(units, store.Unit{
+					ID: store.NewCommitID(), ConnectionID: id, Epoch: epoch, At: k.now(),
+					State: []store.StateWrite{{Name: b.name, Value: value}},
+				})
+			}
+		}
+	}
+	k.mu.Unlock()
+	var group sync.WaitGroup
+	for _, u := range units {
+		group.Go(func() {
+			if _, err := k.store.Commit(ctx, u); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrFenced) {
+				k.log.Warn("rate budget could not be stored", "connection", u.ConnectionID, "err", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// saved is a budget as it is stored.
+type saved struct {
+	Rate  string              `json:"rate,omitempty"`
+	Part  int64               `json:"part,omitempty"`
+	Used  []int               `json:"used,omitempty"` // oldest first
+	Hosts map[string]*learned `json:"hosts,omitempty"`
+}
+
+// changed returns the budget as it is stored, or nil when it is stored already.
+func (b *Budget) changed() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.dirty {
+		return nil
+	}
+	b.dirty = false
+	s := saved{Rate: b.rate.String(), Hosts: b.hosts}
+	if !b.rate.IsZero() {
+		s.Part = b.part
+		for age := int64(parts); age >= 0; age-- {
+			s.Used = append(s.Used, b.used[mod(b.part-age)])
+		}
+	}
+	value, err := json.Marshal(s)
+	if err != nil { // there is nothing in it that JSON cannot say
+		panic(err)
+	}
+	return value
+}
+
+// merge takes over a stored budget where it knows more. The lock is held.
+func (b *Budget) merge(value []byte) {
+	var s saved
+	if json.Unmarshal(value, &s) != nil {
+		return // of another version
+	}
+	if !b.rate.IsZero() && s.Rate == b.rate.String() && len(s.Used) == parts+1 {
+		b.turn(b.now())
+		for i, n := range s.Used {
+			part := s.Part - parts + int64(i)
+			if age := b.part - part; age >= 0 && age <= parts {
+				b.used[mod(part)] = max(b.used[mod(part)], n)
+			} else if age < 0 { // the clock was set back: as if it were now
+				b.used[mod(b.part)] += n
+			}
+		}
+	}
+	for host, l := range s.Hosts {
+		if l == nil || strings.TrimSpace(host) == "" {
+			continue
+		}
+		if known := b.hosts[host]; known == nil || known.Until.Before(l.Until) || known.Blocked.Before(l.Blocked) {
+			if known != nil || len(b.hosts) < mostHosts {
+				b.hosts[host] = l
+			}
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package budget
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/weirhq/weir/framework"
+)
+
+// callTime is what must be left of a request's deadline after its wait, and
+// patience the longest wait of a request without a deadline.
+const (
+	callTime = 10 * time.Second
+	patience = 30 * time.Second
+)
+
+// Transport returns a transport that takes from b before each request to base,
+// and lets b learn from the answers.
+func Transport(base http.RoundTripper, b *Budget) http.RoundTripper { return &transport{base, b} }
+
+type transport struct {
+	base   http.RoundTripper
+	budget *Budget
+}
+
+// RoundTrip waits for the budget, or fails with framework.ErrRateLimited.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := t.wait(r); err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, err
+	}
+	response, err := t.base.RoundTrip(r)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a transport returns its base's error
+	}
+	t.budget.Learn(r.URL.Host, response.StatusCode, response.Header)
+	return response, nil
+}
+
+func (t *transport) wait(r *http.Request) error {
+	ctx, begun := r.Context(), time.Now()
+	for {
+		wait := t.budget.Take(r.URL.Host, yields(ctx))
+		if wait == 0 {
+			return nil
+		}
+		most := patience - time.Since(begun)
+		if deadline, ok := ctx.Deadline(); ok {
+			most = min(most, time.Until(deadline)-callTime)
+		}
+		if wait > most {
+			return framework.RetryAfter(fmt.Errorf("%w until %s: the budget of this connection for %s is used up",
+				framework.ErrRateLimited, t.budget.now().Add(wait).UTC().Format(time.RFC3339), r.URL.Host), wait)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("wait for the rate budget: %w", ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
