@@ -125,7 +125,9 @@ func TestTheGeneratedManifestGivesTheDescriptions(t *testing.T) {
 	got, ok := catalog.Described(c)
 	require.True(t, ok)
 	require.Equal(t, "Customers are the people who pay.", got.Streams[0].Description)
-	require.Empty(t, catalog.Validate(c))
+	findings := catalog.Validate(c)
+	require.Equal(t, []string{"SC104"}, rules(findings), "events has none")
+	require.Equal(t, catalog.SeverityWarning, findings[0].Severity)
 
 	c.Hosts = nil // the code has changed and nobody ran go generate
 	_, ok = catalog.Described(c)

@@ -65,7 +65,16 @@ func ValidPath(s string) bool { return pathRegexp.MatchString(s) }
 func Validate(c Connector) []Finding {
 	findings := ValidateManifest(c.Manifest())
 	if !c.Dynamic && generatedFor(c.Key) {
-		if _, ok := Described(c); !ok {
+		described, ok := Described(c)
+		for _, stream := range described.Streams {
+			if ok && stream.Description == "" {
+				findings = append(findings, Finding{
+					Rule: "SC104", Severity: SeverityWarning, Connector: c.Key, Subject: stream.Key,
+					Message: fmt.Sprintf("stream %q has no description; say above its variable what its records are", stream.Key),
+				})
+			}
+		}
+		if !ok {
 			findings = append(findings, Finding{
 				Rule: "SC504", Severity: SeverityError, Connector: c.Key, Subject: c.Key,
 				Message: fmt.Sprintf("generated catalog of %q is out of date; run go generate", c.Key),

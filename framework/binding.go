@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/weirhq/weir/catalog"
@@ -34,7 +35,7 @@ func (e RouteErrors) Error() string {
 	return errors.Join(errs...).Error()
 }
 
-func bind(c catalog.Connector, routes Routes, redact redactor) (*Binding, error) {
+func bind(c catalog.Connector, settings reflect.Type, routes Routes, redact redactor) (*Binding, error) {
 	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}, redact: redact}
 	var findings RouteErrors
 	add := func(rule, subject, format string, args ...any) {
@@ -42,6 +43,11 @@ func bind(c catalog.Connector, routes Routes, redact redactor) (*Binding, error)
 			Rule: rule, Severity: catalog.SeverityError, Connector: c.Key, Subject: subject,
 			Message: fmt.Sprintf(format, args...),
 		})
+	}
+	for _, f := range settingFields(settings) {
+		if isSecret(f.kind) && f.fallback != "" {
+			add("SC310", f.name, "setting %q is a secret with a default, which everybody has who has the program; remove the default", f.name)
+		}
 	}
 	m := c.Manifest()
 	for _, r := range routes {
@@ -55,12 +61,15 @@ func bind(c catalog.Connector, routes Routes, redact redactor) (*Binding, error)
 			for _, why := range r.wrongMigrations() {
 				add("SC506", r.stream, "stream %q: %s", r.stream, why)
 			}
+			if lost := unsaved(reflect.TypeOf(r.cursor.fresh()).Elem(), "", map[reflect.Type]bool{}); lost != "" {
+				add("SC206", r.stream, "the cursor type of stream %q does not survive a checkpoint: %s; keep positions in exported fields of plain types", r.stream, lost)
+			}
 			b.pages[r.stream] = r
 		case r.receive != nil:
 			if _, ok := m.Endpoint(r.endpoint); !ok {
 				add("SC309", r.endpoint, "webhook route for %q, which is no declared endpoint of this connector; remove the route or declare the endpoint", r.endpoint)
 			} else if _, twice := b.receivers[r.endpoint]; twice {
-				add("SC309", r.endpoint, "endpoint %q has two webhook routes; keep one", r.endpoint)
+				add("SC203", r.endpoint, "endpoint %q has two webhook routes; keep one", r.endpoint)
 			}
 			b.receivers[r.endpoint] = r
 		default:

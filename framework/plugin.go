@@ -152,7 +152,7 @@ func (p Plugin) Open(ctx context.Context, in OpenRequest) (binding *Binding, err
 	if err != nil {
 		return nil, redact.err(fmt.Errorf("open connector %q: %w", p.Key(), err))
 	}
-	return bind(connector, routes, redact)
+	return bind(connector, p.settings, routes, redact)
 }
 
 // secretValues returns the values of the secret settings, to keep them out of

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrNoKey is returned for an emission without an idempotency key.
-var ErrNoKey = errors.New("idempotency key is empty")
+var ErrNoKey = errors.New("idempotency key is empty (SC402)")
 
 // Key is an idempotency key: it names one version of one entity within a stream
 // of a connection. The zero Key is refused. Make one with [VersionKey],

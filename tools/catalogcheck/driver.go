@@ -198,7 +198,7 @@ func (d *driver) recall(key factKey, into analysis.Fact) bool {
 
 // finding converts a diagnostic back into what it was made from.
 func (d *driver) finding(p *packages.Package, diagnostic analysis.Diagnostic) Finding {
-	severity := severityOf(diagnostic.Category)
+	severity := severityIn(diagnostic)
 	f := Finding{
 		Rule: diagnostic.Category, Severity: severity, URL: diagnostic.URL,
 		Message: message(diagnostic, severity),

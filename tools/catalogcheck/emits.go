@@ -2,6 +2,7 @@ package catalogcheck
 
 import (
 	"go/ast"
+	"go/types"
 	"slices"
 	"strings"
 )
@@ -60,7 +61,7 @@ func (s *routeStage) checkTarget(call *ast.CallExpr) {
 func (s *routeStage) checkKey(call *ast.CallExpr) {
 	options := call.Args[len(call.Args)-1]
 	t := s.tracer()
-	values, known := t.origins(of(options))
+	values, known := s.optionsOf(t, options)
 	if !known || len(values) == 0 {
 		return
 	}
@@ -79,6 +80,31 @@ func (s *routeStage) checkKey(call *ast.CallExpr) {
 		at = options
 	}
 	s.report(found("SC402", at, "%s; set Options.IdempotencyKey with ingest.VersionKey, ingest.LatestKey or ingest.EventKey", reason))
+}
+
+// optionsOf traces the options of an emission. A variable of which other fields
+// than the key are set one by one is traced to what it began as.
+func (s *routeStage) optionsOf(t *tracer, options ast.Expr) ([]origin, bool) {
+	id, ok := ast.Unparen(options).(*ast.Ident)
+	if !ok {
+		return t.origins(of(options))
+	}
+	v, ok := s.pass.TypesInfo.Uses[id].(*types.Var)
+	if _, set := s.uses.writes[v]["IdempotencyKey"]; !ok || !s.uses.local(v) || !s.uses.opaque[v] || s.uses.hidden[v] || set {
+		return t.origins(of(options))
+	}
+	var found []origin
+	for _, source := range s.uses.sources[v] {
+		if source.kind != wholeValue {
+			return nil, false
+		}
+		more, known := t.origins(origin{source.expr, source.result, nil})
+		if !known {
+			return nil, false
+		}
+		found = append(found, more...)
+	}
+	return found, true
 }
 
 // emptyKey says why options have no usable key, or "" when they may have one.

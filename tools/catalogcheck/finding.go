@@ -62,6 +62,14 @@ func line(rule string, severity catalog.Severity, message string) string {
 	return text
 }
 
+// severityIn returns the severity that line printed.
+func severityIn(d analysis.Diagnostic) catalog.Severity {
+	if strings.HasSuffix(d.Message, warningMark) {
+		return catalog.SeverityWarning
+	}
+	return catalog.SeverityError
+}
+
 // message undoes line for a diagnostic.
 func message(d analysis.Diagnostic, severity catalog.Severity) string {
 	text := strings.TrimPrefix(d.Message, d.Category+" ")

@@ -91,6 +91,8 @@ func compareGenerated(pass *analysis.Pass, m *model) (*generated, error) {
 		case slices.Contains(found, wanted[i]):
 		case slices.ContainsFunc(found, func(d described) bool { return d.key == c.key }):
 			result.add(c, at, "generated catalog of %q is out of date; run go generate", c.key)
+		case len(found) > i && !slices.ContainsFunc(wanted, func(d described) bool { return d.key == found[i].key }):
+			result.add(c, at, "generated catalog describes connector %q, whose key is now %q; run go generate", found[i].key, c.key)
 		case !c.dynamic:
 			result.add(c, at, "connector %q has no generated catalog; put //go:generate go tool catalogcheck -write . into the package and run go generate", c.key)
 		}

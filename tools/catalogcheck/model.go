@@ -182,8 +182,18 @@ type finding struct {
 	pos, end token.Pos
 	message  string
 	related  []analysis.RelatedInformation
+	// severity is what the finding has where it differs from its rule's.
+	severity catalog.Severity
 	// fix is nil where no machine can mend it.
 	fix *fix
+}
+
+// rank returns how bad the finding is.
+func (f finding) rank() catalog.Severity {
+	if f.severity != "" {
+		return f.severity
+	}
+	return severityOf(f.rule)
 }
 
 // found returns a finding about n.

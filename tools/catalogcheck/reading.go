@@ -3,6 +3,8 @@ package catalogcheck
 import (
 	"go/ast"
 	"go/types"
+
+	"github.com/weirhq/weir/catalog"
 )
 
 // checkReading reports a sync route that never looks at what it was asked for.
@@ -22,7 +24,10 @@ func (s *routeStage) checkReading(b binding) {
 		if d.Poll.Backfill {
 			promise = "Backfill"
 		}
-		s.report(found("SC207", b.call.Args[1], "the sync route of %s reads neither From nor To, but %s declares %s; ask the provider for that range, or remove the declaration", d.label(), d.refer(), promise))
+		broken := found("SC207", b.call.Args[1], "the sync route of %s reads neither From nor To, but %s declares %s; ask the provider for that range, or remove the declaration", d.label(), d.refer(), promise)
+		// An operator who asks for a range gets another one, and cannot see it.
+		broken.severity = catalog.SeverityError
+		s.report(broken)
 	case !ranged && !read["Cursor"] && !isEmptyStruct(cursor):
 		s.report(found("SC207", b.call.Args[1], "the sync route of %s never reads the cursor, so every page starts from the beginning; read it, or make the cursor's type struct{}", d.label()))
 	}

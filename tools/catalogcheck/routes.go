@@ -28,6 +28,10 @@ func routesAnalyzer(declare *analysis.Analyzer) *analysis.Analyzer {
 			s.checkDefinitions()
 			s.checkEmissions()
 			s.checkDigests()
+			s.checkForgotten()
+			s.checkUnfilled()
+			s.checkGlobals()
+			s.checkApart()
 			return s.findings, nil
 		},
 	}
@@ -37,6 +41,8 @@ func routesAnalyzer(declare *analysis.Analyzer) *analysis.Analyzer {
 type routeStage struct {
 	*model
 	findings []finding
+	// built is the SSA form of the package, once a rule asked for it.
+	built *flow
 }
 
 // report adds a finding, once: a route may be handed out in several ways.

@@ -3,6 +3,7 @@ package catalogcheck
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,11 +42,24 @@ type Rule struct {
 	Doc string
 	// Bad and Good are fragments of a connector.
 	Bad, Good string
+	// Fix says what a machine does about it, and is empty where it cannot.
+	Fix string
+	// Repeated says where the running program finds the same again: one of the
+	// At constants, or "-: " and the reason why it cannot.
+	Repeated string
 }
 
 // Rules lists every rule, ordered by id.
 func Rules() []Rule {
-	return slices.Concat(commentRules(), declarationRules(), scheduleRules(), routeRules(), intakeRules(), emissionRules(), linkRules())
+	all := slices.Concat(
+		commentRules(), declarationRules(), layoutRules(), scheduleRules(), routeRules(), handlerRules(),
+		intakeRules(), emissionRules(), forgettingRules(), linkRules(),
+	)
+	for i, r := range all {
+		all[i].Fix, all[i].Repeated = mends[r.ID], repeats[r.ID]
+	}
+	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
+	return all
 }
 
 // RuleByID returns the rule with the given id.
@@ -85,12 +99,27 @@ func printRules(out io.Writer) error {
 
 // explain prints what there is to say about one rule.
 func explain(out io.Writer, r Rule) error {
-	_, err := fmt.Fprintf(out, "%s %s\n%s, decided by the %s\n\n%s\n\nBad:\n\n%s\n\nGood:\n\n%s\n",
-		r.ID, r.Title, r.Severity, r.Stage.word(), r.Doc, indent(r.Bad), indent(r.Good))
+	_, err := fmt.Fprintf(out, "%s %s\n%s, decided by the %s\n\n%s\n%s\nBad:\n\n%s\n\nGood:\n\n%s\n",
+		r.ID, r.Title, r.Severity, r.Stage.word(), r.Doc, r.notes(""), indent(r.Bad), indent(r.Good))
 	if err != nil {
 		return fmt.Errorf("print rule: %w", err)
 	}
 	return nil
+}
+
+// notes says what is done about a finding, and where else it is found. Each line
+// begins with prefix.
+func (r Rule) notes(prefix string) string {
+	var b strings.Builder
+	if r.Fix != "" {
+		fmt.Fprintf(&b, "%sweir check --fix %s.\n", prefix, r.Fix)
+	}
+	if at, ok := strings.CutPrefix(r.Repeated, "-: "); ok {
+		fmt.Fprintf(&b, "%sNot found again at run time: %s.\n", prefix, at)
+	} else if r.Repeated != "" {
+		fmt.Fprintf(&b, "%sFound again at run time, by %s.\n", prefix, r.Repeated)
+	}
+	return b.String()
 }
 
 func (s Stage) word() string {
@@ -126,18 +155,24 @@ A finding is accepted with a comment on its line, or alone on the line above, th
 
 ` + "```go\n//catalogcheck:ignore SC113 the short gap at the full hour is wanted\n```" + `
 
-` + "`weir check --fix`" + ` renames keys (SC102), writes the zone that a schedule has (SC116), adds a sync route with a
-function that still has to be written (SC201), and brings catalog_gen.go up to date (SC504); ` + "`--diff`" + ` shows what it
-would change in the source.
+` + "`weir check --fix`" + ` mends what a machine can mend, and ` + "`--diff`" + ` shows what it would change in the source.
 
-| id | severity | stage | fault |
-|---|---|---|---|
+| id | severity | stage | fix | fault |
+|---|---|---|---|---|
 `)
 	for _, r := range Rules() {
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r.ID, strings.ToLower(r.ID), r.Severity, r.Stage, r.Title)
+		fix := ""
+		if r.Fix != "" {
+			fix = "yes"
+		}
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s | %s |\n", r.ID, strings.ToLower(r.ID), r.Severity, r.Stage, fix, r.Title)
 	}
 	for _, r := range Rules() {
-		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s). %s\n\nBad:\n\n```go\n%s\n```\n\nGood:\n\n```go\n%s\n```\n", r.ID, r.Title, r.Severity, r.Doc, r.Bad, r.Good)
+		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s). %s\n\n%s\nBad:\n\n```go\n%s\n```\n\nGood:\n\n```go\n%s\n```\n", r.ID, r.Title, r.Severity, r.Doc, r.notes(""), r.Bad, r.Good)
+	}
+	b.WriteString("\n## Reserved\n\nThese ids are kept for rules about sinks:\n\n")
+	for _, id := range slices.Sorted(maps.Keys(reserved)) {
+		fmt.Fprintf(&b, "- %s: %s\n", id, reserved[id])
 	}
 	return b.String()
 }

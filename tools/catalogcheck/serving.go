@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/types"
 	"slices"
+
+	"golang.org/x/tools/go/ssa"
 )
 
 // binding is a route with the function of this package that it binds.
@@ -34,14 +36,17 @@ func (s *routeStage) checkServing(c *connector, handouts []handout) {
 		}
 	}
 	s.checkSyncRoutes(bound)
+	s.checkConcurrency(bound)
+	s.checkContexts(bound)
 	if !complete {
 		return
 	}
+	live := s.live()
 	for _, l := range c.streams {
 		if l.Kind == pollStream && !slices.ContainsFunc(handouts, func(h handout) bool { return h.serves(l.declaration) }) {
 			continue // SC201 says so
 		}
-		if v := s.variableOf(l.declaration); v != nil && !s.handedOn(v) {
+		if v := s.variableOf(l.declaration); v != nil && !s.handedOn(v, live) {
 			s.report(found("SC405", l.at, "%s is declared, but nothing is ever emitted to it; emit with ingest.Canonical(out, %s, …), or remove the stream", l.label(), l.refer()))
 		}
 	}
@@ -61,6 +66,8 @@ func (s *routeStage) checkSyncRoutes(bound []binding) {
 			continue
 		}
 		s.checkReading(b)
+		s.checkStanding(b)
+		s.checkSilent(b)
 		own := b.serves[0]
 		ast.Inspect(b.handler.body, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
@@ -97,15 +104,30 @@ func (s *routeStage) variableOf(d *declaration) *types.Var {
 	return v
 }
 
+// live returns the functions of the package that anything calls: what starts
+// with the program, and what other packages may call.
+func (s *routeStage) live() map[*ssa.Function]bool {
+	f := s.flow()
+	roots := []*ssa.Function{f.pkg.Func("init"), f.pkg.Func("main")}
+	for _, fn := range f.functions {
+		if obj := fn.Object(); obj != nil && (obj.Exported() || obj.Name() == "init") {
+			roots = append(roots, fn)
+		}
+	}
+	return f.reach(roots...)
+}
+
 // handedOn reports whether a stream's variable is used for anything but to list
-// it, to bind it and to ask for its declaration: then it may be emitted to.
-func (s *routeStage) handedOn(v *types.Var) bool {
+// it, to bind it and to ask for its declaration: then it may be emitted to. What
+// stands in a function that nobody calls does not count.
+func (s *routeStage) handedOn(v *types.Var, live map[*ssa.Function]bool) bool {
 	handed := false
 	for _, file := range s.files {
 		ast.PreorderStack(file, nil, func(n ast.Node, stack []ast.Node) bool {
 			id, ok := n.(*ast.Ident)
 			if ok && s.pass.TypesInfo.Uses[id] == v && !s.harmless(id, stack) {
-				handed = true
+				fn, declared := outermost(stack).(*ast.FuncDecl)
+				handed = handed || !declared || live[s.flow().byBody[fn.Body]]
 			}
 			return !handed
 		})
@@ -129,4 +151,62 @@ func (s *routeStage) harmless(id *ast.Ident, stack []ast.Node) bool {
 		}
 	}
 	return false
+}
+
+// checkSilent reports a sync route that can emit nothing: neither it nor what it
+// calls does, and its buffer goes nowhere else.
+func (s *routeStage) checkSilent(b binding) {
+	f := s.flow()
+	fn := f.byBody[b.handler.body]
+	if fn == nil {
+		return
+	}
+	for reached := range f.reach(fn) {
+		for _, block := range reached.Blocks {
+			for _, instruction := range block.Instrs {
+				if f.mayEmit(instruction) {
+					return
+				}
+			}
+		}
+	}
+	if alwaysFails(fn) {
+		return // it is still to be written, and says so
+	}
+	d := b.serves[0]
+	if v := s.variableOf(d); v != nil && !s.handedOn(v, s.live()) {
+		return // nothing emits to it at all, which is said where it is declared
+	}
+	s.report(found("SC405", b.call.Args[1], "the sync route of %s emits nothing, so a run records nothing; emit each record with ingest.Canonical(out, %s, …)", d.label(), d.refer()))
+}
+
+// mayEmit reports whether an instruction emits, or gives the buffer to what is
+// out of sight.
+func (f *flow) mayEmit(instruction ssa.Instruction) bool {
+	switch i := instruction.(type) {
+	case ssa.CallInstruction:
+		call := i.Common()
+		return emits(call) || f.local(call) == nil && slices.ContainsFunc(call.Args, func(arg ssa.Value) bool { return isBuffer(arg.Type()) })
+	case *ssa.Store:
+		_, field := i.Addr.(*ssa.FieldAddr)
+		return field && isBuffer(i.Val.Type())
+	case *ssa.MakeInterface:
+		return isBuffer(i.X.Type())
+	}
+	return false
+}
+
+func isBuffer(t types.Type) bool {
+	pointer, ok := types.Unalias(t).(*types.Pointer)
+	return ok && isNamed(pointer.Elem(), ingestPath, "Buffer")
+}
+
+// alwaysFails reports whether every way out of fn returns an error.
+func alwaysFails(fn *ssa.Function) bool {
+	for _, block := range fn.Blocks {
+		if r, ok := block.Instrs[len(block.Instrs)-1].(*ssa.Return); ok && (len(r.Results) == 0 || isNil(r.Results[len(r.Results)-1])) {
+			return false
+		}
+	}
+	return true
 }

@@ -11,6 +11,10 @@ import (
 // checkUnstableKey reports a key that differs each time the same record is
 // read, so that every page is recorded again.
 func (s *routeStage) checkUnstableKey(key *ast.CallExpr) {
+	if id := s.countedOnly(key); id != nil {
+		s.report(found("SC404", id, "the idempotency key is a count in a loop, so the first record of every page has the same one; make it of what the provider sent"))
+		return
+	}
 	for _, arg := range key.Args {
 		if what := s.unstable(s.tracer(), of(arg), 0); what != "" {
 			s.report(found("SC404", arg, "the idempotency key comes from %s, so the same record has another key each time it is read; make it of what the provider sent", what))
@@ -85,4 +89,68 @@ func (s *routeStage) rounds(call *ast.CallExpr) bool {
 		return !known || !strings.Contains(layout, "05")
 	}
 	return true
+}
+
+// countedOnly returns the loop index that is all that tells the keys of a page
+// apart, if a key is made of nothing else.
+func (s *routeStage) countedOnly(key *ast.CallExpr) *ast.Ident {
+	var index *ast.Ident
+	only := true
+	for _, arg := range key.Args {
+		ast.Inspect(arg, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				path, _ := callee(s.pass.TypesInfo, n)
+				if !s.pass.TypesInfo.Types[n.Fun].IsType() && path != "strconv" && path != "fmt" {
+					only = false
+				}
+			case *ast.SelectorExpr:
+				if _, field := s.pass.TypesInfo.Selections[n]; field {
+					only = false
+				}
+			case *ast.Ident:
+				v, ok := s.pass.TypesInfo.Uses[n].(*types.Var)
+				switch {
+				case !ok:
+				case s.counts(v):
+					index = n
+				default:
+					only = false
+				}
+			}
+			return only
+		})
+	}
+	if !only {
+		return nil
+	}
+	return index
+}
+
+// counts reports whether v is the index of a loop over a list.
+func (s *routeStage) counts(v *types.Var) bool {
+	found := false
+	for _, file := range s.files {
+		if v.Pos() < file.FileStart || v.Pos() >= file.FileEnd {
+			continue
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			loop, ok := n.(*ast.RangeStmt)
+			if !ok {
+				return !found
+			}
+			id, ok := loop.Key.(*ast.Ident)
+			if !ok || s.pass.TypesInfo.Defs[id] != v {
+				return !found
+			}
+			switch u := s.pass.TypesInfo.TypeOf(loop.X).Underlying().(type) {
+			case *types.Slice, *types.Array:
+				found = true
+			case *types.Basic:
+				found = u.Info()&types.IsInteger != 0
+			}
+			return !found
+		})
+	}
+	return found
 }

@@ -38,6 +38,8 @@ type usage struct {
 	sources map[*types.Var][]source
 	// opaque holds the variables that may be changed out of sight.
 	opaque map[*types.Var]bool
+	// hidden holds those of them of which more than single fields may change so.
+	hidden map[*types.Var]bool
 	// written holds the fields that are assigned to outside of a literal.
 	written map[*types.Var]bool
 	// writes holds the same by the variable that the field was reached from.
@@ -55,6 +57,7 @@ func recordUsage(pkg *types.Package, info *types.Info, files []*ast.File) *usage
 		pkg:       pkg,
 		sources:   map[*types.Var][]source{},
 		opaque:    map[*types.Var]bool{},
+		hidden:    map[*types.Var]bool{},
 		written:   map[*types.Var]bool{},
 		writes:    map[*types.Var]map[string]ast.Expr{},
 		functions: map[*types.Func]*ast.FuncDecl{},
@@ -158,7 +161,7 @@ func (r *usageRecorder) target(place ast.Expr, s source) {
 			return
 		}
 		if _, direct := ast.Unparen(e.X).(*ast.Ident); !direct || s.kind != wholeValue {
-			r.opaque[v] = true
+			r.opaque[v], r.hidden[v] = true, true
 			return
 		}
 		s.kind = oneElement
@@ -186,7 +189,7 @@ func (r *usageRecorder) target(place ast.Expr, s source) {
 // hide records that the variable e belongs to may change out of sight.
 func (r *usageRecorder) hide(e ast.Expr) {
 	if v := r.root(e); v != nil {
-		r.opaque[v] = true
+		r.opaque[v], r.hidden[v] = true, true
 	}
 }
 

@@ -2,7 +2,6 @@ package catalogcheck
 
 import (
 	"go/ast"
-	"go/constant"
 	"go/token"
 	"go/types"
 
@@ -32,7 +31,7 @@ func (s *routeStage) checkVerification(handouts []handout) {
 	if len(custom) == 0 || s.checkDropped() {
 		return
 	}
-	f := buildFlow(s.model)
+	f := s.flow()
 	for _, b := range custom {
 		fn := f.byBody[b.handler.body]
 		if fn == nil {
@@ -42,7 +41,11 @@ func (s *routeStage) checkVerification(handouts []handout) {
 			s.report(found("SC303", b.call.Args[1], "%s is AuthCustom, but its handler never calls Verify on the delivery; call d.Verify(ctx) before anything else and return its error", b.serves[0].label()))
 			continue
 		}
-		if at := f.unverified(fn, map[*ssa.Function]bool{}); at.IsValid() {
+		if at := f.unverified(fn, decodes, map[*ssa.Function]bool{}); at.IsValid() {
+			s.report(found("SC308", s.callAt(at), "the body is decoded before the delivery is known to be verified, so anybody may feed the decoder; check the error of d.Verify first").
+				with(b.call.Args[1], "the handler of %s is bound here", b.serves[0].label()))
+		}
+		if at := f.unverified(fn, emits, map[*ssa.Function]bool{}); at.IsValid() {
 			s.report(found("SC305", s.callAt(at), "the event is emitted before the delivery is known to be verified; check the error of d.Verify on every way here").
 				with(b.call.Args[1], "the handler of %s is bound here", b.serves[0].label()))
 		}
@@ -97,85 +100,6 @@ func isDelivery(t types.Type) bool {
 	return ok && isNamed(pointer.Elem(), frameworkPath, "Delivery")
 }
 
-// callAt returns the call whose opening parenthesis is at pos, where SSA says
-// that it is.
-func (s *routeStage) callAt(pos token.Pos) ast.Node {
-	var at ast.Node = &ast.BadExpr{From: pos, To: pos + 1}
-	for _, file := range s.files {
-		ast.Inspect(file, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && call.Lparen == pos {
-				at = call
-			}
-			return true
-		})
-	}
-	return at
-}
-
-// flow is the SSA form of one package.
-type flow struct {
-	pkg    *ssa.Package
-	byBody map[*ast.BlockStmt]*ssa.Function
-}
-
-// buildFlow builds the SSA form of the package. It is done only where a rule
-// needs it: package buildssa would do it for every dependency as well.
-func buildFlow(m *model) *flow {
-	program := ssa.NewProgram(m.pass.Fset, ssa.BuilderMode(0))
-	created := map[*types.Package]bool{}
-	var create func(all []*types.Package)
-	create = func(all []*types.Package) {
-		for _, p := range all {
-			if !created[p] {
-				created[p] = true
-				program.CreatePackage(p, nil, nil, true)
-				create(p.Imports())
-			}
-		}
-	}
-	create(m.pass.Pkg.Imports())
-	f := &flow{pkg: program.CreatePackage(m.pass.Pkg, m.pass.Files, m.pass.TypesInfo, false), byBody: map[*ast.BlockStmt]*ssa.Function{}}
-	f.pkg.Build()
-	var index func(fn *ssa.Function)
-	index = func(fn *ssa.Function) {
-		switch n := fn.Syntax().(type) {
-		case *ast.FuncDecl:
-			f.byBody[n.Body] = fn
-		case *ast.FuncLit:
-			f.byBody[n.Body] = fn
-		}
-		for _, inner := range fn.AnonFuncs {
-			index(inner)
-		}
-	}
-	for _, declaration := range m.uses.functions {
-		if obj, ok := m.pass.TypesInfo.Defs[declaration.Name].(*types.Func); ok {
-			if fn := program.FuncValue(obj); fn != nil {
-				index(fn)
-			}
-		}
-	}
-	if fn := f.pkg.Func("init"); fn != nil {
-		index(fn)
-	}
-	return f
-}
-
-// local returns the function of this package that call surely calls, or nil.
-func (f *flow) local(call *ssa.CallCommon) *ssa.Function {
-	fn := call.StaticCallee()
-	if fn == nil {
-		return nil
-	}
-	if origin := fn.Origin(); origin != nil {
-		fn = origin
-	}
-	if fn.Pkg != f.pkg || len(fn.Blocks) == 0 {
-		return nil
-	}
-	return fn
-}
-
 // verifies reports whether fn, or what it calls or makes, may verify: it names
 // the method, or hands a delivery to code that is out of sight.
 func (f *flow) verifies(fn *ssa.Function, seen map[*ssa.Function]bool) bool {
@@ -221,9 +145,9 @@ func (f *flow) handsAway(call *ssa.CallCommon) bool {
 	return false
 }
 
-// unverified returns the place of an emission that is reached from the start of
+// unverified returns the place of a call that sink names, and that is reached from the start of
 // fn on a way on which no verification has succeeded, if there is one.
-func (f *flow) unverified(fn *ssa.Function, busy map[*ssa.Function]bool) token.Pos {
+func (f *flow) unverified(fn *ssa.Function, sink func(*ssa.CallCommon) bool, busy map[*ssa.Function]bool) token.Pos {
 	if busy[fn] || len(fn.Blocks) == 0 {
 		return token.NoPos
 	}
@@ -243,11 +167,11 @@ func (f *flow) unverified(fn *ssa.Function, busy map[*ssa.Function]bool) token.P
 			if !ok {
 				continue
 			}
-			if emits(call.Common()) {
+			if sink(call.Common()) {
 				return call.Pos()
 			}
 			if inner := f.local(call.Common()); inner != nil {
-				if at := f.unverified(inner, busy); at.IsValid() {
+				if at := f.unverified(inner, sink, busy); at.IsValid() {
 					return at
 				}
 			}
@@ -255,19 +179,6 @@ func (f *flow) unverified(fn *ssa.Function, busy map[*ssa.Function]bool) token.P
 		next = append(next, f.unguarded(block)...)
 	}
 	return token.NoPos
-}
-
-// emits reports whether call records an event.
-func emits(call *ssa.CallCommon) bool {
-	fn := call.StaticCallee()
-	if fn == nil {
-		return false
-	}
-	if origin := fn.Origin(); origin != nil {
-		fn = origin
-	}
-	obj := fn.Object()
-	return obj != nil && obj.Pkg() != nil && obj.Pkg().Path() == ingestPath && fn.Signature.Recv() == nil && (obj.Name() == "Canonical" || obj.Name() == "Delete")
 }
 
 // unguarded returns the blocks that follow without a verification's success.
@@ -314,11 +225,6 @@ func (f *flow) isCheck(v ssa.Value) bool {
 	}
 	fn, ok := v.(*ssa.Function)
 	return ok && (isVerify(fn.Object()) || fn.Pkg == f.pkg && f.verifies(fn, map[*ssa.Function]bool{}))
-}
-
-func isNil(v ssa.Value) bool {
-	c, ok := v.(*ssa.Const)
-	return ok && (c.Value == nil || c.Value.Kind() == constant.Unknown)
 }
 
 // outcome reports whether v comes from a verification. A value that is nil
@@ -394,4 +300,38 @@ func (f *flow) storedOutcome(stored ssa.Value, seen map[ssa.Value]bool) bool {
 		}
 	}
 	return false
+}
+
+// decodes reports whether call decodes the body of a delivery.
+func decodes(call *ssa.CallCommon) bool {
+	path, name, method := calledPath(call)
+	if path == frameworkPath && method && name == "Decode" && len(call.Args) > 0 && isDelivery(call.Args[0].Type()) {
+		return true
+	}
+	if path == "encoding/json" && name == "Unmarshal" || name == "UnmarshalJSON" {
+		for _, arg := range call.Args {
+			if isBody(arg) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isBody reports whether v is the field Body of a delivery.
+func isBody(v ssa.Value) bool {
+	load, ok := v.(*ssa.UnOp)
+	if !ok || load.Op != token.MUL {
+		return false
+	}
+	field, ok := load.X.(*ssa.FieldAddr)
+	if !ok || !isDelivery(field.X.Type()) {
+		return false
+	}
+	pointer, ok := field.X.Type().Underlying().(*types.Pointer)
+	if !ok {
+		return false
+	}
+	owner, ok := pointer.Elem().Underlying().(*types.Struct)
+	return ok && owner.Field(field.Field).Name() == "Body"
 }
