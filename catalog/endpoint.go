@@ -155,6 +155,9 @@ type MessageSignatureSpec struct {
 	Tag string `json:"tag,omitempty"`
 	// KeyID is the keyid parameter that the signature must carry, if any.
 	KeyID string `json:"key_id,omitempty"`
+	// KeyEncoding says how the secret of hmac-sha256 is written: "utf8" (the
+	// default), "hex" or "base64". Public keys are PEM or base64.
+	KeyEncoding string `json:"key_encoding,omitempty"`
 	// Tolerance is how old the created parameter may be. The default is 5 minutes.
 	Tolerance time.Duration `json:"tolerance,omitempty"`
 }
@@ -201,7 +204,7 @@ type ChallengeSpec struct {
 	// SecretSetting names the setting that VerifyToken is compared with.
 	SecretSetting string `json:"secret_setting,omitempty"`
 	// Reply is the body of the answer, with {token}, {hmac_hex} or {hmac_base64}
-	// (of the token, with the endpoint's secret) in it. The default is "{token}".
+	// (of the token, with the endpoint's secret) in it. The default is the token.
 	Reply string `json:"reply,omitempty"`
 	// JSON says that Reply is JSON; it is plain text otherwise.
 	JSON bool `json:"json,omitempty"`

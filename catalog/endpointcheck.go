@@ -294,6 +294,7 @@ var messageAlgorithms = []string{"hmac-sha256", "ed25519", "ecdsa-p256-sha256", 
 
 func (p *problems) messageSignature(m MessageSignatureSpec) {
 	p.oneOf("MessageSignature.Algorithm", m.Algorithm, messageAlgorithms)
+	p.oneOf("MessageSignature.KeyEncoding", m.KeyEncoding, []string{"", "utf8", "hex", "base64"})
 	for _, c := range m.Components {
 		derived := slices.Contains([]string{"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"}, c)
 		if !derived && (!validHeaderName(c) || c != strings.ToLower(c)) {
@@ -344,7 +345,7 @@ func (p *problems) challenge(s EndpointSpec, c ChallengeSpec, at string) {
 	if len(c.When) == 0 && c.Token == "" {
 		p.add("%s would answer everything; say in When or Token how it is recognised", at)
 	}
-	if c.Token == "" && (c.Reply == "" || strings.Contains(c.Reply, "{token}") || strings.Contains(c.Reply, "{hmac")) {
+	if c.Token == "" && (strings.Contains(c.Reply, "{token}") || strings.Contains(c.Reply, "{hmac")) {
 		p.add("%s answers with the sender's token without a Token; say where it is found", at)
 	}
 	if strings.Contains(c.Reply, "{hmac") && s.Auth != AuthHMAC {

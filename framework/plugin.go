@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // Instance is what one revision of a connection gives to a connector's open.
@@ -20,6 +21,12 @@ type Instance[S any] struct {
 	// connector's declared hosts and the hosts of settings of type [URL],
 	// never follows a redirect to another host, and bounds the response.
 	HTTP *http.Client
+	// Client makes a client with options of its own, such as a client
+	// certificate. It reaches only the hosts that the options name.
+	Client func(httpguard.Options) (*http.Client, error)
+	// State keeps small values of the connection across restarts; nil where
+	// nothing is kept, as in tests.
+	State State
 	// Log writes to the runtime's log, with project and connection filled in.
 	Log *slog.Logger
 	// Project and Connection are names, ConnectionID is the immutable id.
@@ -47,7 +54,7 @@ func Define[S any](connector catalog.Connector, open func(ctx context.Context, i
 		open: func(ctx context.Context, decoded any, in OpenRequest) (Routes, error) {
 			settings := *decoded.(*S) //nolint:errcheck // it was decoded into a value of this type
 			return open(ctx, Instance[S]{
-				Settings: settings, HTTP: in.client(connector.Hosts, settingHosts(settings)), Log: in.Log,
+				Settings: settings, HTTP: in.client(connector.Hosts, settingHosts(settings)), Client: in.newClient, State: in.State, Log: in.Log,
 				Project: in.Project, Connection: in.Connection, ConnectionID: in.ConnectionID,
 			})
 		},
@@ -65,6 +72,18 @@ type OpenRequest struct {
 	// Client returns the guarded HTTP client for the given hosts. One that begins
 	// with "http://" may be called without TLS.
 	Client func(hosts []string) *http.Client
+	// NewClient makes a guarded client with options. Without it, the options
+	// but the hosts are left out.
+	NewClient func(httpguard.Options) (*http.Client, error)
+	// State keeps values of the connection.
+	State State
+}
+
+func (in OpenRequest) newClient(o httpguard.Options) (*http.Client, error) {
+	if in.NewClient == nil {
+		return in.client(nil, o.Hosts), nil
+	}
+	return in.NewClient(o)
 }
 
 func (in OpenRequest) client(declared, configured []string) *http.Client {
@@ -214,11 +233,13 @@ func secretsIn(value any, t reflect.Type) []string {
 }
 
 // SecretList returns the secrets in a setting that holds one or, while they are
-// rotated, several.
+// rotated, several: as texts, or as {"secret": text, "until": time}.
 func SecretList(value any) []string {
 	switch v := value.(type) {
 	case string:
 		return []string{v}
+	case map[string]any:
+		return SecretList(v["secret"])
 	case Secret:
 		return []string{string(v)}
 	case []string:
@@ -226,8 +247,8 @@ func SecretList(value any) []string {
 	case []any:
 		var list []string
 		for _, one := range v {
-			if s, ok := one.(string); ok {
-				list = append(list, s)
+			if _, nested := one.([]any); !nested {
+				list = append(list, SecretList(one)...)
 			}
 		}
 		return list
@@ -239,8 +260,10 @@ func SecretList(value any) []string {
 func reservedSettings(c catalog.Connector) []string {
 	var names []string
 	for _, e := range c.Endpoints {
-		if name := e.Spec().SecretSetting; name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
+		for _, name := range e.Spec().SecretSettings() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names

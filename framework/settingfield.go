@@ -14,6 +14,9 @@ import (
 //	enum      the words it may hold, with commas between
 //	min, max  bounds of a number, inclusive
 //	doc       what it means, for operators
+//
+// An embedded struct with default:"-" leaves its defaults out: they stand where
+// it is embedded without.
 type settingField struct {
 	index    []int
 	name     string
@@ -38,6 +41,9 @@ func settingFields(t reflect.Type) []settingField {
 		if f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct {
 			for _, inner := range settingFields(f.Type) {
 				inner.index = append([]int{i}, inner.index...)
+				if f.Tag.Get("default") == "-" {
+					inner.fallback = ""
+				}
 				fields = append(fields, inner)
 			}
 			continue

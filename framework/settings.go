@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // Secret is a setting that must never be shown. It prints as "***" everywhere.
@@ -29,21 +30,37 @@ func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"***"`), nil }
 func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
 
 // Secrets is a setting that holds one secret or, while they are rotated, a list
-// of them.
+// of them. An entry of the list may be {"secret": text, "until": RFC 3339}; the
+// framework keeps to its time where it verifies webhooks.
 type Secrets []Secret
 
-// UnmarshalJSON accepts a text or a list of texts.
+// UnmarshalJSON accepts a text, or a list of texts and {"secret", "until"}.
 func (s *Secrets) UnmarshalJSON(b []byte) error {
 	var one Secret
 	if json.Unmarshal(b, &one) == nil {
 		*s = Secrets{one}
 		return nil
 	}
-	var list []Secret
+	malformed := errors.New(`must be text, or a list of texts or {"secret": text, "until": time}`)
+	var list []json.RawMessage
 	if json.Unmarshal(b, &list) != nil {
-		return errors.New("must be text or a list of texts")
+		return malformed
 	}
-	*s = list
+	found := make(Secrets, len(list))
+	for i, raw := range list {
+		var timed struct {
+			Secret *Secret    `json:"secret"`
+			Until  *time.Time `json:"until"`
+		}
+		if json.Unmarshal(raw, &found[i]) == nil {
+			continue
+		}
+		if json.Unmarshal(raw, &timed) != nil || timed.Secret == nil {
+			return malformed
+		}
+		found[i] = *timed.Secret
+	}
+	*s = found
 	return nil
 }
 

@@ -114,7 +114,7 @@ func TestErrorsOfSettingsNamePaths(t *testing.T) {
 		`labels.l.name is required`,
 		`labels.l.value is empty`,
 		`seconds must be at most 60`,
-		`secrets must be text or a list of texts`,
+		`secrets must be text, or a list of texts or {"secret": text, "until": time}`,
 		`span.to lies before from`,
 	}, got)
 }

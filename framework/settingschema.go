@@ -11,7 +11,8 @@ import (
 type Setting struct {
 	// Name is the key below its parent; it is "" for the entries of a list or map.
 	Name string
-	// Type is text, integer, number, boolean, object, list, map or any.
+	// Type is text, integer, number, boolean, object, list, map or any. A type
+	// that decodes itself may name one with a method SettingType() string.
 	Type string
 	// Doc is what the setting means, in the author's words.
 	Doc string
@@ -102,6 +103,9 @@ func describeType(t reflect.Type, depth int) Setting {
 }
 
 func leafType(t reflect.Type) string {
+	if typed, ok := reflect.Zero(t).Interface().(interface{ SettingType() string }); ok {
+		return typed.SettingType()
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "text"

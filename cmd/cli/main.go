@@ -45,11 +45,12 @@ type Terminal struct {
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, t Terminal, plugins ...framework.Plugin) int {
+	terminal := terminalOf(t.Err)
 	out, stderr := &plainWriter{out: t.Out}, &plainWriter{out: t.Err}
 	defer out.flush()
 	defer stderr.flush()
 	t.Out, t.Err = out, stderr
-	a := &app{term: t, plugins: plugins}
+	a := &app{term: t, plugins: plugins, terminal: terminal}
 	root := a.root() //nolint:contextcheck // cobra hands each command its context
 	root.SetArgs(t.Args)
 	root.SetIn(t.In)
@@ -100,6 +101,8 @@ func unreachable(err error) error { return &exitError{exitUnreachable, err} }
 type app struct {
 	term    Terminal
 	plugins []framework.Plugin
+	// terminal is standard error, when that is a terminal.
+	terminal io.Writer
 }
 
 func (a *app) root() *cobra.Command {
@@ -118,7 +121,8 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.demo(), a.newConnector(), a.initModule(), a.check(), a.generate(), a.run(),
-		a.status(), a.catalog(), a.sync(), a.reset(), a.backfill(), a.pause(), a.resume(), a.events(), a.version(),
+		a.status(), a.catalog(), a.sync(), a.reset(), a.backfill(), a.pause(), a.resume(), a.events(),
+		a.backup(), a.restore(), a.migrate(), a.version(),
 	)
 	return root
 }

@@ -10,6 +10,7 @@ package all
 import (
 	"github.com/weirhq/weir/connectors/demo"
 	"github.com/weirhq/weir/connectors/github"
+	"github.com/weirhq/weir/connectors/http"
 	"github.com/weirhq/weir/connectors/stripe"
 	"github.com/weirhq/weir/framework"
 )
@@ -19,6 +20,7 @@ func Plugins() []framework.Plugin {
 	return []framework.Plugin{
 		demo.Plugin,
 		github.Plugin,
+		http.Plugin,
 		stripe.Plugin,
 	}
 }

@@ -89,7 +89,7 @@ func Routes() []Route {
 		{http.MethodGet, "/assets/{name}", RolePublic, 0, readDeadline, FaceDashboard},
 	}
 	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions} {
 			rows = append(rows, Route{method, prefix + "/{connection}/{path}", RolePublic, OwnLimit, 0, FaceIntake})
 		}
 	}

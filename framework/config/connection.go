@@ -230,18 +230,30 @@ func renamedTo(manifest catalog.Manifest, key string) string {
 }
 
 func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node) {
-	name := e.Spec().SecretSetting
-	if name == "" || r.couldNotRead(name) {
+	spec := e.Spec()
+	names := spec.SecretSettings()
+	if slices.ContainsFunc(names, r.couldNotRead) {
 		return
 	}
-	secrets := framework.SecretList(framework.SettingAt(c.Settings, name))
-	if slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-		if _, err := webhook.New(e.Spec(), secrets); err != nil {
-			r.problem(settingNode(n, name), "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
+	missing := false
+	for _, name := range names {
+		secrets := framework.SecretList(framework.SettingAt(c.Settings, name))
+		if !slices.ContainsFunc(secrets, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+			r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
+			missing = true
 		}
-		return
 	}
-	r.problem(n, "connection %q: setting %q is required: endpoint %q verifies its deliveries with it", c.Name, name, e.Path())
+	at := n
+	if len(names) > 0 {
+		at = settingNode(n, names[0])
+	}
+	secrets, err := webhook.ReadSecrets(spec, func(name string) any { return framework.SettingAt(c.Settings, name) })
+	if err == nil && !missing {
+		_, err = webhook.Open(spec, webhook.Config{Secrets: secrets, PublicURL: r.publicURL})
+	}
+	if err != nil {
+		r.problem(at, "connection %q, endpoint %q: %s", c.Name, e.Path(), err)
+	}
 }
 
 // settingNode finds the place of the setting at path below n, or of the nearest

@@ -28,6 +28,9 @@ type File struct {
 	DataDir string
 	// AllowPrivate are private networks that connectors may call.
 	AllowPrivate []netip.Prefix
+	// TrustedProxies are those whose X-Forwarded-For is believed where an endpoint
+	// allows only some addresses.
+	TrustedProxies []netip.Prefix
 	// DrainDelay is how long the server goes on after it says that it is not ready.
 	DrainDelay time.Duration
 	// Retention is what is kept of connections that say nothing else.

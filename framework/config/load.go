@@ -108,6 +108,20 @@ func syntaxProblems(path string, err error) error {
 	return Problems{problem}
 }
 
+// networks reads a list of networks.
+func (r *reader) networks(to *[]netip.Prefix, name string) func(*yaml.Node) {
+	return r.list(name, func(n *yaml.Node) {
+		var s string
+		r.text(&s, "an entry of "+name)(n)
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil && s != "" {
+			r.problem(n, "%s: %q is no network such as 10.0.0.0/8", name, s)
+			return
+		}
+		*to = append(*to, prefix)
+	})
+}
+
 func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	var connections []*yaml.Node
 	r.mapping(n, "the file", []field{
@@ -118,20 +132,13 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"store", r.text(&f.Store, "store")},
 		{"data_dir", r.text(&f.DataDir, "data_dir")},
 		{"drain_delay", r.duration(&f.DrainDelay, "drain_delay")},
-		{"allow_private", r.list("allow_private", func(n *yaml.Node) {
-			var s string
-			r.text(&s, "an entry of allow_private")(n)
-			prefix, err := netip.ParsePrefix(s)
-			if err != nil && s != "" {
-				r.problem(n, "allow_private: %q is no network such as 10.0.0.0/8", s)
-				return
-			}
-			f.AllowPrivate = append(f.AllowPrivate, prefix)
-		})},
+		{"allow_private", r.networks(&f.AllowPrivate, "allow_private")},
+		{"trusted_proxies", r.networks(&f.TrustedProxies, "trusted_proxies")},
 		{"retention", r.retention(&f.Retention)},
 		{"projects", r.list("projects", func(n *yaml.Node) { r.project(n, f) })},
 		{"connections", r.list("connections", func(n *yaml.Node) { connections = append(connections, n) })},
 	})
+	r.publicURL = f.PublicURL
 	for _, c := range connections {
 		r.connection(c, f, plugins)
 	}

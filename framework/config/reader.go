@@ -19,6 +19,8 @@ type reader struct {
 	// parts counts what was read of settings: aliases can make few lines stand
 	// for more than memory holds.
 	parts int
+	// publicURL is that of the file; some webhook schemes sign it.
+	publicURL string
 	// unread holds the paths of the settings of the connection at hand that could
 	// not be read, so that they are not reported twice.
 	unread   map[string]bool

@@ -14,7 +14,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -59,7 +61,15 @@ type Config struct {
 }
 
 // Guard makes clients that share one pool of connections.
-type Guard struct{ transport *http.Transport }
+type Guard struct {
+	transport *http.Transport
+	// refuse says why an address may not be dialled.
+	refuse func(network, address string) error
+
+	mu sync.Mutex
+	// others are the transports of clients with options of their own.
+	others []*http.Transport
+}
 
 // New returns a guard.
 func New(c Config) *Guard {
@@ -83,17 +93,20 @@ func New(c Config) *Guard {
 		// https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 		ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32")),
 	)
+	refuse := func(network, address string) error {
+		if err := guardian.Safe(network, address, nil); err != nil {
+			host, _, _ := net.SplitHostPort(address)
+			return fmt.Errorf("dial %s: %w: it lies in a private or special network; allow it with allow_private", host, ErrAddressRefused)
+		}
+		return nil
+	}
 	dialer := &net.Dialer{
 		Timeout: dialTimeout, KeepAlive: 30 * time.Second,
-		ControlContext: func(_ context.Context, network, address string, conn syscall.RawConn) error {
-			if err := guardian.Safe(network, address, conn); err != nil {
-				host, _, _ := net.SplitHostPort(address)
-				return fmt.Errorf("dial %s: %w: it lies in a private or special network; allow it with allow_private", host, ErrAddressRefused)
-			}
-			return nil
+		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
+			return refuse(network, address)
 		},
 	}
-	return &Guard{transport: &http.Transport{
+	return &Guard{refuse: refuse, transport: &http.Transport{
 		Proxy:                  nil, // a proxy from the environment would hide the target from the guard
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
@@ -127,11 +140,21 @@ func (g *Guard) Client(hosts []string) *http.Client {
 }
 
 // Close drops idle connections.
-func (g *Guard) Close() { g.transport.CloseIdleConnections() }
+func (g *Guard) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, transport := range append(g.others, g.transport) {
+		transport.CloseIdleConnections()
+	}
+}
 
 type guarded struct {
 	base  http.RoundTripper
 	hosts []string
+	// check, if it is set, looks at the target before a proxy is asked for it.
+	check func(ctx context.Context, target *url.URL) error
+	// slots bounds the requests at work, if it is set.
+	slots chan struct{}
 }
 
 // RoundTrip refuses hosts that are not allowed, and bounds the response body.
@@ -146,10 +169,26 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Scheme == "http" && !plain:
 		return nil, fmt.Errorf("request to %s: %w: use https, or name the host in a setting of type framework.URL that begins with http://", r.URL.Hostname(), ErrPlaintext)
 	}
+	if g.check != nil {
+		if err := g.check(r.Context(), r.URL); err != nil {
+			return nil, err
+		}
+	}
+	release := func() {}
+	if g.slots != nil {
+		select {
+		case g.slots <- struct{}{}:
+			release = sync.OnceFunc(func() { <-g.slots })
+		case <-r.Context().Done():
+			return nil, fmt.Errorf("wait for a free connection to %s: %w", r.URL.Host, context.Cause(r.Context()))
+		}
+	}
 	response, err := g.base.RoundTrip(r)
 	if err != nil {
+		release()
 		return nil, err
 	}
+	response.Body = &releasingBody{response.Body, release}
 	if response.ContentLength > MaxResponseBytes {
 		_ = response.Body.Close()
 		return nil, fmt.Errorf("%s announced %d bytes: %w; the limit is %d", r.URL.Host, response.ContentLength, ErrResponseTooLarge, int64(MaxResponseBytes))
@@ -175,6 +214,18 @@ func hostAllowed(host string, hosts []string) (allowed, plain bool) {
 func isThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// releasingBody gives the request's slot back when it is closed.
+type releasingBody struct {
+	io.ReadCloser
+	release func()
+}
+
+// Close closes the body.
+func (b *releasingBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
 }
 
 type boundedBody struct {

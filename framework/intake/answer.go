@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/weirhq/weir/framework/webhook"
 )
 
 // answer is what a sender gets. Apart from the ids of an accepted delivery it
@@ -18,6 +20,8 @@ type answer struct {
 	close bool
 	// bytes and events are for the observation.
 	bytes, events int
+	// reply is the answer to a handshake, instead of body.
+	reply *webhook.Reply
 	// why is for the sampled log of refused requests.
 	why string
 }
@@ -37,10 +41,10 @@ func notFound() answer {
 	return answer{status: http.StatusNotFound, body: answerBody{Error: "not found"}, close: true}
 }
 
-func methodNotAllowed() answer {
+func methodNotAllowed(allow string) answer {
 	return answer{
 		status: http.StatusMethodNotAllowed, verdict: Refused, body: answerBody{Error: "use POST"},
-		header: "Allow", value: http.MethodPost, close: true, why: "method is not POST",
+		header: "Allow", value: allow, close: true, why: "method is not one of the endpoint's",
 	}
 }
 
@@ -128,6 +132,10 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	if a.close && r.ProtoMajor == 1 && r.ContentLength != 0 {
 		// Without it the server would read on to use the connection again.
 		h.Set("Connection", "close")
+	}
+	if a.reply != nil {
+		writeReply(w, a.reply)
+		return
 	}
 	w.WriteHeader(a.status)
 	text, err := json.Marshal(a.body)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type Config struct {
 	// Observe is called once for every request that found its endpoint, and
 	// for every later call of a handler. It must return quickly.
 	Observe func(Observation)
+
+	// TrustedProxies are those whose X-Forwarded-For is believed, for endpoints
+	// that allow only some senders' addresses.
+	TrustedProxies []netip.Prefix
 
 	// MaxInFlight bounds the bytes of all bodies in memory; one connection may
 	// hold half of them. The default is 128 MiB.

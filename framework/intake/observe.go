@@ -25,11 +25,14 @@ const (
 	Failed Verdict = "failed"
 	// Busy deliveries were turned away because too much was at work.
 	Busy Verdict = "busy"
+	// Handshake requests are no deliveries: the sender asked whether the
+	// endpoint is ours, and was answered.
+	Handshake Verdict = "handshake"
 )
 
 // Verdicts lists every verdict.
 func Verdicts() []Verdict {
-	return []Verdict{Accepted, Duplicate, Unverified, TooLarge, Refused, Stored, Dead, Failed, Busy}
+	return []Verdict{Accepted, Duplicate, Unverified, TooLarge, Refused, Stored, Dead, Failed, Busy, Handshake}
 }
 
 // Observation is one delivery, or one later call of its handler, for metrics.

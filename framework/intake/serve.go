@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,8 +44,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 	}
 	defer h.gate.leave()
 	switch {
-	case r.Method != http.MethodPost:
-		return methodNotAllowed()
+	case !slices.Contains(t.Verifier.Methods(), r.Method):
+		return methodNotAllowed(allowed(t))
 	case len(r.Header.Values("Content-Encoding")) > 0:
 		// The bytes that were signed are those on the wire, and nothing is
 		// inflated for somebody who has not proven who they are.
@@ -62,15 +63,19 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 	}
 	// Once the whole delivery is here it is carried through, whether its sender
 	// waits for the answer or not: some never send again.
-	a := h.handle(context.WithoutCancel(r.Context()), t, r.Header, body, started, hold)
+	a := h.handle(context.WithoutCancel(r.Context()), t, h.requestOf(r, body), started, hold)
 	a.bytes = len(body)
 	return a
 }
 
 // handle verifies a delivery, calls its handler and records the outcome.
-func (h *Handler) handle(ctx context.Context, t Target, header http.Header, body []byte, receivedAt time.Time, hold *hold) answer {
-	check := sync.OnceValue(func() error { return t.Verifier.Verify(h.config.Now(), webhook.Request{Header: header, Body: body}) })
+func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request, receivedAt time.Time, hold *hold) answer {
+	header, body := request.Header, request.Body
+	check := sync.OnceValue(func() error { return t.Verifier.Verify(h.config.Now(), request) })
 	unproven := func(err error) answer { return unverified(t.Verifier.Challenge(), webhook.ReasonOf(err)) }
+	if a, handled := h.handshake(ctx, t, request, check); handled {
+		return a
+	}
 	if t.Verifier.Auth() != catalog.AuthCustom {
 		if err := check(); err != nil {
 			return unproven(err)

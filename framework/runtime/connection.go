@@ -93,7 +93,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	}
 	for _, e := range declared.Endpoints {
 		spec := e.Spec()
-		verifier, err := webhook.New(spec, framework.SecretList(framework.SettingAt(c.Settings, spec.SecretSetting)))
+		verifier, err := r.verifier(spec, c.Settings)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("connection %q, endpoint %q: %w", c.Name, e.Path(), err))
 			continue
@@ -104,6 +104,18 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		prepared.endpoints[e.Path()] = verifier
 	}
 	return prepared, errors.Join(errs...)
+}
+
+// verifier makes the verifier of an endpoint. It fetches certificates and keys
+// through the same guard as connectors do.
+func (r *Runtime) verifier(spec catalog.EndpointSpec, settings map[string]any) (*webhook.Verifier, error) {
+	secrets, err := webhook.ReadSecrets(spec, func(name string) any { return framework.SettingAt(settings, name) })
+	if err != nil {
+		return nil, err
+	}
+	return webhook.Open(spec, webhook.Config{
+		Secrets: secrets, Client: r.guard.Client, PublicURL: r.options.Config.PublicURL,
+	})
 }
 
 // declared returns what a connection declares. The settings of a disabled one
@@ -134,13 +146,14 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
 	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
-		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, NewClient: r.guard.NewClient,
 		Client: func(hosts []string) *http.Client {
 			client := r.guard.Client(hosts)
 			client.Transport = budget.Transport(client.Transport, allowed)
 			return client
 		},
-		Log: r.log.With("project", c.Project, "connection", c.Name),
+		State: connectionState{r.store, c.ID},
+		Log:   r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)

@@ -31,6 +31,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	if r.intake, err = intake.New(intake.Config{
 		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered,
+		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (r *Runtime) hooks() http.Handler {
 	router := chi.NewRouter()
 	router.Method(http.MethodGet, "/metrics", r.metrics.handler())
 	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions} {
 			router.Method(method, prefix+"/{connection}/{path}", r.intake)
 		}
 	}
@@ -106,7 +107,7 @@ func (r *Runtime) delivered(o intake.Observation) {
 	switch o.Verdict {
 	case intake.Accepted, intake.Stored, intake.Dead: // a failure is news too
 		r.feed.Notify()
-	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy:
+	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy, intake.Handshake:
 	}
 }
 

@@ -49,6 +49,9 @@ func FuzzChangedByte(f *testing.F) {
 			t.Skip("nothing would change")
 		}
 		for name, c := range specs {
+			if c.spec.Auth == catalog.AuthX && tokenPattern.Match(payload) {
+				continue // what its challenge would sign is never a delivery
+			}
 			v := newVerifier(t, c.spec, c.secret)
 			h := sign(t, c.spec, c.secret, payload)
 			changed := slices.Clone(payload)
@@ -72,7 +75,7 @@ func FuzzTimestamp(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if checkTimestamp(text, clock, DefaultTolerance) == nil {
+		if checkTimestamp(text, "s", clock, DefaultTolerance, DefaultTolerance) == nil {
 			require.Regexp(t, `^1[67][0-9]{8}$`, text)
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/weirhq/weir/catalog"
 )
 
 // privateWords are parts of header names that hold credentials or signatures
@@ -20,18 +22,18 @@ var proxyHeaders = []string{"Forwarded", "X-Forwarded", "X-Real-Ip", "X-Client-I
 func (v *Verifier) PublicHeader(h http.Header) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
-		if !v.private(name) {
+		if !v.hides(name) {
 			kept[name] = slices.Clone(values)
 		}
 	}
 	return kept
 }
 
-func (v *Verifier) private(name string) bool {
-	if slices.ContainsFunc(proxyHeaders, func(p string) bool { return strings.HasPrefix(name, p) }) || slices.Contains(v.credentials, name) {
+func (v *Verifier) hides(name string) bool {
+	if slices.ContainsFunc(proxyHeaders, func(p string) bool { return strings.HasPrefix(name, p) }) || slices.Contains(v.private, name) {
 		return true
 	}
-	if slices.ContainsFunc(v.keys, func(k keySource) bool { return k.header == name }) {
+	if slices.ContainsFunc(v.keys, func(k catalog.Source) bool { return k.Kind == "header" && k.Name == name }) {
 		return false
 	}
 	lower := strings.ToLower(name)

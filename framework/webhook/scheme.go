@@ -1,279 +1,355 @@
 package webhook
 
 import (
-	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // SHA-1 HMACs are what some providers send; New warns about them
 	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"hash"
+	"hash/crc32"
+	"mime"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/weirhq/weir/catalog"
 )
 
-// form says how a signature header is written.
-type form uint8
-
-const (
-	// formWhole is a prefix and one signature: "sha256=ab…".
-	formWhole form = iota
-	// formPairs is a list of pairs: "t=1,v1=ab…,v1=cd…".
-	formPairs
-	// formWords is a list of words: "v1,ab… v1,cd…".
-	formWords
-)
-
-// headerSet names the headers of one spelling of a scheme. timestamp and id are
-// "" where the scheme has none in a header of its own.
-type headerSet struct{ signature, timestamp, id string }
-
-type segmentKind uint8
-
-const (
-	segmentText segmentKind = iota
-	segmentBody
-	segmentTimestamp
-	segmentID
-)
-
-// segment is one part of the signed text.
-type segment struct {
-	kind segmentKind
-	text string
-}
-
-// scheme is an HMAC scheme as data.
+// scheme is a signature scheme, made from its description.
 type scheme struct {
-	// sets are the spellings of the headers. The first of which any header is
-	// there counts alone: headers of two sets are never mixed.
-	sets []headerSet
-	form form
-	// prefix stands before the signature of formWhole.
-	prefix string
-	// version is the key of the signatures that count in a list.
-	version string
-	// timeKey is the key of the timestamp in formPairs.
-	timeKey string
-	signed  []segment
-	hash    func() hash.Hash
-	// encode writes a digest as the scheme does.
-	encode func([]byte) string
-	// unpadded also accepts base64 without its padding.
-	unpadded bool
-	// key turns a secret of the connection into the key of the HMAC, or says
-	// what is wrong with it.
-	key       func(secret string) ([]byte, error)
-	tolerance time.Duration
+	spec  catalog.SignatureSpec
+	parts []catalog.SignedPart
+	// spellings are the headers to look at. The first of which any is there
+	// counts alone: headers of two are never mixed.
+	spellings []spelling
+	// keys verify; certs gives the key that a delivery names instead.
+	keys  []key
+	certs *certKeys
+	// publicURL stands before the request's target in {url}.
+	publicURL string
+	// oracle says that somebody may have a token signed by a challenge.
+	oracle bool
 }
 
-// claim is what the headers of a delivery claim, before it is proven.
+// spelling names the places of one spelling of a scheme.
+type spelling struct {
+	signatures []string
+	timestamp  catalog.Source
+	id         catalog.Source
+}
+
+func spellingOf(s catalog.SignatureSpec) spelling {
+	var out spelling
+	if s.Header != "" {
+		out.signatures = append([]string{s.Header}, s.ExtraHeaders...)
+	}
+	out.timestamp, _ = catalog.ParseSource(s.Timestamp, "header", "body", "key")
+	out.id, _ = catalog.ParseSource(s.ID, "header", "body")
+	return out
+}
+
+func (s spelling) headers() []string {
+	names := slices.Clone(s.signatures)
+	for _, source := range []catalog.Source{s.timestamp, s.id} {
+		if source.Kind == "header" {
+			names = append(names, source.Name)
+		}
+	}
+	return names
+}
+
+// claim is what a delivery claims of itself, before it is proven.
 type claim struct {
 	timestamp, id string
-	signatures    []string
+	signatures    []signature
 }
+
+// signature is one signature of a delivery, and the key of the list it stood under.
+type signature struct{ version, text string }
 
 // maxSignatures bounds the signatures of one delivery: senders send one for
 // each secret that is in use.
 const maxSignatures = 32
 
-// read takes the claim out of the header. It fails for every header that is
+// read takes the claim out of a delivery. It fails for everything that is
 // missing, repeated or malformed.
-func (s *scheme) read(h http.Header) (claim, error) {
-	set := s.sets[0]
-	for _, candidate := range s.sets {
-		if len(h.Values(candidate.signature))+len(h.Values(candidate.timestamp))+len(h.Values(candidate.id)) > 0 {
+func (s *scheme) read(r Request) (claim, error) {
+	set := s.spellings[0]
+	for _, candidate := range s.spellings {
+		if slices.ContainsFunc(candidate.headers(), func(name string) bool { return len(r.Header.Values(name)) > 0 }) {
 			set = candidate
 			break
 		}
 	}
-	value, err := single(h, set.signature)
+	c, err := s.readSignatures(set, r)
 	if err != nil {
 		return claim{}, err
 	}
-	var c claim
-	switch s.form {
-	case formPairs:
-		c, err = readPairs(value, s.timeKey, s.version)
-	case formWords:
-		c, err = readWords(value, s.version)
-	default:
-		c, err = readWhole(value, s.prefix)
-	}
-	if err != nil {
-		return claim{}, err
-	}
-	if set.timestamp != "" {
-		if c.timestamp, err = single(h, set.timestamp); err != nil {
+	if set.timestamp.Kind == "header" || set.timestamp.Kind == "body" {
+		if c.timestamp, err = required(r, set.timestamp); err != nil {
 			return claim{}, err
 		}
 	}
-	if set.id != "" {
-		if c.id, err = single(h, set.id); err != nil {
+	if set.id.Kind != "" {
+		if c.id, err = required(r, set.id); err != nil {
 			return claim{}, err
 		}
-		// Id, timestamp and body are joined by dots: an id with a dot in it
-		// could be read as another id with another timestamp.
-		if c.id == "" || strings.Contains(c.id, ".") {
-			return claim{}, refuse("id header is empty or holds a dot")
+		if c.id == "" || s.endsElsewhere(c.id) {
+			return claim{}, refuse("id is empty or holds the text that ends it")
 		}
 	}
 	return c, nil
 }
 
-// verify checks the claim of a delivery against every key.
-func (s *scheme) verify(keys [][]byte, now time.Time, r Request) error {
-	c, err := s.read(r.Header)
-	if err != nil {
-		return err
-	}
-	if s.timed() {
-		if err := checkTimestamp(c.timestamp, now, s.tolerance); err != nil {
-			return err
-		}
-	}
-	// Every key is tried on every signature, whatever has matched before.
-	matched := false
-	for _, key := range keys {
-		want := s.encode(s.digest(key, c.timestamp, c.id, r.Body))
-		for _, got := range c.signatures {
-			if hmac.Equal([]byte(got), []byte(want)) {
-				matched = true
-			}
-			if s.unpadded && hmac.Equal([]byte(got), []byte(strings.TrimRight(want, "="))) {
-				matched = true
-			}
-		}
-	}
-	if !matched {
-		return refuse("no signature matches")
-	}
-	return nil
-}
-
-func (s *scheme) digest(key []byte, timestamp, id string, body []byte) []byte {
-	mac := hmac.New(s.hash, key)
-	for _, part := range s.signed {
-		switch part.kind {
-		case segmentBody:
-			mac.Write(body)
-		case segmentTimestamp:
-			mac.Write([]byte(timestamp))
-		case segmentID:
-			mac.Write([]byte(id))
-		default:
-			mac.Write([]byte(part.text))
-		}
-	}
-	return mac.Sum(nil)
-}
-
-// timed reports whether a timestamp is signed.
-func (s *scheme) timed() bool {
-	for _, part := range s.signed {
-		if part.kind == segmentTimestamp {
-			return true
+// endsElsewhere reports that an id holds the text that stands after it in the
+// signed text: it could be read as another id with another timestamp.
+func (s *scheme) endsElsewhere(id string) bool {
+	for i, part := range s.parts {
+		if part.Variable == "id" && i+1 < len(s.parts) && s.parts[i+1].Text != "" {
+			return strings.Contains(id, s.parts[i+1].Text)
 		}
 	}
 	return false
 }
 
-// declaredScheme builds the scheme that an author describes. It returns every
-// error at once.
-func declaredScheme(spec catalog.SignatureSpec) (*scheme, error) {
-	var errs []error
-	timestampHeader := strings.TrimPrefix(spec.Timestamp, "header:")
-	s := &scheme{
-		sets: []headerSet{{signature: http.CanonicalHeaderKey(spec.Header), timestamp: http.CanonicalHeaderKey(timestampHeader)}},
-		form: formWhole, prefix: spec.Prefix, key: textKey, tolerance: spec.Tolerance,
+func required(r Request, source catalog.Source) (string, error) {
+	if source.Kind == "header" {
+		return single(r.Header, source.Name)
 	}
-	if !validHeaderName(spec.Header) {
-		errs = append(errs, fmt.Errorf("Signature.Header %q is no header name; name the header that carries the signature", spec.Header))
+	text, ok := r.at(source)
+	if !ok {
+		return "", refuse("a required field of the body is missing")
 	}
-	switch spec.Algorithm {
-	case "", "sha256":
-		s.hash = sha256.New
-	case "sha512":
-		s.hash = sha512.New
-	case "sha1":
-		s.hash = sha1.New
-	default:
-		errs = append(errs, fmt.Errorf("Signature.Algorithm %q is unknown; use sha256, sha512 or sha1", spec.Algorithm))
+	return text, nil
+}
+
+func (s *scheme) readSignatures(set spelling, r Request) (claim, error) {
+	if s.spec.BodyField != "" {
+		text, err := required(r, catalog.Source{Kind: "body", Name: s.spec.BodyField})
+		return claim{signatures: []signature{{text: text}}}, err
 	}
-	switch spec.Encoding {
-	case "", "hex":
-		s.encode = hex.EncodeToString
-	case "base64":
-		s.encode = base64.StdEncoding.EncodeToString
-	case "base64url":
-		s.encode, s.unpadded = base64.URLEncoding.EncodeToString, true
-	default:
-		errs = append(errs, fmt.Errorf("Signature.Encoding %q is unknown; use hex, base64 or base64url", spec.Encoding))
+	var all claim
+	found := false
+	for i, name := range set.signatures {
+		values := r.Header.Values(name)
+		if i > 0 && len(values) == 0 {
+			continue
+		}
+		if s.spec.Parse != catalog.ParseRepeated || len(values) == 0 {
+			value, err := single(r.Header, name)
+			if err != nil {
+				return claim{}, err
+			}
+			values = []string{value}
+		}
+		for _, value := range values {
+			c, err := readSignatureHeader(s.spec, set.timestamp, value)
+			if err != nil {
+				return claim{}, err
+			}
+			if found && c.timestamp != all.timestamp {
+				return claim{}, refuse("signature headers hold two timestamps")
+			}
+			found, all.timestamp = true, c.timestamp
+			all.signatures = append(all.signatures, c.signatures...)
+		}
 	}
-	signed, err := parseTemplate(spec.Signed)
+	if len(all.signatures) > maxSignatures {
+		return claim{}, refuse("too many signatures")
+	}
+	return all, nil
+}
+
+// verify checks the claim of a delivery against every key.
+func (s *scheme) verify(now time.Time, r Request) error {
+	c, err := s.read(r)
 	if err != nil {
-		errs = append(errs, err)
+		return err
 	}
-	s.signed = signed
+	if s.spec.Timestamp != "" {
+		if err := s.checkTime(c.timestamp, now); err != nil {
+			return err
+		}
+	}
+	keys := s.keys
+	if s.certs != nil {
+		fetched, err := s.certs.key(now, r, s.spec)
+		if err != nil {
+			return err
+		}
+		// The key is the sender's; the setting says whose deliveries they are.
+		keys = nil
+		for _, account := range s.accounts() {
+			k := fetched
+			k.secret, k.until = account.secret, account.until
+			keys = append(keys, k)
+		}
+	}
+	// Every key is tried on every signature, whatever has matched before.
+	matched, live := false, false
+	for _, k := range keys {
+		if !k.live(now) {
+			continue
+		}
+		live = true
+		pieces, err := s.pieces(c, r, k.secret)
+		if err != nil {
+			return err
+		}
+		good := k.prepare(pieces)
+		for _, sent := range c.signatures {
+			if k.version != "" && k.version != sent.version {
+				continue
+			}
+			if good(sent.text) {
+				matched = true
+			}
+		}
+	}
 	switch {
-	case s.timed() && !validHeaderName(timestampHeader):
-		errs = append(errs, errors.New("Signature.Signed holds {timestamp}; name in Signature.Timestamp the header that carries it"))
-	case !s.timed() && timestampHeader != "":
-		errs = append(errs, errors.New("Signature.Timestamp is set, but Signature.Signed leaves {timestamp} out: an unsigned timestamp proves nothing; add {timestamp}, or remove the header"))
+	case !live:
+		return refuse("every secret has expired")
+	case !matched:
+		return refuse("no signature matches")
 	}
-	switch {
-	case s.tolerance == 0:
-		s.tolerance = DefaultTolerance
-	case s.tolerance < time.Second:
-		errs = append(errs, fmt.Errorf("Signature.Tolerance %s is shorter than a second; timestamps are whole seconds", spec.Tolerance))
-	}
-	return s, errors.Join(errs...)
+	return nil
 }
 
-// parseTemplate reads the signed text of a declared scheme: {body} once, and
-// {timestamp} at most once.
-func parseTemplate(text string) ([]segment, error) {
-	if text == "" {
-		text = "{body}"
+// accounts are what stands for {secret} with a fetched key; one that is empty
+// for a scheme without it.
+func (s *scheme) accounts() []key {
+	if len(s.keys) == 0 && !slices.Contains(s.parts, catalog.SignedPart{Variable: "secret"}) {
+		return []key{{}}
 	}
-	var parts []segment
-	seen := map[segmentKind]int{}
-	for rest := text; rest != ""; {
-		before, after, found := strings.Cut(rest, "{")
-		if before != "" {
-			parts = append(parts, segment{text: before})
-		}
-		if !found {
-			break
-		}
-		name, tail, closed := strings.Cut(after, "}")
-		kind, known := map[string]segmentKind{"body": segmentBody, "timestamp": segmentTimestamp}[name]
-		if !closed || !known {
-			return nil, fmt.Errorf("Signature.Signed %q holds something else than {body} and {timestamp} in braces", text)
-		}
-		seen[kind]++
-		parts = append(parts, segment{kind: kind})
-		rest = tail
-	}
-	if seen[segmentBody] != 1 || seen[segmentTimestamp] > 1 {
-		return nil, fmt.Errorf("Signature.Signed %q must hold {body} once and {timestamp} at most once", text)
-	}
-	return parts, nil
+	return s.keys
 }
 
-// validHeaderName reports whether s is a field name (RFC 9110, section 5.1).
-func validHeaderName(s string) bool {
-	for _, c := range []byte(s) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
-		default:
-			return false
+func (s *scheme) checkTime(text string, now time.Time) error {
+	past, future := s.spec.Tolerance, s.spec.FutureTolerance
+	if past == 0 {
+		past = DefaultTolerance
+	}
+	if future == 0 {
+		future = past
+	}
+	return checkTimestamp(text, s.spec.TimestampUnit, now, past, future)
+}
+
+// tokenPattern is what a challenge may have signed. A signed text of this form
+// proves nothing where a challenge signs what strangers send.
+var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+
+// pieces returns the signed text.
+func (s *scheme) pieces(c claim, r Request, secret string) ([][]byte, error) {
+	pieces := make([][]byte, 0, len(s.parts))
+	for _, part := range s.parts {
+		var piece []byte
+		switch part.Variable {
+		case "":
+			piece = []byte(part.Text)
+		case "body":
+			piece = r.Body
+		case "timestamp":
+			piece = []byte(c.timestamp)
+		case "id":
+			piece = []byte(c.id)
+		case "method":
+			piece = []byte(r.method())
+		case "url":
+			piece = []byte(s.publicURL + r.URI)
+		case "path":
+			piece = []byte(r.path())
+		case "secret":
+			piece = []byte(secret)
+		case "body_sha256":
+			sum := sha256.Sum256(r.Body)
+			piece = []byte(hex.EncodeToString(sum[:]))
+		case "body_crc32":
+			piece = strconv.AppendUint(nil, uint64(crc32.ChecksumIEEE(r.Body)), 10)
+		case "sorted_form":
+			form, err := sortedForm(r)
+			if err != nil {
+				return nil, err
+			}
+			piece = []byte(form)
+		}
+		pieces = append(pieces, piece)
+	}
+	if s.oracle {
+		size := 0
+		for _, piece := range pieces {
+			size += len(piece)
+		}
+		if size <= 100 && tokenPattern.Match(slices.Concat(pieces...)) {
+			return nil, refuse("signed text is one that the challenge would sign for anybody")
 		}
 	}
-	return s != ""
+	return pieces, nil
+}
+
+// bodyHashParameter is the query parameter that binds a body which is no form.
+const bodyHashParameter = "bodySHA256"
+
+// sortedForm returns the names and values of a form, sorted by name, and "" for
+// another body, which must be bound by its hash in the query.
+func sortedForm(r Request) (string, error) {
+	hash, bound := r.query(bodyHashParameter)
+	sum := sha256.Sum256(r.Body)
+	if bound && hash != hex.EncodeToString(sum[:]) {
+		return "", refuse("hash of the body in the query differs")
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		if !bound && len(r.Body) > 0 {
+			return "", refuse("body is no form and its hash is not in the query")
+		}
+		return "", nil
+	}
+	form, err := url.ParseQuery(string(r.Body))
+	if err != nil {
+		return "", refuse("form is malformed")
+	}
+	var names []string
+	for name := range form {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	for _, name := range names {
+		values := form[name]
+		slices.Sort(values)
+		for _, value := range slices.Compact(values) {
+			b.WriteString(name)
+			b.WriteString(value)
+		}
+	}
+	return b.String(), nil
+}
+
+// newScheme makes a scheme without keys.
+func newScheme(spec catalog.SignatureSpec, publicURL string) (*scheme, error) {
+	parts, err := spec.Parts()
+	if err != nil {
+		return nil, err
+	}
+	s := &scheme{spec: spec, parts: parts, spellings: []spelling{spellingOf(spec)}, publicURL: publicURL}
+	if slices.Contains(parts, catalog.SignedPart{Variable: "url"}) {
+		if publicURL == "" {
+			return s, fmt.Errorf("the sender signs the address it calls; set public_url, since the request's own Host can be forged")
+		}
+	}
+	return s, nil
+}
+
+// credentials are the headers that carry signatures.
+func (s *scheme) credentials() []string {
+	var names []string
+	for _, set := range s.spellings {
+		for _, name := range set.signatures {
+			names = append(names, http.CanonicalHeaderKey(name))
+		}
+	}
+	return names
 }

@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,37 @@ func TestAcceptsWhatSignMakesInEveryMode(t *testing.T) {
 	specs["bearer"] = spec(catalog.EndpointSpec{Auth: catalog.AuthBearer}, textSecret)
 	specs["basic"] = spec(catalog.EndpointSpec{Auth: catalog.AuthBasic}, "user:"+textSecret)
 	specs["api key"] = spec(catalog.EndpointSpec{Auth: catalog.AuthAPIKey, APIKeyHeader: "X-Acme-Key"}, textSecret)
-	modes := map[catalog.Auth]bool{}
+	specs["api key in query"] = spec(catalog.EndpointSpec{Auth: catalog.AuthAPIKey, APIKeyQuery: "key"}, textSecret)
+	specs["gitlab"] = spec(catalog.EndpointSpec{Auth: catalog.AuthGitLab}, textSecret)
+	specs["twilio"] = spec(catalog.EndpointSpec{Auth: catalog.AuthTwilio}, textSecret)
+	specs["mailgun"] = spec(catalog.EndpointSpec{Auth: catalog.AuthMailgun}, textSecret)
+	specs["linear"] = spec(catalog.EndpointSpec{Auth: catalog.AuthLinear}, textSecret)
+	specs["jwt"] = spec(catalog.EndpointSpec{Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"HS256"}, BodyClaim: "body_sha256"}}, textSecret)
+	for algorithm, kind := range map[string]string{"RS256": "rsa", "PS512": "rsa", "ES256": "ecdsa", "EdDSA": "ed25519"} {
+		specs["jwt "+algorithm] = spec(catalog.EndpointSpec{Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{algorithm}, Issuer: "acme", Audience: "us"}}, privateKeys()[kind])
+	}
+	for algorithm, kind := range map[string]string{"hmac-sha256": "", "ed25519": "ed25519", "ecdsa-p256-sha256": "ecdsa", "rsa-v1_5-sha256": "rsa", "rsa-pss-sha512": "rsa"} {
+		secret := textSecret
+		if kind != "" {
+			secret = privateKeys()[kind]
+		}
+		specs["message "+algorithm] = spec(catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{
+			Algorithm: algorithm, Components: []string{"@method", "@target-uri", "content-type"}, Tag: "acme", KeyID: "k1",
+		}}, secret)
+	}
+	specs["all of"] = spec(catalog.EndpointSpec{Auth: catalog.AuthAllOf, AllOf: []catalog.EndpointSpec{
+		{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{Header: "X-Acme-Signature"}}, {Auth: catalog.AuthBearer, SecretSetting: "token"},
+	}}, textSecret)
+	// Only the sender can sign these; others do so in tests of their own.
+	modes := map[catalog.Auth]bool{catalog.AuthMTLS: true, catalog.AuthSNS: true, catalog.AuthPayPal: true}
 	for name, c := range specs {
 		v := newVerifier(t, c.spec, c.secret)
-		require.NoError(t, v.Verify(clock, Request{Header: sign(t, c.spec, c.secret, body), Body: body}), name)
+		r := Request{URI: "/webhooks/a/b?c=d", Header: header("Content-Type", "application/json"), Body: body}
+		require.NoError(t, SignRequest(c.spec, caseConfig(c.spec, c.secret), clock, "msg_1", &r), name)
+		require.NoError(t, v.Verify(clock, r), name)
 		modes[c.spec.Auth] = true
 	}
-	for _, auth := range []catalog.Auth{catalog.AuthStripe, catalog.AuthGitHub, catalog.AuthHMAC, catalog.AuthStandardWebhooks, catalog.AuthCustom} {
+	for _, auth := range catalog.Auths() {
 		require.True(t, modes[auth], "mode %q has no test", auth)
 	}
 }
@@ -128,9 +153,9 @@ func TestCountsTheBytesOfTheKeyNotOfItsEncoding(t *testing.T) {
 
 func TestRefusesAPublicKeyAsSecret(t *testing.T) {
 	t.Parallel()
-	for _, prefix := range []string{"whpk_", "whsk_"} {
+	for _, prefix := range []string{"whpk_", "whsk_"} { // of the wrong length for what they claim to be
 		_, err := New(catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, []string{prefix + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-		require.ErrorContains(t, err, "asymmetric")
+		require.ErrorContains(t, err, "no Ed25519 key")
 	}
 }
 
@@ -200,7 +225,7 @@ func TestRefusesRepeatedHeaders(t *testing.T) {
 		v := newVerifier(t, c.spec, c.secret)
 		signed := sign(t, c.spec, c.secret, body)
 		for repeated := range signed {
-			if repeated == "X-Github-Delivery" {
+			if slices.Contains(v.keys, catalog.Source{Kind: "header", Name: repeated}) && !strings.HasPrefix(repeated, "Webhook-") {
 				continue // no part of the proof
 			}
 			for _, second := range []string{signed.Get(repeated), "x", ""} {
@@ -268,16 +293,13 @@ func TestRefusesTimestampsOfAnotherSpelling(t *testing.T) {
 	t.Parallel()
 	c := catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}
 	v := newVerifier(t, c, standardSecret)
-	s := presets[catalog.AuthStandardWebhooks].scheme
-	key, err := s.key(standardSecret)
-	require.NoError(t, err)
 	for _, stamp := range []string{
 		"+1700000000", "01700000000", "-1700000000", " 1700000000", "1700000000 ", "1700000000.0", "1.7e9", "0x6553f100", "1_700_000_000",
 		"1700000000000", "99999999999999999999", "9223372036854775807", "-9223372036854775808", "", "0", "00", "١٧٠٠٠٠٠٠٠٠",
 	} {
 		// Even properly signed.
 		h := header("Webhook-Id", "msg_1", "Webhook-Timestamp", stamp,
-			"Webhook-Signature", "v1,"+s.encode(s.digest(key, stamp, "msg_1", body)))
+			"Webhook-Signature", "v1,"+signedBy(t, v.schemes[0].keys[0], "msg_1."+stamp+"."+string(body)))
 		requireRefused(t, v.Verify(clock, Request{Header: h, Body: body}))
 	}
 }
@@ -291,24 +313,46 @@ func TestRefusesWhatIsDeclaredBadly(t *testing.T) {
 		return catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: h}
 	}
 	for want, c := range map[string]catalog.EndpointSpec{
-		"mode is unknown":              {Auth: "Stripe"},
-		`auth ""`:                      {},
-		"without a reason":             {Auth: catalog.AuthNone},
-		"auth is custom without Signature":  {Auth: catalog.AuthCustom},
-		"APIKeyHeader":                 {Auth: catalog.AuthAPIKey},
-		"Signature.Header":                  hmac(func(h *catalog.SignatureSpec) { h.Header = "X Sig" }),
-		"Signature.Algorithm":               hmac(func(h *catalog.SignatureSpec) { h.Algorithm = "md5" }),
-		"Signature.Encoding":                hmac(func(h *catalog.SignatureSpec) { h.Encoding = "base32" }),
-		"must hold {body} once":        hmac(func(h *catalog.SignatureSpec) { h.Signed = "constant" }),
-		"something else":               hmac(func(h *catalog.SignatureSpec) { h.Signed = "{url}{body}" }),
-		"Signature.Timestamp the":     hmac(func(h *catalog.SignatureSpec) { h.Signed = "{timestamp}{body}" }),
-		"unsigned timestamp":           hmac(func(h *catalog.SignatureSpec) { h.Timestamp = "header:X-Time" }),
-		"Signature.Tolerance":               hmac(func(h *catalog.SignatureSpec) { h.Tolerance = -time.Hour }),
-		"MaxBody":                      {Auth: catalog.AuthGitHub, MaxBody: -1},
-		"Deadline":                     {Auth: catalog.AuthGitHub, Deadline: time.Hour},
-		`DeliveryKey "header"`:         {Auth: catalog.AuthGitHub, DeliveryKey: []string{"header"}},
-		`DeliveryKey "body:a..b"`:      {Auth: catalog.AuthGitHub, DeliveryKey: []string{"body:a..b"}},
-		`DeliveryKey "cookie:session"`: {Auth: catalog.AuthGitHub, DeliveryKey: []string{"cookie:session"}},
+		"unknown Auth":                    {Auth: "Stripe"},
+		`auth ""`:                         {},
+		"without a reason":                {Auth: catalog.AuthNone},
+		"is AuthCustom without Signature": {Auth: catalog.AuthCustom},
+		"without APIKeyHeader":            {Auth: catalog.AuthAPIKey},
+		"APIKeyQuery, which Auth":         {Auth: catalog.AuthGitHub, APIKeyQuery: "key"},
+		"Signature, which Auth":           {Auth: catalog.AuthGitHub, Signature: good},
+		"only AuthNone needs":             {Auth: catalog.AuthGitHub, Reason: "why not"},
+		"Signature.Header":                hmac(func(h *catalog.SignatureSpec) { h.Header = "X Sig" }),
+		"Signature.Algorithm":             hmac(func(h *catalog.SignatureSpec) { h.Algorithm = "md5" }),
+		"Signature.Encoding":              hmac(func(h *catalog.SignatureSpec) { h.Encoding = "base32" }),
+		"Signature.KeyEncoding":           hmac(func(h *catalog.SignatureSpec) { h.KeyEncoding = "pgp" }),
+		"leaves the body out":             hmac(func(h *catalog.SignatureSpec) { h.Signed = "constant" }),
+		"something else in braces":        hmac(func(h *catalog.SignatureSpec) { h.Signed = "{host}{body}" }),
+		"{body} twice":                    hmac(func(h *catalog.SignatureSpec) { h.Signed = "{body}{body}" }),
+		"without Signature.Timestamp":     hmac(func(h *catalog.SignatureSpec) { h.Signed = "{timestamp}{body}" }),
+		"unsigned timestamp":              hmac(func(h *catalog.SignatureSpec) { h.Timestamp = "header:X-Time" }),
+		"text must stand after {id}":      hmac(func(h *catalog.SignatureSpec) { h.Signed, h.ID = "{id}{body}", "header:X-Id" }),
+		"without VersionKeys":             hmac(func(h *catalog.SignatureSpec) { h.Parse = catalog.ParsePairs }),
+		"are for AuthRSA":                 hmac(func(h *catalog.SignatureSpec) { h.CertURL, h.CertHosts = "header:X-Cert", []string{"acme.test"} }),
+		"Signature.Tolerance": hmac(func(h *catalog.SignatureSpec) {
+			h.Signed, h.Timestamp, h.Tolerance = "{timestamp}{body}", "header:X-Time", -time.Hour
+		}),
+		"set public_url":                   hmac(func(h *catalog.SignatureSpec) { h.Signed = "{url}{body}" }),
+		"without JWT.Algorithms":           {Auth: catalog.AuthJWT},
+		"a public key would do as secret":  {Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"HS256", "RS256"}}},
+		`JWT.Algorithms "none" is unknown`: {Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"none"}}},
+		"without JWT.Issuer":               {Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"RS256"}, JWKSURL: "https://acme.test/keys"}},
+		"no https address":                 {Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"RS256"}, JWKSURL: "http://acme.test/keys", Issuer: "acme"}},
+		"without ClientNames":              {Auth: catalog.AuthMTLS},
+		"MessageSignature.Algorithm":       {Auth: catalog.AuthMessageSignature},
+		"fewer than two parts":             {Auth: catalog.AuthAllOf},
+		"AllowedIPs":                       {Auth: catalog.AuthGitHub, AllowedIPs: []string{"10.0.0.1/8"}},
+		"would answer everything":          {Auth: catalog.AuthGitHub, Challenges: []catalog.ChallengeSpec{{Reply: "ok"}}},
+		"use it with AuthHMAC":             {Auth: catalog.AuthBearer, Challenges: []catalog.ChallengeSpec{{Kind: catalog.ChallengeCRC}}},
+		"MaxBody":                          {Auth: catalog.AuthGitHub, MaxBody: -1},
+		"Deadline":                         {Auth: catalog.AuthGitHub, Deadline: time.Hour},
+		`DeliveryKey "header"`:             {Auth: catalog.AuthGitHub, DeliveryKey: []string{"header"}},
+		`DeliveryKey "body:a..b"`:          {Auth: catalog.AuthGitHub, DeliveryKey: []string{"body:a..b"}},
+		`DeliveryKey "cookie:session"`:     {Auth: catalog.AuthGitHub, DeliveryKey: []string{"cookie:session"}},
 	} {
 		v, err := New(c, []string{textSecret})
 		require.ErrorContains(t, err, want)

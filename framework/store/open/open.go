@@ -28,25 +28,36 @@ var ErrAddress = errors.New("store address is not valid")
 //
 // The error never shows more of the address than its scheme: it may hold a password.
 func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (store.Store, error) {
+	a, err := parse(address, dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if a.postgres != "" {
+		return openPostgres(ctx, a.postgres, logger)
+	}
+	return openSQLite(ctx, a.sqlite, logger)
+}
+
+// place is what an address names: a URL, or a folder.
+type place struct{ postgres, sqlite string }
+
+func parse(address, dataDir string) (place, error) {
 	scheme, rest, found := strings.Cut(address, ":")
 	switch {
 	case address == "":
-		return openSQLite(ctx, dataDir, logger)
+		return place{sqlite: dataDir}, nil
 	case !found:
-		return nil, fmt.Errorf("%w: it has no scheme; write sqlite:PATH", ErrAddress)
+		return place{}, fmt.Errorf("%w: it has no scheme; write sqlite:PATH", ErrAddress)
 	case scheme == "sqlite":
 		path, err := sqlitePath(rest)
-		if err != nil {
-			return nil, err
-		}
-		if !filepath.IsAbs(path) {
+		if err == nil && !filepath.IsAbs(path) {
 			path = filepath.Join(dataDir, path)
 		}
-		return openSQLite(ctx, path, logger)
+		return place{sqlite: path}, err
 	case scheme == "postgres" || scheme == "postgresql":
-		return openPostgres(ctx, address, logger)
+		return place{postgres: address}, nil
 	default:
-		return nil, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH or postgres://…", ErrAddress, scheme)
+		return place{}, fmt.Errorf("%w: scheme %q is unknown; write sqlite:PATH or postgres://…", ErrAddress, scheme)
 	}
 }
 

@@ -30,7 +30,11 @@ func dsn(path string, params string) string {
 
 func connect(path string) (*conn, error) {
 	// The driver runs its own default pragmas at opening; all of ours follow.
-	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, "mode=rwc&_busy_timeout=5000&_sync=FULL"))
+	return connectWith(path, "mode=rwc&_busy_timeout=5000&_sync=FULL")
+}
+
+func connectWith(path, params string) (*conn, error) {
+	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, params))
 	if err != nil {
 		return nil, err
 	}
