@@ -52,6 +52,7 @@ func (a *app) catalog() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print the manifests")
+	command.AddCommand(a.catalogDiff(), a.catalogAccept())
 	return command
 }
 

@@ -26,6 +26,8 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		// "long" scripts run with make test-all only.
+		Condition: func(name string) (bool, error) { return name == "long" && os.Getenv("WEIR_TEST_ALL") != "", nil },
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CHECKOUT", checkout)
 			for _, name := range []string{"HOME", "GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GONOSUMDB", "GONOSUMCHECK", "GOSUMDB"} {

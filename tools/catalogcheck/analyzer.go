@@ -36,6 +36,7 @@ func newAnalyzers(warn func(*analysis.Pass, analysis.Diagnostic)) *analysis.Anal
 			all = append(all, pass.ResultOf[link].([]finding)...)
 			result := pass.ResultOf[generate].(*generated)
 			all = append(all, result.findings...)
+			result.locked = lockEntries(pass.ResultOf[declare].(*model))
 			result.fixes = emit(pass, withoutNoise(all), warn)
 			return result, nil
 		},

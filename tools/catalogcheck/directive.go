@@ -39,6 +39,8 @@ func parseDirective(comment string) (d directive, ok bool, err error) {
 		return directive{}, true, fmt.Errorf("ignore comment names the unknown rule %q; write one id such as SC113 (catalogcheck -rules lists them)", d.rule)
 	case d.rule == "SC001":
 		return directive{}, true, fmt.Errorf("SC001 cannot be ignored; remove the comment")
+	case lockRule(d.rule):
+		return directive{}, true, fmt.Errorf("%s cannot be ignored by a comment; a change of the catalog is accepted with weir catalog accept", d.rule)
 	case d.reason == "":
 		return directive{}, true, fmt.Errorf("ignore comment for %s without a reason; write why the finding is accepted", d.rule)
 	}

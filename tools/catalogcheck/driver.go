@@ -27,7 +27,7 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{loaded: l, analyzer: newAnalyzers(nil), facts: map[factKey]analysis.Fact{}}
+	d := newDriver(l)
 	var all []Finding
 	for _, p := range l.sources {
 		if err := ctx.Err(); err != nil {
@@ -47,6 +47,11 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 		}
 		all = append(all, findings...)
 	}
+	rest, err := d.lockStage(options, all, out)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, rest...)
 	sortFindings(all)
 	return all, d.mend(options, out)
 }
@@ -121,6 +126,12 @@ type driver struct {
 	// fixes are those of the packages that were asked for, of which fixed is one.
 	fixes []*fix
 	fixed *packages.Package
+	// locked is what the lock keeps of each package's connectors.
+	locked map[string][]locked
+}
+
+func newDriver(l *loaded) *driver {
+	return &driver{loaded: l, analyzer: newAnalyzers(nil), facts: map[factKey]analysis.Fact{}, locked: map[string][]locked{}}
 }
 
 // factKey names a fact: about an object, or about a whole package.
@@ -159,6 +170,7 @@ func (d *driver) run(p *packages.Package) ([]Finding, *generation, error) {
 		return nil, nil, err
 	}
 	result := results[d.analyzer].(*generated)
+	d.locked[p.PkgPath] = result.locked
 	if d.asked[p] {
 		d.fixes, d.fixed = append(d.fixes, result.fixes...), cmp.Or(d.fixed, p)
 	}

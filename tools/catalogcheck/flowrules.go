@@ -140,7 +140,8 @@ var mends = map[string]string{
 	"SC302": "adds a route and a function that still has to be written, in receive_<path>.go",
 	"SC303": "verifies at the start of the handler",
 	"SC307": "compares with hmac.Equal",
-	"SC504": "writes catalog_gen.go",
+	"SC504": "writes catalog_gen.go and catalog.lock.json",
+	"SC505": "says RenamedFrom at the one stream that is new",
 }
 
 // repeats says where the running program finds the same again, under the same
@@ -176,7 +177,10 @@ var repeats = map[string]string{
 	"SC408": "-: an emission does not know its route",
 	"SC409": "-: the state of a package is not known",
 	"SC410": "-: an error that is dropped is gone", "SC411": "-: see SC410", "SC412": "-: see SC410",
-	"SC501": AtStart, "SC502": AtValidate, "SC504": AtValidate,
+	"SC501": AtStart, "SC502": AtValidate,
+	"SC503": "-: what is not linked is not in the program",
+	"SC504": AtValidate,
+	"SC505": "-: a stream that is gone is not in the program", "SC506": AtOpen, "SC507": "-: see SC505",
 }
 
 // Where the running program repeats a rule.

@@ -55,6 +55,8 @@ type generated struct {
 	// fixes end findings that were not accepted by a comment.
 	fixes    []*fix
 	findings []finding
+	// locked is what the lock keeps of the package's connectors.
+	locked []locked
 }
 
 func compareGenerated(pass *analysis.Pass, m *model) (*generated, error) {

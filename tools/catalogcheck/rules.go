@@ -26,6 +26,10 @@ const (
 	StageFlow Stage = "flow"
 	// StageLink rules compare the connectors that are linked together.
 	StageLink Stage = "link"
+	// StageLock rules compare the connectors with the programs of the module and
+	// with what catalog.lock.json keeps. Only the checker's own driver has them:
+	// go vet and linters see one package at a time.
+	StageLock Stage = "lock"
 )
 
 // Rule is one thing that the checker proves.
@@ -53,7 +57,7 @@ type Rule struct {
 func Rules() []Rule {
 	all := slices.Concat(
 		commentRules(), declarationRules(), layoutRules(), scheduleRules(), routeRules(), handlerRules(),
-		intakeRules(), emissionRules(), forgettingRules(), linkRules(),
+		intakeRules(), emissionRules(), forgettingRules(), linkRules(), lockRules(),
 	)
 	for i, r := range all {
 		all[i].Fix, all[i].Repeated = mends[r.ID], repeats[r.ID]
@@ -134,6 +138,8 @@ func (s Stage) word() string {
 		return "flow of the handlers"
 	case StageLink:
 		return "packages that link connectors"
+	case StageLock:
+		return "lock, with weir check only"
 	}
 	return string(s)
 }

@@ -32,7 +32,11 @@ func TestEveryRuleIsTestedAndDocumented(t *testing.T) {
 		require.Contains(t, []catalog.Severity{catalog.SeverityError, catalog.SeverityWarning}, r.Severity)
 		require.Contains(t, string(page), "\n## "+r.ID+"\n")
 
-		archive, err := txtar.ParseFile(filepath.Join("testdata", "rules", strings.ToLower(r.ID)+".txtar"))
+		folder := "rules"
+		if r.Stage == catalogcheck.StageLock {
+			folder = "lock" // see TestLockRules
+		}
+		archive, err := txtar.ParseFile(filepath.Join("testdata", folder, strings.ToLower(r.ID)+".txtar"))
 		require.NoError(t, err)
 		if r.Stage == catalogcheck.StageCompiler {
 			continue // see TestCompilerKeepsTheTypedRules

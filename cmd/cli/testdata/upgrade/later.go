@@ -52,4 +52,6 @@ func routes() framework.Routes {
 	}
 }
 
-func receive(_ context.Context, _ *framework.Delivery, out *ingest.Buffer) error { return emit(out, Notices, 1) }
+func receive(_ context.Context, _ *framework.Delivery, out *ingest.Buffer) error {
+	return emit(out, Notices, 1)
+}
