@@ -81,8 +81,12 @@ func (p *plan) sink(u *store.Unit) {
 	s := &p.sinks
 	if s.offsets == nil {
 		*s = sinkPlan{
-			map[OffsetKey]*OffsetChange{}, map[SinkPosition]*ParkChange{}, map[SinkPosition]bool{},
-			map[DeadKey]store.DeadEvent{}, map[DeadKey]bool{}, map[DeadKey]string{},
+			map[OffsetKey]*OffsetChange{},
+			map[SinkPosition]*ParkChange{},
+			map[SinkPosition]bool{},
+			map[DeadKey]store.DeadEvent{},
+			map[DeadKey]bool{},
+			map[DeadKey]string{},
 		}
 	}
 	for i := range w.Offsets {

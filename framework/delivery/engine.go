@@ -1,0 +1,207 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
+)
+
+// Store is what the engine needs of a store. See package store for what each
+// method promises.
+type Store interface {
+	ingest.Log
+	// Epoch is that of the lease under which a sink works.
+	Epoch(connectionID string) (epoch int64, ok bool)
+	// Commit records u durably.
+	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
+	// Offsets lists the offsets of a sink.
+	Offsets(ctx context.Context, connectionID string) ([]store.Offset, error)
+	// ParkedEvents lists the parked events of a sink after a position.
+	ParkedEvents(ctx context.Context, connectionID string, after store.Position, limit int) ([]store.ParkedEvent, error)
+	// DeadEvent returns one dead letter of a sink.
+	DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error)
+	// States lists the pieces of state of a connection by a prefix of their names.
+	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
+	// Statuses lists the status of every stream of a connection, or of all for "".
+	Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error)
+}
+
+var _ Store = store.Store(nil)
+
+// Config says what an engine works with.
+type Config struct {
+	// Store is required.
+	Store Store
+	// Logger gets what happens to sinks. Without it nothing is logged.
+	Logger *slog.Logger
+	// Poll is how often the heads of streams are read, in case nobody called
+	// [Engine.Wake]: another process may have recorded something. Default 1 s.
+	Poll time.Duration
+	// StopTimeout is how long requests on their way may still take when a sink
+	// ends. Default 25 s.
+	StopTimeout time.Duration
+	// Changed is called when a sink changes its state or moves on, and must
+	// return quickly. Optional.
+	Changed func(connectionID string)
+}
+
+// Engine runs sinks.
+type Engine struct {
+	config Config
+
+	mu     sync.Mutex
+	sinks  map[string]*sink
+	closed bool
+	work   sync.WaitGroup
+}
+
+// Errors of an engine.
+var (
+	// ErrUnknownSink says that no such sink runs in this process.
+	ErrUnknownSink = errors.New("sink does not run here")
+	// ErrState says that the sink's state forbids what was asked.
+	ErrState = errors.New("the state of the sink forbids it")
+	// ErrStopped says that the engine is stopping.
+	ErrStopped = errors.New("delivery is stopping")
+)
+
+// New returns an engine without sinks.
+func New(c Config) (*Engine, error) {
+	if c.Store == nil {
+		return nil, errors.New("configure delivery: no store is given")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Changed == nil {
+		c.Changed = func(string) {}
+	}
+	setDefault(&c.Poll, time.Second)
+	setDefault(&c.StopTimeout, 25*time.Second)
+	return &Engine{config: c, sinks: map[string]*sink{}}, nil
+}
+
+// Run looks for what other processes have recorded until ctx ends.
+func (e *Engine) Run(ctx context.Context) {
+	ticker := time.NewTicker(e.config.Poll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		statuses, err := e.config.Store.Statuses(ctx, "")
+		if err != nil {
+			if ctx.Err() == nil {
+				e.config.Logger.Error("read the heads of streams", "err", err)
+			}
+			continue
+		}
+		for _, s := range statuses {
+			e.wake(store.Source{ConnectionID: s.ConnectionID, Stream: s.Stream}, s.Head)
+		}
+	}
+}
+
+// Add starts a sink that reads the given streams. It fails with store.ErrFenced
+// when this process does not have the lease of the connection.
+func (e *Engine) Add(ctx context.Context, spec Spec, sources []store.Source) error {
+	spec = spec.withDefaults()
+	if err := spec.validate(); err != nil {
+		return fmt.Errorf("start sink %q: %w", spec.Connection, err)
+	}
+	s := newSink(e, spec)
+	if err := s.load(ctx, sources); err != nil {
+		return fmt.Errorf("start sink %q: %w", spec.Connection, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return ErrStopped
+	case e.sinks[spec.ConnectionID] != nil:
+		return fmt.Errorf("start sink %q: it runs already", spec.Connection)
+	}
+	e.sinks[spec.ConnectionID] = s
+	e.work.Go(s.run)
+	return nil
+}
+
+// Remove ends a sink after the requests on their way, and commits its offsets.
+// It is no error that there is no such sink.
+func (e *Engine) Remove(ctx context.Context, connectionID string) error {
+	e.mu.Lock()
+	s := e.sinks[connectionID]
+	delete(e.sinks, connectionID)
+	e.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.end()
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop sink %q: %w", s.Connection, ctx.Err())
+	}
+}
+
+// Stop ends all sinks.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	for _, s := range e.sinks {
+		s.end()
+	}
+	e.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		e.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop delivery: %w", ctx.Err())
+	}
+}
+
+// Wake tells the sinks of a stream that events were recorded up to head.
+func (e *Engine) Wake(connectionID, stream string, head int64) {
+	e.wake(store.Source{ConnectionID: connectionID, Stream: stream}, head)
+}
+
+func (e *Engine) wake(source store.Source, head int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.sinks {
+		s.told(source, head)
+	}
+}
+
+// forget drops a sink that has ended.
+func (e *Engine) forget(s *sink) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sinks[s.ConnectionID] == s {
+		delete(e.sinks, s.ConnectionID)
+	}
+}
+
+// find returns a sink that runs here.
+func (e *Engine) find(connectionID string) (*sink, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.sinks[connectionID]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("connection %s: %w", connectionID, ErrUnknownSink)
+}

@@ -1,0 +1,193 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Snapshot is what a sink is doing.
+type Snapshot struct {
+	State    State
+	Order    Order
+	InFlight int
+	Parked   int
+	// BreakerUntil is when the next probe of the endpoint may leave; zero while
+	// the breaker is closed.
+	BreakerUntil time.Time
+	// FailingSince is when the endpoint began to fail; zero while it does not.
+	FailingSince time.Time
+	// Recent are the last attempts, newest first.
+	Recent []Recent
+}
+
+// Snapshot says what a sink of this process is doing.
+func (e *Engine) Snapshot(ctx context.Context, connectionID string) (snapshot Snapshot, err error) {
+	err = e.ask(ctx, connectionID, func(s *sink) error {
+		snapshot = Snapshot{s.state, s.Order, s.inFlight, s.parked.len(), s.breaker.until, s.failingFrom, s.recent.newest()}
+		return nil
+	})
+	return snapshot, err
+}
+
+// ask has f done by the sink's goroutine.
+func (e *Engine) ask(ctx context.Context, connectionID string, f func(*sink) error) error {
+	s, err := e.find(connectionID)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	s.post(func() { done <- f(s) })
+	select {
+	case err := <-done:
+		return err
+	case <-s.ended:
+		return fmt.Errorf("connection %s: %w", connectionID, ErrUnknownSink)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// change is ask, and waits until what f has changed is in the store.
+func (e *Engine) change(ctx context.Context, connectionID string, f func(*sink) error) error {
+	saved := make(chan struct{})
+	err := e.ask(ctx, connectionID, func(s *sink) error {
+		if err := f(s); err != nil {
+			return err
+		}
+		s.waiters = append(s.waiters, saved)
+		s.committed = time.Time{}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-saved:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Pause lets a sink wait until it is resumed, also after a restart of the process.
+func (e *Engine) Pause(ctx context.Context, connectionID string) error {
+	return e.become(ctx, connectionID, StatePaused)
+}
+
+// Halt is Pause, and lets offsets be changed.
+func (e *Engine) Halt(ctx context.Context, connectionID string) error {
+	return e.become(ctx, connectionID, StateStopped)
+}
+
+// Resume goes on, also after a failure: the event that failed is tried again.
+func (e *Engine) Resume(ctx context.Context, connectionID string) error {
+	return e.become(ctx, connectionID, StateRunning)
+}
+
+func (e *Engine) become(ctx context.Context, connectionID string, c Condition) error {
+	return e.change(ctx, connectionID, func(s *sink) error {
+		if s.state.Condition != c {
+			s.become(c, "")
+		}
+		return nil
+	})
+}
+
+// Seek moves the offset of a stopped sink in one stream: next is the sequence of
+// the next event to deliver. What is parked stays parked.
+func (e *Engine) Seek(ctx context.Context, connectionID string, source store.Source, next int64) error {
+	if next < 1 {
+		return fmt.Errorf("move offset: %d is no sequence; the first is 1", next)
+	}
+	return e.change(ctx, connectionID, func(s *sink) error {
+		l := s.laneOf(source)
+		switch {
+		case l == nil:
+			return fmt.Errorf("move offset: the sink does not read stream %q", source.Stream)
+		case s.state.Condition != StateStopped:
+			return fmt.Errorf("move offset: %w: it is %s; stop the sink first", ErrState, s.state.Condition)
+		case l.inFlight > 0 || l.reading:
+			return fmt.Errorf("move offset: %w: requests are still on their way; try again in a moment", ErrState)
+		}
+		for _, w := range l.redo {
+			s.unhold(w)
+		}
+		for at := range s.queued {
+			if at.lane == l {
+				delete(s.queued, at)
+				delete(s.busyKeys, at)
+			}
+		}
+		l.window, l.redo, l.undispatched, l.bytes = nil, nil, 0, 0
+		l.next, l.read, l.fresh, l.dirty = next, next-1, true, true
+		return nil
+	})
+}
+
+// Redeliver parks dead letters again, due one after the other every so often,
+// with what edit makes of each event; a nil edit leaves them as they are. It
+// returns how many it has parked.
+func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []string, every time.Duration, edit func(payload []byte) []byte) (int, error) {
+	var letters []store.DeadEvent
+	for _, id := range ids {
+		letter, err := e.config.Store.DeadEvent(ctx, connectionID, id)
+		if err != nil {
+			return 0, fmt.Errorf("redeliver: %w", err)
+		}
+		if edit != nil {
+			event, err := DecodeEvent(letter.Event)
+			if err != nil {
+				return 0, fmt.Errorf("redeliver %s: %w", id, err)
+			}
+			event.Payload = edit(event.Payload)
+			if letter.Event, err = EncodeEvent(event); err != nil {
+				return 0, fmt.Errorf("redeliver %s: %w", id, err)
+			}
+		}
+		letters = append(letters, letter)
+	}
+	count := 0
+	err := e.change(ctx, connectionID, func(s *sink) error {
+		if s.parked.len()+len(letters) > maxParked {
+			return fmt.Errorf("redeliver: %w: %d events are parked already, and the limit is %d", ErrState, s.parked.len(), maxParked)
+		}
+		now := time.Now()
+		for i := range letters {
+			letter := &letters[i]
+			s.pending.Raise = append(s.pending.Raise, letter.ID)
+			if s.parked.at[letter.Position] != nil {
+				continue // raised twice
+			}
+			event, err := DecodeEvent(letter.Event)
+			if err != nil {
+				return fmt.Errorf("redeliver %s: %w", letter.ID, err)
+			}
+			p := &parkedEntry{key: event.Subject, ParkedEvent: store.ParkedEvent{
+				Position: letter.Position, ParkedAt: now, NextAttemptAt: now.Add(time.Duration(count) * every),
+				LastError: letter.Reason, Status: letter.Status, Event: letter.Event,
+			}}
+			s.parked.add(p)
+			s.parkRow(p.ParkedEvent)
+			count++
+		}
+		return nil
+	})
+	return count, err
+}
+
+// Discard settles dead letters with a reason.
+func (e *Engine) Discard(ctx context.Context, connectionID string, ids []string, note string) error {
+	if note == "" {
+		return errors.New("discard dead letters: say why")
+	}
+	return e.change(ctx, connectionID, func(s *sink) error {
+		for _, id := range ids {
+			s.pending.Discard = append(s.pending.Discard, store.Discarding{ID: id, Note: note})
+		}
+		return nil
+	})
+}

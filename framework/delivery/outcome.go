@@ -1,0 +1,311 @@
+package delivery
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+// returned takes the answer to a batch.
+func (s *sink) returned(w *work, a Answer, took time.Duration) {
+	now := time.Now()
+	l := w.lane
+	s.inFlight--
+	l.inFlight--
+	if s.cutOff(a) {
+		// The sink is ending: the attempt was ended by us and says nothing.
+		w.notBefore = time.Time{}
+		l.redo = append(l.redo, w)
+		s.breaker.forget()
+		return
+	}
+	d := s.Policy.Decide(Attempt{Answer: a, Number: w.attempts + 1, First: w.first, Now: now, Events: len(w.entries)})
+	if d.Verdict == Split && len(w.entries) == 1 {
+		d.Verdict = GiveUp
+	}
+	s.judge(l, d, a, len(w.entries), took, now)
+	switch d.Verdict {
+	case Delivered:
+		for _, e := range w.entries {
+			e.fate = delivered
+		}
+		s.unhold(w)
+		s.finish(w)
+	case Retry:
+		s.again(w, d, a, now)
+	case Split:
+		half := len(w.entries) / 2
+		s.split(w, half)
+	case GiveUp:
+		for _, e := range w.entries {
+			letter := s.letter(e, a, d.Reason, w.attempts+1, w.first)
+			e.fate, e.bury = dead, &letter
+		}
+		s.unhold(w)
+		s.finish(w)
+	case Stop, Disable:
+		w.attempts, w.notBefore = 0, time.Time{}
+		s.redo(l, w)
+		s.stopped(stateAfter(d.Verdict), d.Reason)
+	}
+	s.advance(l)
+}
+
+// cutOff reports whether an attempt failed because the sink ended it.
+func (s *sink) cutOff(a Answer) bool { return a.Err != nil && s.sending.Err() != nil }
+
+func stateAfter(v Verdict) Condition {
+	if v == Disable {
+		return StateDisabled
+	}
+	return StateFailed
+}
+
+// redo puts batches before everything else that the lane has.
+func (s *sink) redo(l *lane, list ...*work) { l.redo = append(list, l.redo...) }
+
+// split makes two batches of one. The second follows the first where they may
+// have an entity in common.
+func (s *sink) split(w *work, half int) {
+	first := &work{lane: w.lane, entries: w.entries[:half], first: w.first, held: w.held, whole: w.whole}
+	second := &work{lane: w.lane, entries: w.entries[half:], first: w.first, whole: w.whole}
+	if s.Order != PerKey {
+		s.redo(w.lane, first, second)
+		return
+	}
+	if w.whole == nil {
+		first.whole, second.whole = w.entries, w.entries
+	}
+	first.then, second.then = second, w.then
+	s.redo(w.lane, first)
+}
+
+// finish goes on after a batch whose events all have their fate.
+func (s *sink) finish(w *work) {
+	if s.Order != PerKey {
+		return
+	}
+	if w.then == nil {
+		if w.whole != nil {
+			s.release(w.whole)
+		} else {
+			s.release(w.entries)
+		}
+		return
+	}
+	// What has an earlier event of its entity parked waits behind that.
+	next := w.then
+	next.entries = slices.DeleteFunc(slices.Clone(next.entries), func(e *entry) bool { return s.parkBehind(w.lane, e) })
+	if len(next.entries) == 0 {
+		s.finish(next)
+		return
+	}
+	s.redo(w.lane, next)
+}
+
+// again lets a batch wait: in an ordered sink it holds its stream, else each of
+// its events is parked.
+func (s *sink) again(w *work, d Decision, a Answer, now time.Time) {
+	due := now.Add(min(d.After, maxWait))
+	if s.Order == Ordered {
+		w.attempts++
+		w.notBefore, w.held = due, true
+		s.redo(w.lane, w)
+		// The wait goes on where it was after a restart.
+		s.parkRow(store.ParkedEvent{
+			Position: w.entries[0].position, Attempts: w.attempts, ParkedAt: w.first, NextAttemptAt: due, LastError: d.Reason, Status: a.Status,
+		})
+		return
+	}
+	for _, e := range w.entries {
+		s.park(e, store.ParkedEvent{
+			Position: e.position, Attempts: w.attempts + 1, ParkedAt: w.first, NextAttemptAt: due, LastError: d.Reason, Status: a.Status,
+		})
+	}
+	s.finish(w)
+}
+
+// parkRow writes the row of a parked event with the next commit.
+func (s *sink) parkRow(row store.ParkedEvent) {
+	// It may have been removed and come back since the last commit.
+	s.pending.Unpark = slices.DeleteFunc(s.pending.Unpark, func(at store.Position) bool { return at == row.Position })
+	s.pending.Park = append(s.pending.Park, row)
+}
+
+// unhold removes the row of a batch that held its stream.
+func (s *sink) unhold(w *work) {
+	if w.held {
+		w.held = false
+		s.pending.Unpark = append(s.pending.Unpark, w.entries[0].position)
+	}
+}
+
+// park gives an entry a row of its own, which the offset takes along.
+func (s *sink) park(e *entry, row store.ParkedEvent) {
+	e.fate, e.park = parked, &row
+	s.parked.add(&parkedEntry{ParkedEvent: row, key: e.message.Event.Subject, entry: e})
+}
+
+// behind keeps the order of an entity: an entry whose entity has a parked event
+// is parked behind it, one whose entity is on its way waits for that.
+func (s *sink) behind(l *lane, e *entry) bool {
+	if s.parkBehind(l, e) {
+		return true
+	}
+	at := laneKey{l, e.message.Event.Subject}
+	if at.key == "" || !s.busyKeys[at] {
+		return false
+	}
+	e.fate = sending
+	s.queued[at] = append(s.queued[at], e)
+	return true
+}
+
+// parkBehind parks an entry whose entity has a parked event.
+func (s *sink) parkBehind(l *lane, e *entry) bool {
+	key := e.message.Event.Subject
+	if !s.parked.blocks(l.source, key) {
+		return false
+	}
+	now := time.Now()
+	s.park(e, store.ParkedEvent{Position: e.position, ParkedAt: now, NextAttemptAt: now, LastError: "waits for an earlier event of " + key})
+	return true
+}
+
+// release lets the entries go on that waited for these.
+func (s *sink) release(entries []*entry) {
+	done := map[laneKey]bool{}
+	for _, e := range entries {
+		at := laneKey{s.laneOf(e.position.Source), e.message.Event.Subject}
+		if done[at] {
+			continue
+		}
+		done[at] = true
+		waits := s.queued[at]
+		for len(waits) > 0 && s.parkBehind(at.lane, waits[0]) {
+			waits = waits[1:]
+		}
+		if len(waits) == 0 {
+			delete(s.queued, at)
+			delete(s.busyKeys, at)
+			continue
+		}
+		s.queued[at] = waits[1:]
+		at.lane.redo = append(at.lane.redo, &work{lane: at.lane, entries: waits[:1:1], first: time.Now()})
+	}
+}
+
+// retried takes the answer to a parked event.
+func (s *sink) retried(l *lane, p *parkedEntry, e *entry, err error, a Answer, took time.Duration) {
+	now := time.Now()
+	s.inFlight--
+	l.inFlight--
+	l.dirty = true
+	switch {
+	case errors.Is(err, errGone):
+		s.parked.forget(p)
+		s.pending.Unpark = append(s.pending.Unpark, p.Position)
+		s.breaker.forget()
+		s.log.Error("a parked event is lost: it was removed from the log", "stream", p.Stream, "sequence", p.Sequence)
+		return
+	case err != nil || s.cutOff(a):
+		p.NextAttemptAt = now.Add(readAgain)
+		s.breaker.forget()
+		s.parked.again(p)
+		return
+	case e.fate == skipped:
+		s.parked.forget(p)
+		s.breaker.forget()
+		s.pending.Unpark = append(s.pending.Unpark, p.Position)
+		return
+	case e.fate == dead:
+		s.breaker.forget()
+		s.buryParked(l, p, *e.bury)
+		return
+	}
+	d := s.Policy.Decide(Attempt{Answer: a, Number: p.Attempts + 1, First: p.ParkedAt, Now: now, Events: 1})
+	if d.Verdict == Split {
+		d.Verdict = GiveUp
+	}
+	s.judge(l, d, a, 1, took, now)
+	switch d.Verdict {
+	case Delivered:
+		l.delivered++
+		s.parked.forget(p)
+		s.pending.Unpark = append(s.pending.Unpark, p.Position)
+	case Retry:
+		p.Attempts++
+		p.NextAttemptAt, p.LastError, p.Status = now.Add(min(d.After, maxWait)), d.Reason, a.Status
+		p.moved()
+		s.parkRow(p.ParkedEvent)
+		s.parked.again(p)
+	case GiveUp, Split:
+		s.buryParked(l, p, s.letter(e, a, d.Reason, p.Attempts+1, p.ParkedAt))
+	case Stop, Disable:
+		s.parked.again(p)
+		s.stopped(stateAfter(d.Verdict), d.Reason)
+	}
+}
+
+func (s *sink) buryParked(l *lane, p *parkedEntry, letter store.DeadEvent) {
+	l.dead++
+	s.parked.forget(p)
+	s.pending.Unpark = append(s.pending.Unpark, p.Position)
+	s.pending.Bury = append(s.pending.Bury, letter)
+}
+
+// judge counts an answer for the breaker, the health of the stream and the list
+// of recent attempts.
+func (s *sink) judge(l *lane, d Decision, a Answer, events int, took time.Duration, now time.Time) {
+	s.recent.add(Recent{At: now, Stream: l.source.Stream, Events: events, Status: a.Status, Took: took, Verdict: d.Verdict, Reason: d.Reason})
+	l.dirty = true
+	if d.Verdict == Delivered {
+		l.deliveredAt, l.failure = now, nil
+		s.breaker.succeeded()
+		if !s.failingFrom.IsZero() {
+			s.failingFrom = time.Time{}
+			s.keep(stateFailing, nil)
+		}
+		return
+	}
+	if d.Verdict != Split {
+		l.failure = &store.Failure{Error: d.Reason, Class: "delivery"}
+	}
+	if !d.Endpoint {
+		s.breaker.succeeded()
+		return
+	}
+	if s.Order != Ordered {
+		s.breaker.failed(now)
+	}
+	if s.failingFrom.IsZero() {
+		s.failingFrom = now
+		s.keep(stateFailing, now)
+	} else if now.Sub(s.failingFrom) >= s.DisableAfter {
+		s.stopped(StateDisabled, "nothing was delivered since "+s.failingFrom.UTC().Format(time.RFC3339)+": "+d.Reason)
+	}
+}
+
+// letter makes a dead letter of an entry.
+func (s *sink) letter(e *entry, a Answer, reason string, attempts int, first time.Time) store.DeadEvent {
+	now := time.Now()
+	encoded, err := EncodeEvent(e.message.Event)
+	if err != nil {
+		s.log.Error("encode a dead letter", "err", err)
+	}
+	return store.DeadEvent{
+		ID: store.NewID("dlt_", now), Position: e.position, Event: encoded, Reason: reason, Attempts: attempts, Status: a.Status,
+		Request: a.Request, Response: a.Body[:min(len(a.Body), store.MaxResponseBytes)], FirstAt: first, DeadAt: now,
+	}
+}
+
+func (s *sink) laneOf(source store.Source) *lane {
+	for _, l := range s.lanes {
+		if l.source == source {
+			return l
+		}
+	}
+	return nil
+}

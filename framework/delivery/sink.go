@@ -1,0 +1,323 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/ingest"
+)
+
+// sink is a running sink. What stands below inbox belongs to the goroutine of run.
+type sink struct {
+	Spec
+	engine *Engine
+	store  Store
+	log    *slog.Logger
+	epoch  int64
+
+	// reading ends reads and waits, sending ends attempts. The first ends before
+	// the second, so that requests on their way may come back.
+	reading     context.Context //nolint:containedctx // the life of the sink, not of a call
+	stopReading context.CancelFunc
+	sending     context.Context //nolint:containedctx // see reading
+	stopSending context.CancelFunc
+	beside      sync.WaitGroup
+	ended       chan struct{}
+
+	inboxMu sync.Mutex
+	inbox   []func()
+	bell    chan struct{}
+
+	lanes    []*lane
+	turn     int
+	inFlight int
+	busyKeys map[laneKey]bool
+	// queued are entries that wait for the one of their key that is on its way.
+	queued  map[laneKey][]*entry
+	parked  *parkedSet
+	breaker breaker
+	state   State
+	ending  bool
+
+	// pending is what the next commit writes beside the offsets.
+	pending    store.SinkWrite
+	keeping    []store.StateWrite
+	passed     int
+	committing bool
+	committed  time.Time
+	// commitAgain delays a commit after one that failed.
+	commitAgain time.Time
+	failingFrom time.Time
+	started     []store.Source
+	recent      ring
+	// waiters are closed when the next commit is saved.
+	waiters []chan struct{}
+}
+
+// laneKey is an entity of a stream.
+type laneKey struct {
+	lane *lane
+	key  string
+}
+
+func newSink(e *Engine, spec Spec) *sink {
+	s := &sink{
+		Spec: spec, engine: e, store: e.config.Store,
+		log:   e.config.Logger.With("project", spec.Project, "connection", spec.Connection),
+		ended: make(chan struct{}), bell: make(chan struct{}, 1),
+		busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == PerKey),
+	}
+	s.reading, s.stopReading = context.WithCancel(context.Background())
+	s.sending, s.stopSending = context.WithCancel(context.Background())
+	return s
+}
+
+// load reads where the sink was.
+func (s *sink) load(ctx context.Context, sources []store.Source) error {
+	epoch, ok := s.store.Epoch(s.ConnectionID)
+	if !ok {
+		return store.ErrFenced
+	}
+	s.epoch = epoch
+	if err := s.loadState(ctx); err != nil {
+		return err
+	}
+	offsets, err := s.store.Offsets(ctx, s.ConnectionID)
+	if err != nil {
+		return err
+	}
+	statuses, err := s.store.Statuses(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, source := range sources {
+		l := &lane{source: source, next: 1, limit: 64}
+		for _, status := range statuses {
+			if status.ConnectionID == source.ConnectionID && status.Stream == source.Stream {
+				l.head = status.Head
+			}
+		}
+		at := slices.IndexFunc(offsets, func(o store.Offset) bool { return o.Source == source })
+		switch {
+		case at >= 0:
+			l.next = offsets[at].Next
+		case s.Start == Latest && !slices.Contains(s.started, source):
+			l.next, l.dirty = l.head+1, true
+		}
+		l.read, l.fresh = l.next-1, true
+		s.lanes = append(s.lanes, l)
+	}
+	if !slices.Equal(s.started, sources) {
+		// A stream without events has no row for an offset: when it gets its first
+		// ones, they came after the start.
+		s.started = slices.Clone(sources)
+		s.keep(stateStarted, s.started)
+	}
+	return s.loadParked(ctx)
+}
+
+// loadParked reads the parked events, and the keys of those that hold others.
+func (s *sink) loadParked(ctx context.Context) error {
+	after := store.Position{}
+	for {
+		page, err := s.store.ParkedEvents(ctx, s.ConnectionID, after, 1000)
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			after = one.Position
+			p := &parkedEntry{ParkedEvent: one}
+			p.NextAttemptAt = s.resumed(p.NextAttemptAt)
+			if s.Order == PerKey {
+				event, err := s.parkedEvent(ctx, p)
+				if err != nil {
+					return err
+				}
+				if event != nil {
+					p.key = event.Subject
+				}
+			}
+			if l := s.laneOf(p.Source); s.Order == Ordered && l != nil && p.Sequence >= l.next {
+				// It holds its stream, which will come to it.
+				s.parked.hold(p)
+				continue
+			}
+			s.parked.add(p)
+		}
+		if len(page) < 1000 {
+			return nil
+		}
+	}
+}
+
+// maxWait is the longest wait that a policy can ask for.
+const maxWait = 24 * time.Hour
+
+// resumed is a due time that was stored, clamped: after the clock was stepped
+// back, nothing waits longer than it would have.
+func (s *sink) resumed(due time.Time) time.Time {
+	if latest := time.Now().Add(maxWait); due.After(latest) {
+		return latest
+	}
+	return due
+}
+
+// message prepares an event; a panic of the sender is an error.
+func (s *sink) message(e *ingest.Event) (m *Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return s.Sender.Prepare(s.sending, e)
+}
+
+// post hands f to the sink's goroutine.
+func (s *sink) post(f func()) {
+	s.inboxMu.Lock()
+	s.inbox = append(s.inbox, f)
+	s.inboxMu.Unlock()
+	select {
+	case s.bell <- struct{}{}:
+	default:
+	}
+}
+
+// aside runs f beside the sink's goroutine.
+func (s *sink) aside(f func()) { s.beside.Go(f) }
+
+// told hears that a stream has events up to head.
+func (s *sink) told(source store.Source, head int64) {
+	// Lanes are never added or removed while the sink runs.
+	for _, l := range s.lanes {
+		if l.source == source {
+			s.post(func() { l.head = max(l.head, head) })
+			return
+		}
+	}
+}
+
+// end asks the sink to end.
+func (s *sink) end() { s.post(func() { s.ending = true }) }
+
+// run is the sink's goroutine.
+func (s *sink) run() {
+	defer close(s.ended)
+	defer s.engine.forget(s)
+	defer s.tell()
+	defer s.stopSending()
+	defer s.stopReading()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var deadline <-chan time.Time
+	for {
+		s.drain()
+		if s.ending && deadline == nil {
+			s.stopReading()
+			deadline = time.After(s.engine.config.StopTimeout)
+		}
+		s.step()
+		if s.ending && s.inFlight == 0 && !s.committing && !s.unsaved() {
+			s.beside.Wait()
+			return
+		}
+		timer.Reset(s.nap())
+		select {
+		case <-s.bell:
+		case <-timer.C:
+		case <-deadline:
+			// What is still on its way is sent again by whoever comes next.
+			s.stopSending()
+			s.beside.Wait()
+			return
+		}
+	}
+}
+
+func (s *sink) drain() {
+	s.inboxMu.Lock()
+	calls := s.inbox
+	s.inbox = nil
+	s.inboxMu.Unlock()
+	for _, call := range calls {
+		call()
+	}
+}
+
+// step starts what can be started.
+func (s *sink) step() {
+	if !s.ending && s.state.Working() && s.leased() {
+		for _, l := range s.lanes {
+			if l.room() && s.parked.len() < maxParked {
+				s.read(l)
+			}
+		}
+		s.dispatch()
+	}
+	s.commit()
+	if !s.committing && !s.unsaved() {
+		s.tell() // what was asked for has changed nothing
+	}
+}
+
+// leased reports whether work may begin: what another process is to do, or does
+// already, must not be sent from here too.
+func (s *sink) leased() bool {
+	epoch, ok := s.store.Epoch(s.ConnectionID)
+	if epoch != s.epoch {
+		s.log.Warn("sink ends here", "err", errLease)
+		s.abandon()
+		return false
+	}
+	return ok
+}
+
+// tell wakes those who wait for a commit.
+func (s *sink) tell() {
+	for _, waiter := range s.waiters {
+		close(waiter)
+	}
+	s.waiters = nil
+}
+
+// nap is how long nothing is due.
+func (s *sink) nap() time.Duration {
+	now := time.Now()
+	next := now.Add(time.Minute)
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	if s.unsaved() && !s.committing {
+		earlier(latest(s.committed.Add(commitEvery), s.commitAgain))
+	}
+	if !s.ending && s.state.Working() {
+		if s.breaker.until.After(now) {
+			earlier(s.breaker.until)
+		}
+		if due, ok := s.parked.due(); ok && due.After(now) {
+			earlier(due)
+		}
+		for _, l := range s.lanes {
+			earlier(s.laneDue(l, now))
+		}
+	}
+	return max(next.Sub(now), 0)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// errLease says that another process has the sink now.
+var errLease = errors.New("the lease has moved to another process")

@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Condition is what a sink is doing.
+type Condition string
+
+// Conditions of a sink.
+const (
+	StateRunning Condition = "running"
+	// StatePaused waits until it is resumed.
+	StatePaused Condition = "paused"
+	// StateStopped is StatePaused; offsets may be changed.
+	StateStopped Condition = "stopped"
+	// StateFailed stopped by itself with a reason; the offset stays on the event
+	// that failed, and a restart tries it again.
+	StateFailed Condition = "failed"
+	// StateDisabled was ended by the receiver, or failed for too long.
+	StateDisabled Condition = "disabled"
+)
+
+// State is the condition of a sink, kept in the store.
+type State struct {
+	Condition Condition `json:"state"`
+	// Reason says why a sink stopped by itself.
+	Reason string `json:"reason,omitempty"`
+	// Since is when it took the condition.
+	Since time.Time `json:"since"`
+}
+
+// Working reports whether events are delivered.
+func (s State) Working() bool { return s.Condition == StateRunning }
+
+// Names of a sink's state in the store.
+const (
+	stateName    = "delivery/state"
+	stateFailing = "delivery/failing"
+	stateStarted = "delivery/started"
+)
+
+// loadState reads what the sink was doing.
+func (s *sink) loadState(ctx context.Context) error {
+	states, err := s.store.States(ctx, s.ConnectionID, "delivery/")
+	if err != nil {
+		return err
+	}
+	s.state = State{Condition: StateRunning}
+	for _, one := range states {
+		var into any
+		switch one.Name {
+		case stateName:
+			into = &s.state
+		case stateFailing:
+			into = &s.failingFrom
+		case stateStarted:
+			into = &s.started
+		default:
+			continue
+		}
+		if err := json.Unmarshal(one.Value, into); err != nil {
+			return fmt.Errorf("decode %s: %w", one.Name, err)
+		}
+	}
+	return nil
+}
+
+// stopped ends the work with a reason; the sink stays to be restarted.
+func (s *sink) stopped(c Condition, reason string) {
+	if !s.state.Working() {
+		return
+	}
+	s.log.Error("sink stops", "state", c, "reason", reason)
+	s.become(c, reason)
+}
+
+func (s *sink) become(c Condition, reason string) {
+	s.state = State{c, reason, time.Now().UTC()}
+	s.keep(stateName, s.state)
+	if c == StateRunning {
+		s.breaker.succeeded()
+		s.failingFrom = time.Time{}
+		s.keep(stateFailing, nil)
+		for _, l := range s.lanes {
+			l.fresh = true
+			for _, w := range l.redo {
+				w.notBefore = time.Time{}
+			}
+		}
+	}
+	s.engine.config.Changed(s.ConnectionID)
+}
