@@ -56,6 +56,20 @@ func (p Plugin) Declare(settings map[string]any) (connector catalog.Connector, e
 	return p.declared(decoded)
 }
 
+// Warnings returns what is allowed in a connection's settings and should be
+// known: settings may have a method Warnings() SettingErrors. It returns nothing
+// for settings that are wrong.
+func (p Plugin) Warnings(settings map[string]any) SettingErrors {
+	decoded, err := p.decode(settings)
+	if err != nil {
+		return nil
+	}
+	if warner, ok := decoded.(interface{ Warnings() SettingErrors }); ok {
+		return warner.Warnings()
+	}
+	return nil
+}
+
 // declared returns the declaration that decoded settings make.
 func (p Plugin) declared(decoded any) (catalog.Connector, error) {
 	c := p.connector

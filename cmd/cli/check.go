@@ -12,20 +12,29 @@ import (
 )
 
 func (a *app) check() *cobra.Command {
-	var format, explain string
+	var format, explain, file string
 	var rules, fix, diff bool
 	command := &cobra.Command{
 		Use: "check [packages]", Short: "Prove that the code serves what the catalogs declare",
 		Long: "Check connectors against their catalogs without running them. The packages are as for the go\n" +
 			"command; the default is ./... It exits with 1 when there are findings of severity error, and with\n" +
-			"2 when packages could not be loaded.",
-		Example: "  weir check ./...\n  weir check --format pretty ./connectors/...\n  weir check --explain SC201",
+			"2 when packages could not be loaded. With --config, and in a folder that has a weir.yaml and no Go\n" +
+			"module, it checks the connections of that file instead.",
+		Example: "  weir check ./...\n  weir check --format pretty ./connectors/...\n  weir check --explain SC201\n  weir check --config weir.yaml",
 		RunE: func(command *cobra.Command, args []string) error {
 			switch {
 			case rules:
 				return a.checker("-rules")
 			case explain != "":
 				return a.checker("-explain", explain)
+			}
+			if file == "" && len(args) == 0 && configOnly() {
+				file = defaultConfig
+			}
+			if file != "" {
+				if err := a.checkConfig(file, format); err != nil || len(args) == 0 {
+					return err
+				}
 			}
 			if len(args) == 0 {
 				args = []string{"./..."}
@@ -47,6 +56,7 @@ func (a *app) check() *cobra.Command {
 	command.Flags().StringVar(&format, "format", "text", "text, pretty, json, github or sarif")
 	command.Flags().BoolVar(&fix, "fix", false, "mend what a machine can mend, and print what is left")
 	command.Flags().BoolVar(&diff, "diff", false, "print what --fix would change, and change nothing")
+	command.Flags().StringVarP(&file, "config", "c", "", "check this configuration file, and packages only where they are named")
 	command.Flags().BoolVar(&rules, "rules", false, "print the table of rules")
 	command.Flags().StringVar(&explain, "explain", "", "explain the rule with this id")
 	return command

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,6 +54,38 @@ func (s Settings) Validate() error {
 		return p.errs
 	}
 	return nil
+}
+
+// minCredential is the length below which a credential can be guessed.
+const minCredential = 16
+
+// Warnings says what is allowed and should be known.
+func (s Settings) Warnings() framework.SettingErrors {
+	var warnings framework.SettingErrors
+	warn := func(name, reason string) {
+		warnings = append(warnings, &framework.SettingError{Name: name, Reason: reason})
+	}
+	if s.TLS.Insecure {
+		warn("tls.insecure", "is set: nobody verifies who answers, so whoever is in between reads and changes everything")
+	}
+	streams, paths := s.effective()
+	for i, one := range streams {
+		at, err := parseEndpoint(one.Endpoint)
+		if err == nil && at.Scheme == "http" && s.Mode == modePoll && s.Authentication.Type != "none" && !isLoopback(at.Hostname()) {
+			warn(below(paths[i], "endpoint"), "is plain http: the credentials can be read on the way")
+		}
+	}
+	for name, secret := range map[string]framework.Secret{"token": s.Authentication.Token, "key": s.Authentication.Key} {
+		if secret != "" && len(secret) < minCredential {
+			warn("authentication."+name, fmt.Sprintf("has %d bytes; below %d it can be guessed", len(secret), minCredential))
+		}
+	}
+	return warnings
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (s Settings) checkPoll(p *problems) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/weirhq/weir/catalog"
@@ -67,9 +66,6 @@ func open(_ context.Context, in framework.Instance[Settings]) (framework.Routes,
 	if err != nil {
 		return nil, err
 	}
-	if s.TLS.Insecure {
-		log(in.Log).Warn("tls.insecure is set: nobody verifies who answers, and whoever is in between can read and change everything", "connection", in.Connection)
-	}
 	sender := &sender{client: client, authorizer: authorizer, attempts: s.RetryAttempts + 1}
 	var routes framework.Routes
 	effective, paths := s.effective()
@@ -81,11 +77,4 @@ func open(_ context.Context, in framework.Instance[Settings]) (framework.Routes,
 		routes = append(routes, framework.Sync(p.stream, p.page))
 	}
 	return routes, nil
-}
-
-func log(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l
 }

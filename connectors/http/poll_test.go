@@ -137,9 +137,14 @@ func TestAProviderThatIgnoresThePageIsFound(t *testing.T) {
 func TestTheNextPageIsNotLookedForElsewhere(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Bool
-	other := serve(t, func(w http.ResponseWriter, _ *http.Request) { reached.Store(true); _, _ = w.Write([]byte(`{"items":[{"id":2}]}`)) })
+	other := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		reached.Store(true)
+		_, _ = w.Write([]byte(`{"items":[{"id":2}]}`))
+	})
 	elsewhere := strings.Replace(other, "127.0.0.1", "localhost", 1)
-	provider := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, `{"items":[{"id":1}],"next":%q}`, elsewhere) })
+	provider := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"items":[{"id":1}],"next":%q}`, elsewhere)
+	})
 	settings := map[string]any{"endpoint": provider, "stream": "things", "records": ".items[]", "pagination": map[string]any{"type": "next_url", "next": ".next"}}
 	_, _, err := open(t, settings).Page(t.Context(), "things", framework.PageCall{})
 	require.ErrorContains(t, err, "name it in allow_hosts")
@@ -264,7 +269,9 @@ func TestRecordsSayKeyVersionTimeTypeAndDeletion(t *testing.T) {
 
 func TestAnErrorInsideOfA200IsAFailure(t *testing.T) {
 	t.Parallel()
-	provider := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"ok":false,"error":"token_revoked"}`) })
+	provider := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `{"ok":false,"error":"token_revoked"}`)
+	})
 	b := open(t, map[string]any{"endpoint": provider, "stream": "things", "records": ".things[]", "checks": []any{
 		map[string]any{"when": `.ok == false and (.error | startswith("token"))`, "message": ".error", "class": "auth"},
 	}})

@@ -175,6 +175,10 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 			r.finding(subjectNode(at, f.Subject), c, f)
 		}
 	}
+	for _, w := range plugin.Warnings(c.Settings) {
+		n := settingNode(config, w.Name)
+		r.warnings = append(r.warnings, Problem{File: r.file, Line: n.Line, Column: n.Column, Message: fmt.Sprintf("connection %q: %s", c.Name, w)})
+	}
 	r.selection(c, at, declared.Manifest())
 	for _, e := range declared.Endpoints {
 		r.endpointSecret(c, e, config)

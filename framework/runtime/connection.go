@@ -121,6 +121,9 @@ func (r *Runtime) verifier(spec catalog.EndpointSpec, settings map[string]any) (
 // declared returns what a connection declares. The settings of a disabled one
 // may be wrong, as long as its streams do not come from them.
 func (r *Runtime) declared(plugin framework.Plugin, c config.Connection) (catalog.Connector, catalog.Manifest, []error) {
+	for _, w := range plugin.Warnings(c.Settings) {
+		r.log.Warn("settings", "project", c.Project, "connection", c.Name, "warning", w.Error())
+	}
 	declared, err := plugin.Declare(c.Settings)
 	switch {
 	case err == nil && plugin.Dynamic():

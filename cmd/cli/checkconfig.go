@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/tools/scaffold"
+)
+
+// defaultConfig is the configuration file that commands look for.
+const defaultConfig = "weir.yaml"
+
+// configOnly reports whether the working folder is no Go module but has a
+// configuration file, which is then what can be checked.
+func configOnly() bool {
+	dir, err := os.Getwd()
+	if err != nil {
+		return false
+	}
+	if _, err := scaffold.FindModule(dir); err == nil {
+		return false
+	}
+	info, err := os.Stat(defaultConfig)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// problemRow is one problem of a configuration file, as --format json prints it.
+type problemRow struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Severity string `json:"severity"`
+	Rule     string `json:"rule,omitempty"`
+	Message  string `json:"message"`
+}
+
+// checkConfig checks a configuration file against the linked connectors, with
+// the rules for streams that come from settings. It exits with 1 when the file
+// would be refused.
+func (a *app) checkConfig(file, format string) error {
+	loaded, err := config.Load(file, a.plugins)
+	var problems config.Problems
+	switch {
+	case errors.As(err, &problems):
+	case errors.Is(err, fs.ErrNotExist):
+		return wrongUsage(fmt.Errorf("there is no file %s", file))
+	case err != nil:
+		return wrongUsage(err)
+	}
+	rows := []problemRow{}
+	add := func(severity string, list config.Problems) {
+		for _, p := range list {
+			rows = append(rows, problemRow{p.File, p.Line, p.Column, severity, p.Rule, p.Message})
+		}
+	}
+	add("error", problems)
+	if loaded != nil {
+		add("warning", loaded.Warnings)
+	}
+	switch format {
+	case "json":
+		encoder := json.NewEncoder(a.term.Out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(map[string]any{"problems": rows}); err != nil {
+			return failed(err)
+		}
+	case "text", "pretty":
+		for _, row := range rows {
+			a.printf("%s:%d:%d: %s%s\n", row.File, row.Line, row.Column, map[string]string{"warning": "warning: "}[row.Severity], row.Message)
+		}
+		if loaded != nil {
+			a.notef("%s is fine: %d connections\n", file, len(loaded.Connections))
+		}
+	default:
+		return wrongUsage(fmt.Errorf("--format %s is for packages; a configuration file is reported as text or json", format))
+	}
+	if len(problems) > 0 {
+		return &exitError{exitFailed, nil}
+	}
+	return nil
+}
