@@ -90,7 +90,7 @@ func (b *builder) sns(setting string, topics []Secret) check {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(topics, func(s Secret) bool { return s.Value == m.TopicArn && (key{until: s.Until}).live(now) }) {
+		if !slices.ContainsFunc(topics, func(s Secret) bool { return sameText(s.Value, m.TopicArn) && (key{until: s.Until}).live(now) }) {
 			return refuse("message is of another topic")
 		}
 		if err := checkTimestamp(m.Timestamp, "rfc3339", now, snsTolerance, DefaultTolerance); err != nil {

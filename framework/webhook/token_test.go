@@ -171,4 +171,3 @@ func TestPublishedKeysAreFetchedSeldom(t *testing.T) {
 	require.NoError(t, v.Verify(clock.Add(2*time.Hour), token("k1")), "old keys serve while nobody answers")
 	requireRefused(t, v.Verify(clock.Add(25*time.Hour), token("k1")))
 }
-

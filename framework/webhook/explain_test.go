@@ -1,0 +1,191 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/catalog"
+)
+
+func TestExplainsWhatDiffers(t *testing.T) {
+	t.Parallel()
+	stripe := catalog.EndpointSpec{Auth: catalog.AuthStripe}
+	square := catalog.EndpointSpec{Auth: catalog.AuthSquare}
+	github := catalog.EndpointSpec{Auth: catalog.AuthGitHub}
+	raw := []byte(`{"id":"evt_1","n":[1,2],"s":"a: b, c é"}`)
+	change := func(f func(r *Request)) func(*Request, *Config, *time.Time) {
+		return func(r *Request, _ *Config, _ *time.Time) { f(r) }
+	}
+	for want, c := range map[string]struct {
+		spec   catalog.EndpointSpec
+		change func(*Request, *Config, *time.Time)
+	}{
+		"only the time is refused":       {stripe, func(_ *Request, _ *Config, now *time.Time) { *now = now.Add(time.Hour) }},
+		"is 1h0m0s old":                  {stripe, func(_ *Request, _ *Config, now *time.Time) { *now = now.Add(time.Hour) }},
+		"1h0m0s in the future":           {stripe, func(_ *Request, _ *Config, now *time.Time) { *now = now.Add(-time.Hour) }},
+		"a line break at its end":        {stripe, change(func(r *Request) { r.Body = append(r.Body, '\n') })},
+		"signed it without white space":  {github, change(func(r *Request) { r.Body = spaced(r.Body) })},
+		"byte order mark":                {github, change(func(r *Request) { r.Body = append([]byte("\xef\xbb\xbf"), r.Body...) })},
+		"X-Hub-Signature-256 is missing": {github, change(func(r *Request) { r.Header = http.Header{} })},
+		"is there 2 times":               {github, change(func(r *Request) { r.Header.Add("X-Hub-Signature-256", "x") })},
+		"lacks its prefix": {github, change(func(r *Request) {
+			r.Header.Set("X-Hub-Signature-256", strings.TrimPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256="))
+		})},
+		"in upper case": {stripe, change(func(r *Request) {
+			r.Header.Set("Stripe-Signature", strings.ReplaceAll(strings.ToUpper(r.Header.Get("Stripe-Signature")), "T=", "t="))
+		})},
+		"quotes around it":               {github, change(func(r *Request) { r.Header.Set("X-Hub-Signature-256", `"`+r.Header.Get("X-Hub-Signature-256")+`"`) })},
+		"signed the address http://weir": {square, func(_ *Request, c *Config, _ *time.Time) { c.PublicURL = "https://weir.example" }},
+		"has expired here": {github, func(_ *Request, c *Config, now *time.Time) {
+			c.Secrets["webhook_secret"][0].Until = now.Add(-time.Second)
+		}},
+		"most likely the secret is another": {github, func(_ *Request, c *Config, _ *time.Time) { c.Secrets["webhook_secret"] = Plain(oldSecret) }},
+		"; and the body here has a line": {github, change(func(r *Request) {
+			r.Body = append(r.Body, '\n')
+			r.Header.Set("X-Hub-Signature-256", r.Header.Get("X-Hub-Signature-256")+" ")
+		})},
+	} {
+		r := Request{URI: "/webhooks/a/b", Header: http.Header{}, Body: append([]byte(nil), raw...)}
+		config, now := caseConfig(c.spec, textSecret), clock
+		config.PublicURL = "http://weir.example"
+		require.NoError(t, SignRequest(c.spec, config, clock, "msg_1", &r))
+		e, err := Explain(c.spec, config, now, r)
+		require.NoError(t, err)
+		require.True(t, e.Verified)
+		c.change(&r, &config, &now)
+		if strings.Contains(want, "upper") {
+			r.Header.Set("Stripe-Signature", strings.ReplaceAll(r.Header.Get("Stripe-Signature"), "V1=", "v1="))
+		}
+		e, err = Explain(c.spec, config, now, r)
+		require.NoError(t, err)
+		require.False(t, e.Verified, want)
+		require.Contains(t, strings.Join(e.Findings, "\n"), want)
+		require.NotContains(t, fmt.Sprint(e), textSecret)
+		require.NotContains(t, fmt.Sprint(e), oldSecret)
+	}
+}
+
+func TestASecretIsAcceptedUntilItsTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]catalog.EndpointSpec{
+		"github": {Auth: catalog.AuthGitHub}, "bearer": {Auth: catalog.AuthBearer},
+		"jwt":     {Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"HS256"}}},
+		"message": {Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{Algorithm: "hmac-sha256"}},
+	} {
+		value := []any{textSecret, map[string]any{"secret": oldSecret, "until": clock.Add(time.Minute).Format(time.RFC3339)}}
+		secrets, err := ReadSecrets(c, func(string) any { return value })
+		require.NoError(t, err)
+		v, err := Open(c, Config{Secrets: secrets, PublicURL: publicURL})
+		require.NoError(t, err)
+		r := Request{URI: "/a", Header: http.Header{}, Body: body}
+		require.NoError(t, SignRequest(c, caseConfig(c, oldSecret), clock, "", &r))
+		require.NoError(t, v.Verify(clock.Add(time.Minute), r), name)
+		require.ErrorIs(t, v.Verify(clock.Add(time.Minute+time.Second), r), ErrUnverified, name)
+	}
+	for _, bad := range []any{1, true, []any{1}, map[string]any{"secret": 1}, map[string]any{"secret": "s", "until": "soon"}, map[string]any{"s3cret": "s"}} {
+		_, err := ReadSecrets(catalog.EndpointSpec{Auth: catalog.AuthGitHub}, func(string) any { return bad })
+		require.ErrorContains(t, err, `setting "webhook_secret"`, "%v", bad)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+// The vectors of RFC 9421, appendix B.2.5 and B.2.6.
+func TestAcceptsTheVectorsOfMessageSignatures(t *testing.T) {
+	t.Parallel()
+	h := header("Date", "Tue, 20 Apr 2021 02:07:55 GMT", "Content-Type", "application/json", "Content-Length", "18",
+		"Content-Digest", "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:")
+	r := Request{URI: "/foo?param=Value&Pet=dog", Header: h, Body: []byte(`{"hello": "world"}`)}
+	require.NoError(t, checkDigest(r))
+	for _, c := range []struct {
+		algorithm, secret, input, signature string
+	}{
+		{
+			"hmac-sha256", "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==",
+			`("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"`, "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=",
+		},
+		{
+			"ed25519", "MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=",
+			`("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519"`,
+			"wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==",
+		},
+	} {
+		m := &messageCheck{publicURL: "https://example.com"}
+		k, err := newMessageKey(catalog.MessageSignatureSpec{Algorithm: c.algorithm, KeyEncoding: "base64"}, c.secret)
+		require.NoError(t, err)
+		in, ok := readInput(c.input)
+		require.True(t, ok)
+		base, err := m.base(r, in)
+		require.NoError(t, err)
+		signature, ok := readBytes(":" + c.signature + ":")
+		require.True(t, ok)
+		require.True(t, k.verify(base, signature), c.algorithm)
+		require.False(t, k.verify(append(base, ' '), signature))
+	}
+}
+
+func TestAMessageSignatureCoversWhatItMust(t *testing.T) {
+	t.Parallel()
+	spec := catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{Algorithm: "hmac-sha256"}}
+	v := newVerifier(t, spec, textSecret)
+	good := func() Request {
+		r := Request{URI: "/webhooks/a/b", Header: header("Content-Type", "application/json"), Body: body}
+		require.NoError(t, SignRequest(spec, caseConfig(spec, textSecret), clock, "", &r))
+		return r
+	}
+	require.NoError(t, v.Verify(clock, good()))
+	for name, change := range map[string]func(*Request){
+		"another body":   func(r *Request) { r.Body = []byte("{}") },
+		"another path":   func(r *Request) { r.URI = "/webhooks/a/c" },
+		"another method": func(r *Request) { r.Method = http.MethodPut },
+		"no digest":      func(r *Request) { r.Header.Del("Content-Digest") },
+		"its own digest": func(r *Request) { r.Body = []byte("{}"); r.Header.Set("Content-Digest", contentDigest(r.Body)) },
+		"a weak digest":  func(r *Request) { r.Header.Set("Content-Digest", "md5=:1B2M2Y8AsgTpgAmY7PhCfg==:") },
+		"two signatures": func(r *Request) { r.Header.Add("Signature", r.Header.Get("Signature")) },
+		"two labels":     func(r *Request) { r.Header.Set("Signature-Input", r.Header.Get("Signature-Input")+`, b=()`) },
+		"an empty cover": func(r *Request) { r.Header.Set("Signature-Input", "sig1=();created=1700000000") },
+		"another algorithm": func(r *Request) {
+			r.Header.Set("Signature-Input", strings.Replace(r.Header.Get("Signature-Input"), "hmac-sha256", "ed25519", 1))
+		},
+		"a later time": func(r *Request) {
+			r.Header.Set("Signature-Input", strings.Replace(r.Header.Get("Signature-Input"), "created=1", "created=2", 1))
+		},
+		"a component's flags": func(r *Request) {
+			r.Header.Set("Signature-Input", strings.Replace(r.Header.Get("Signature-Input"), `"@path"`, `"@path";req`, 1))
+		},
+	} {
+		r := good()
+		change(&r)
+		require.ErrorIs(t, v.Verify(clock, r), ErrUnverified, name)
+	}
+	requireRefused(t, v.Verify(clock.Add(301*time.Second), good()))
+}
+
+// FuzzFields hands anything to the readers of structured fields and to the
+// verifiers that use them.
+func FuzzFields(f *testing.F) {
+	for _, seed := range []string{`sig1=("@method" "@path");created=1;keyid="a\"b"`, `sig1=:AA==:`, `a=1, b=(`, `sha-256=:`, `"`, `a="`, `a=();b="\`} {
+		f.Add(seed, seed)
+	}
+	spec := catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{Algorithm: "hmac-sha256"}}
+	v := newVerifier(f, spec, textSecret)
+	jwt := newVerifier(f, catalog.EndpointSpec{Auth: catalog.AuthJWT, JWT: catalog.JWTSpec{Algorithms: []string{"HS256"}}}, textSecret)
+	sns := newVerifier(f, catalog.EndpointSpec{Auth: catalog.AuthSNS}, topic)
+	mailgun := newVerifier(f, catalog.EndpointSpec{Auth: catalog.AuthMailgun}, textSecret)
+	twilio := newVerifier(f, catalog.EndpointSpec{Auth: catalog.AuthTwilio}, textSecret)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		_, _ = readDictionary(a)
+		_, _ = readInput(a)
+		h := http.Header{
+			"Signature-Input": {a}, "Signature": {b}, "Content-Digest": {contentDigest([]byte(b))}, "Authorization": {"Bearer " + a},
+			"X-Twilio-Signature": {a}, "Content-Type": {"application/x-www-form-urlencoded"},
+		}
+		for _, one := range []*Verifier{v, jwt, sns, mailgun, twilio} {
+			require.ErrorIs(t, one.Verify(clock, Request{URI: "/a?" + a, Header: h, Body: []byte(b)}), ErrUnverified)
+		}
+	})
+}
