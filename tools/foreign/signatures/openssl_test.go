@@ -1,0 +1,169 @@
+package signatures
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/webhook"
+	"github.com/weirhq/weir/tools/foreign/need"
+)
+
+func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+
+// openssl runs OpenSSL with a text on its standard input.
+func openssl(t *testing.T, in string, args ...string) []byte {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), need.Tool(t, "openssl"), args...)
+	command.Stdin = strings.NewReader(in)
+	var out, problems bytes.Buffer
+	command.Stdout, command.Stderr = &out, &problems
+	require.NoError(t, command.Run(), problems.String())
+	return out.Bytes()
+}
+
+func opensslHMAC(t *testing.T, hash, text string) []byte {
+	t.Helper()
+	return openssl(t, text, "dgst", "-"+hash, "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString([]byte(secret)), "-binary")
+}
+
+// What a provider's documentation says is signed, as OpenSSL signs it.
+func TestOpenSSLSignsAsTheProvidersSay(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	stamp, body := unix(now), string(payload)
+	millis := strconv.FormatInt(now.UnixMilli(), 10)
+	linear := fmt.Sprintf(`{"action":"create","webhookTimestamp":%s}`, millis)
+	b64 := base64.StdEncoding.EncodeToString
+	sha256 := func(text string) []byte { return opensslHMAC(t, "sha256", text) }
+	for auth, c := range map[catalog.Auth]struct {
+		body   string
+		header http.Header
+	}{
+		catalog.AuthShopify:   {body, http.Header{"X-Shopify-Hmac-Sha256": {b64(sha256(body))}}},
+		catalog.AuthSlack:     {body, http.Header{"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {"v0=" + hex.EncodeToString(sha256("v0:"+stamp+":"+body))}}},
+		catalog.AuthZoom:      {body, http.Header{"X-Zm-Request-Timestamp": {stamp}, "X-Zm-Signature": {"v0=" + hex.EncodeToString(sha256("v0:"+stamp+":"+body))}}},
+		catalog.AuthGitHub:    {body, http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sha256(body))}}},
+		catalog.AuthMeta:      {body, http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(sha256(body))}}},
+		catalog.AuthBitbucket: {body, http.Header{"X-Hub-Signature": {"sha256=" + hex.EncodeToString(sha256(body))}}},
+		catalog.AuthIntercom:  {body, http.Header{"X-Hub-Signature": {"sha1=" + hex.EncodeToString(opensslHMAC(t, "sha1", body))}}},
+		catalog.AuthX:         {body, http.Header{"X-Twitter-Webhooks-Signature": {"sha256=" + b64(sha256(body))}}},
+		catalog.AuthHookdeck:  {body, http.Header{"X-Hookdeck-Signature": {b64([]byte(strings.Repeat("x", 32)))}, "X-Hookdeck-Signature-2": {b64(sha256(body))}}},
+		catalog.AuthConvoy:    {body, http.Header{"X-Convoy-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+","+body))}}},
+		catalog.AuthTypeform:  {body, http.Header{"Typeform-Signature": {"sha256=" + b64(sha256(body))}}},
+		catalog.AuthCalendly:  {body, http.Header{"Calendly-Webhook-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+"."+body))}}},
+		catalog.AuthSquare:    {body, http.Header{"X-Square-Hmacsha256-Signature": {b64(sha256(public + uri + body))}}},
+		catalog.AuthHubSpot:   {body, http.Header{"X-Hubspot-Request-Timestamp": {millis}, "X-Hubspot-Signature-V3": {b64(sha256("POST" + public + uri + body + millis))}}},
+		catalog.AuthLinear:    {linear, http.Header{"Linear-Signature": {hex.EncodeToString(sha256(linear))}}},
+		catalog.AuthStripe:    {body, http.Header{"Stripe-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+"."+body))}}},
+	} {
+		t.Run(string(auth), func(t *testing.T) {
+			t.Parallel()
+			verify(t, auth, secret, webhook.Request{Header: c.header, Body: []byte(c.body)})
+		})
+	}
+	simple := http.Header{"X-Convoy-Signature": {hex.EncodeToString(sha256(body))}}
+	verify(t, catalog.AuthConvoy, secret, webhook.Request{Header: simple, Body: payload})
+}
+
+func TestMailgun(t *testing.T) {
+	t.Parallel()
+	stamp := unix(time.Now())
+	token := strings.Repeat("c", 50)
+	body := func(signature string) []byte {
+		b, err := json.Marshal(map[string]any{"signature": map[string]string{"timestamp": stamp, "token": token, "signature": signature}, "event-data": map[string]string{"id": "e1"}})
+		require.NoError(t, err)
+		return b
+	}
+	v, err := webhook.Open(catalog.EndpointSpec{Auth: catalog.AuthMailgun}, settings(catalog.AuthMailgun, secret))
+	require.NoError(t, err)
+	good := body(hex.EncodeToString(opensslHMAC(t, "sha256", stamp+token)))
+	require.NoError(t, v.Verify(time.Now(), webhook.Request{Header: http.Header{}, Body: good}))
+	require.Equal(t, token, webhook.DeliveryID(v.DeliveryKey(http.Header{}, good)), "one signature serves one delivery")
+	for _, bad := range []string{"", "00", strings.Repeat("0", 64)} {
+		require.ErrorIs(t, v.Verify(time.Now(), webhook.Request{Header: http.Header{}, Body: body(bad)}), webhook.ErrUnverified)
+	}
+}
+
+// Keys and signatures of OpenSSL against ours, in both directions.
+func TestOpenSSLsKeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		auth     catalog.Auth
+		generate []string
+		sign     []string
+	}{
+		{catalog.AuthRSA, []string{"genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"}, []string{"dgst", "-sha256", "-sign"}},
+		{catalog.AuthECDSA, []string{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"}, []string{"dgst", "-sha256", "-sign"}},
+		{catalog.AuthEd25519, []string{"genpkey", "-algorithm", "ed25519"}, []string{"pkeyutl", "-sign", "-rawin", "-inkey"}},
+	} {
+		t.Run(string(c.auth), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := func(name string) string { return filepath.Join(dir, name) }
+			write := func(name string, b []byte) string {
+				require.NoError(t, os.WriteFile(path(name), b, 0o600))
+				return path(name)
+			}
+			private := openssl(t, "", c.generate...)
+			key := write("private.pem", private)
+			publicKey := openssl(t, "", "pkey", "-in", key, "-pubout")
+			write("public.pem", publicKey)
+			spec := catalog.EndpointSpec{Auth: c.auth, Signature: catalog.SignatureSpec{Header: "X-Sig", Signed: "{timestamp}.{body}", Timestamp: "header:X-Time"}}
+			stamp := unix(time.Now())
+			text := write("text", []byte(stamp+"."+string(payload)))
+			args := append(append([]string{}, c.sign...), key)
+			if c.auth == catalog.AuthEd25519 {
+				args = append(args, "-in", text)
+			} else {
+				args = append(args, text)
+			}
+			signature := openssl(t, "", args...)
+			config := webhook.Config{Secrets: map[string][]webhook.Secret{"webhook_secret": webhook.Plain(strings.TrimSpace(string(publicKey)))}}
+			v, err := webhook.Open(spec, config)
+			require.NoError(t, err)
+			r := webhook.Request{Header: http.Header{"X-Time": {stamp}, "X-Sig": {base64.StdEncoding.EncodeToString(signature)}}, Body: payload}
+			require.NoError(t, v.Verify(time.Now(), r))
+			r.Body = []byte("{}")
+			require.ErrorIs(t, v.Verify(time.Now(), r), webhook.ErrUnverified)
+
+			ours := webhook.Request{Header: http.Header{}, Body: payload}
+			config.Secrets["webhook_secret"] = webhook.Plain(strings.TrimSpace(string(private)))
+			require.NoError(t, webhook.SignRequest(spec, config, time.Now(), "", &ours))
+			raw, err := base64.StdEncoding.DecodeString(ours.Header.Get("X-Sig"))
+			require.NoError(t, err)
+			text = write("ours", []byte(ours.Header.Get("X-Time")+"."+string(payload)))
+			sig := write("ours.sig", raw)
+			if c.auth == catalog.AuthEd25519 {
+				openssl(t, "", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", path("public.pem"), "-sigfile", sig, "-in", text)
+			} else {
+				openssl(t, "", "dgst", "-sha256", "-verify", path("public.pem"), "-signature", sig, text)
+			}
+		})
+	}
+}
+
+// spki is the public key of a PEM block as SendGrid shows it.
+func spki(t *testing.T, publicPEM []byte) string {
+	t.Helper()
+	block, _ := pem.Decode(publicPEM)
+	require.NotNil(t, block)
+	_, err := x509.ParsePKIXPublicKey(block.Bytes)
+	require.NoError(t, err)
+	return base64.StdEncoding.EncodeToString(block.Bytes)
+}
