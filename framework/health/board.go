@@ -224,7 +224,7 @@ func (b *Board) views(ctx context.Context, targets []Target, cursors bool) ([]Vi
 		k := key{t.Connection.ID, t.Stream.Key}
 		in := Input{
 			Connection: t.Connection, Stream: t.Stream, Status: statusOf[k], Counts: countsOf[k], Alarm: alarmOf[k],
-			Running: b.cfg.Live.Running(k.connection, k.stream), Now: now,
+			Running: b.cfg.Live.Running(k.connection, k.stream) || statusOf[k].Running, Now: now,
 		}
 		if cursors && t.Stream.Mode == catalog.ModePoll {
 			c, ok, err := b.cfg.Store.Checkpoint(ctx, k.connection, k.stream, store.LaneLive)

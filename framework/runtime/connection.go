@@ -177,9 +177,9 @@ func selected(m catalog.Manifest, keys []string) catalog.Manifest {
 	return m
 }
 
-// schedule hands the poll streams of all enabled connections to the scheduler:
-// those that may have ended the last process come last.
-func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) error {
+// schedule hands the poll streams of connections to the scheduler: those that may
+// have ended the last process come last.
+func (r *Runtime) schedule(ctx context.Context, connections []*connection, statuses []store.StreamStatus) error {
 	type key struct{ connection, stream string }
 	known := make(map[key]store.StreamStatus, len(statuses))
 	for _, s := range statuses {
@@ -195,10 +195,7 @@ func (r *Runtime) schedule(ctx context.Context, statuses []store.StreamStatus) e
 	}
 	var errs []error
 	var streams []scheduler.Stream
-	for _, c := range r.byID {
-		if c.binding == nil {
-			continue
-		}
+	for _, c := range connections {
 		for _, s := range c.manifest.Streams {
 			if s.Mode != catalog.ModePoll {
 				continue

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
@@ -40,6 +39,13 @@ type Runtime struct {
 	// byID never changes after New.
 	byID map[string]*connection
 
+	// duties are the connections that this process works on, by id. They belong to
+	// New, and then to the goroutine of follow.
+	duties map[string]*duty
+	// ended and fenced tell that goroutine of connections, endings are those that end.
+	ended, fenced chan string
+	endings       sync.WaitGroup
+
 	ready  atomic.Bool
 	failed chan error
 	once   sync.Once
@@ -54,7 +60,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		byID: map[string]*connection{},
+		byID: map[string]*connection{}, duties: map[string]*duty{},
 	}
 	defer func() {
 		if err != nil {
@@ -146,25 +152,18 @@ func (r *Runtime) retention(prepared []*connection) store.RetentionPolicy {
 
 // assemble builds what works on the connections.
 func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
-	interrupted, err := r.store.InterruptRuns(ctx, time.Now())
-	if err != nil {
-		return fmt.Errorf("end the runs of the last process: %w", err)
-	}
-	if interrupted > 0 {
-		r.log.Warn("the last process ended in the middle of runs; they go on at their checkpoints", "runs", interrupted)
-	}
+	// With room for all, so that nobody who tells waits.
+	r.ended, r.fenced = make(chan string, len(r.byID)), make(chan string, len(r.byID))
+	var err error
 	r.metrics = newMetrics(r)
 	if r.scheduler, err = scheduler.New(scheduler.Config{
-		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: func(_ string, err error) { r.fail(err) },
+		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: r.onFenced,
 	}); err != nil {
 		return err
 	}
 	r.scheduler.Subscribe(r.changed)
-	statuses, err := r.store.Statuses(ctx, "")
-	if err != nil {
-		return fmt.Errorf("read the status of streams: %w", err)
-	}
-	if err := r.schedule(ctx, statuses); err != nil {
+	held, _ := r.store.Shards()
+	if err := r.assign(ctx, held); err != nil {
 		return err
 	}
 	return r.assembleFaces(policy)

@@ -421,26 +421,3 @@ func TestAConnectionKeepsItsConnector(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "test", fmt.Sprint(err))
 }
-
-// takenOver is a store that somebody else takes over.
-type takenOver struct {
-	store.Store
-	lost chan struct{}
-}
-
-func (s takenOver) Lost() <-chan struct{} { return s.lost }
-
-func TestAStoreThatWasTakenOverEndsTheProcess(t *testing.T) {
-	t.Parallel()
-	lost := make(chan struct{})
-	r, err := runtime.New(t.Context(), runtime.Options{
-		Config: &config.File{Listen: "127.0.0.1:0"},
-		OpenStore: func(ctx context.Context) (store.Store, error) {
-			s, err := sqlite.Open(ctx, sqlite.Options{Dir: t.TempDir()})
-			return takenOver{s, lost}, err
-		},
-	})
-	require.NoError(t, err)
-	close(lost)
-	require.ErrorIs(t, r.Run(t.Context()), store.ErrFenced)
-}

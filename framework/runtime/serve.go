@@ -17,7 +17,6 @@ import (
 	"github.com/weirhq/weir/framework/dashboard"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/intake"
-	"github.com/weirhq/weir/framework/store"
 )
 
 // errNotReady is why the process gets no traffic while it starts or stops.
@@ -154,28 +153,21 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	if err := r.scheduler.Start(background); err != nil {
 		return err
 	}
+	following, unfollow := context.WithCancel(background)
+	defer unfollow()
+	work.Go(func() { r.follow(following) })
+	work.Go(func() { r.serveCommands(following) })
 	r.ready.Store(true)
 	select {
 	case <-ctx.Done():
 		r.log.Info("stopping")
-	case <-r.storeLost():
-		err = fmt.Errorf("run weir: %w", store.ErrFenced)
-		r.log.Error("stopping: another process has taken the store over", "err", err)
 	case err = <-r.failed:
 		r.log.Error("stopping: this process can no longer work", "err", err)
 	}
+	unfollow()
 	stopped := r.stop(cancel, &work)
 	r.log.Info("stopped")
 	return errors.Join(err, stopped)
-}
-
-// storeLost is closed when another process has taken the store over. It is nil
-// for a store that nobody else can take.
-func (r *Runtime) storeLost() <-chan struct{} {
-	if s, ok := r.store.(interface{ Lost() <-chan struct{} }); ok {
-		return s.Lost()
-	}
-	return nil
 }
 
 // stop takes everything down in the order in which nothing is lost: traffic is

@@ -177,6 +177,10 @@ type StreamStatus struct {
 	ConsecutiveFailures       int
 	// Paused says that an operator stopped the stream's polls.
 	Paused bool
+	// Running says that the row of one of its runs says so: that run is going on,
+	// in this process or another, or ended with its process a short time ago. Short
+	// runs have no row before they end.
+	Running bool
 }
 
 // DeliveryKey is a delivery's key within an endpoint of the connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,7 +17,8 @@ import (
 // goroutine uses it.
 type backend struct {
 	config *pgx.ConnConfig
-	lease  *lease
+	// node is the number of this process's row among the nodes.
+	node *atomic.Int64
 	// writer is the number of this process's row in the table of writers.
 	writer    int64
 	conn      *pgx.Conn
@@ -43,18 +45,11 @@ const settings = `SELECT
 	set_config('lock_timeout', '10s', true),
 	set_config('jit', 'off', true)`
 
-// errExpired says that the lease was not renewed in time. It heals with the
-// next renewal.
-var errExpired = errors.New("the lease on the store was not renewed in time")
-
 // Begin starts a transaction. Its first statement is sent with the next call,
 // to save a round trip.
 func (b *backend) Begin(context.Context) (groupcommit.Tx, error) {
 	if b.conn == nil || b.conn.IsClosed() {
 		return nil, errors.New("the writing connection is closed")
-	}
-	if !b.lease.fresh() {
-		return nil, errExpired
 	}
 	return &tx{backend: b, conn: b.conn, waiting: []call{{what: "begin", sql: beginSQL}, {what: "set up transaction", sql: settings}}}, nil
 }

@@ -15,7 +15,7 @@ import (
 // changeRetries is how often a deadlock of a change is tried again.
 const changeRetries = 10
 
-// change runs f in a transaction under the lease, beside the writer. f may run
+// change runs f in a transaction beside the writer; any node may. f may run
 // more than once. Changes are idempotent: after an error whose outcome is not
 // known the caller repeats them.
 func (s *Store) change(ctx context.Context, what string, f func(context.Context, pgx.Tx) error) error {
@@ -41,19 +41,9 @@ func (s *Store) change(ctx context.Context, what string, f func(context.Context,
 }
 
 func (s *Store) changeOnce(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
-	if err := s.lease.check(); err != nil {
-		return err
-	}
 	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginSQL}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, settings); err != nil {
 			return err
-		}
-		var epoch int64
-		if err := tx.QueryRow(ctx, "SELECT epoch FROM leases WHERE shard = 0 FOR KEY SHARE").Scan(&epoch); err != nil {
-			return err
-		}
-		if epoch != s.lease.epoch {
-			return fmt.Errorf("%w: this process had epoch %d, the lease has %d", store.ErrFenced, s.lease.epoch, epoch)
 		}
 		return f(ctx, tx)
 	})
@@ -165,18 +155,22 @@ func (s *Store) SetPaused(ctx context.Context, connectionID, stream string, paus
 	})
 }
 
-// InterruptRuns ends the runs that earlier epochs left running.
+// InterruptRuns ends the runs that earlier epochs of the shards left running.
 func (s *Store) InterruptRuns(ctx context.Context, at time.Time) (int, error) {
+	held, _ := s.Shards()
 	ended := 0
 	err := s.change(ctx, "interrupt runs", func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `WITH ended AS (
-				UPDATE runs SET state = 'interrupted', finished_at = $1 WHERE state = 'running' AND epoch < $2 RETURNING connection, stream
+				UPDATE runs r SET state = 'interrupted', finished_at = $1 FROM connections c
+				WHERE r.state = 'running' AND c.num = r.connection AND c.deleted_at IS NULL
+					AND r.epoch < ($2::bigint[])[get_byte(sha256(convert_to(c.id, 'UTF8')), 0) + 1]
+				RETURNING r.connection, r.stream
 			), counted AS (
 				INSERT INTO hourly AS h (connection, stream, hour, events, duplicates, runs, failures)
 				SELECT s.connection, s.num, $3, 0, 0, count(*), 0 FROM ended e
 				JOIN streams s ON s.connection = e.connection AND s.stream = e.stream GROUP BY s.connection, s.num
 				ON CONFLICT (connection, stream, hour) DO UPDATE SET runs = h.runs + excluded.runs
-			) SELECT FROM ended`, at.UTC(), s.lease.epoch, at.UTC().Truncate(time.Hour))
+			) SELECT FROM ended`, at.UTC(), held[:], at.UTC().Truncate(time.Hour))
 		ended = int(tag.RowsAffected())
 		return err
 	})

@@ -128,10 +128,10 @@ func empty(url string) (err error) {
 		DROP FUNCTION IF EXISTS refuse();
 		DO $$ DECLARE t regclass; BEGIN
 			FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
-				AND relnamespace = 'public'::regnamespace AND relname NOT IN ('schema_migrations', 'leases', 'segments')
+				AND relnamespace = 'public'::regnamespace AND relname NOT IN ('schema_migrations', 'leases', 'segments', 'shards')
 			LOOP EXECUTE 'DELETE FROM ' || t; END LOOP;
 		END $$;
-		UPDATE leases SET epoch = 0, expires_at = '-infinity'`).ReadAll()
+		UPDATE shards SET epoch = 0, node = NULL`).ReadAll()
 	return err
 }
 

@@ -32,20 +32,18 @@
 // would have left there. Heads are locked in the order of their numbers;
 // deadlocks, serialization failures and lost races are tried again.
 //
-// # Fencing
+// # Nodes
 //
-// One process holds a store, by a lease with an epoch that is renewed every five
-// seconds and expires after fifteen, on the database's clock. The holder stops
-// three seconds sooner by its own monotonic clock, counted from before the
-// renewal was sent. Whatever a clock says, every transaction locks the lease
-// (FOR KEY SHARE) and reads its epoch: a takeover (FOR UPDATE) waits for
-// transactions under way and fences later ones; a renewal, which changes no key,
-// waits for none.
+// Several processes share a store. Each has a row among the nodes with a heartbeat,
+// on the database's clock, every two seconds; a row that is ten seconds old is
+// removed by the others. Connections are spread over 256 shards, and each shard has
+// an epoch and a node. With every heartbeat a node takes free shards up to its
+// share, and marks those that it has too many of: the runtime ends their work and
+// yields them. A node whose row is gone has lost all shards.
 //
-// # Prepared for several nodes
-//
-// Leases have a shard, of which only 0 is used; a writer's marker is its own and
-// not the lease's; two writers of the same streams are kept apart by the locks of
-// the heads alone, and tests hold that. What is missing: a lease for each of 256
-// shards and units grouped by shard.
+// A node believes in its leases until two seconds before they expire, by its own
+// monotonic clock, counted from before the last heartbeat was sent. Whatever a clock
+// says, a transaction locks the rows of the shards it writes for (FOR KEY SHARE) and
+// finds them with this node and the unit's epoch, or the unit is fenced; a takeover
+// (FOR UPDATE) comes before or after it.
 package postgres

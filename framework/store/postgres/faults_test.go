@@ -58,8 +58,8 @@ func secondWriter(t testing.TB, s *Store) *groupcommit.Engine {
 	t.Helper()
 	conn, err := connect(t.Context(), s.config)
 	require.NoError(t, err)
-	b := &backend{config: s.config, lease: s.lease, conn: conn}
-	b.writer, err = enter(t.Context(), conn, "second", storetest.Epoch(s, ""))
+	b := &backend{config: s.config, node: &s.node.held, conn: conn}
+	b.writer, err = enter(t.Context(), conn, "second")
 	require.NoError(t, err)
 	var secret []byte
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT value FROM meta WHERE name = 'secret'").Scan(&secret))

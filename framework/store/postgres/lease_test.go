@@ -3,7 +3,7 @@
 package postgres
 
 import (
-	"errors"
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -14,64 +14,131 @@ import (
 	"github.com/weirhq/weir/framework/store/storetest"
 )
 
-// expire makes the lease look as if its holder had not been heard of in time.
-func expire(t testing.TB, url string) {
+// yieldAll does what a runtime does without any work: it yields at once.
+func yieldAll(t testing.TB, s *Store) {
 	t.Helper()
-	_, err := dial(t, url).Exec(t.Context(), "UPDATE leases SET expires_at = clock_timestamp()")
+	all := make([]int, store.ShardCount)
+	for i := range all {
+		all[i] = i
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			held, changed := s.Shards()
+			var idle []int
+			for shard, epoch := range held {
+				if epoch == 0 {
+					idle = append(idle, shard)
+				}
+			}
+			if err := s.Yield(ctx, idle); err != nil && ctx.Err() == nil {
+				t.Logf("yield: %v", err)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+}
+
+// count is how many shards a store works on.
+func count(s *Store) (n int) {
+	held, _ := s.Shards()
+	for _, epoch := range held {
+		if epoch != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// expire makes a node look as if it had not been heard of in time.
+func expire(t testing.TB, url string, s *Store) {
+	t.Helper()
+	_, err := dial(t, url).Exec(t.Context(), "UPDATE nodes SET expires_at = clock_timestamp() WHERE num = $1", s.node.held.Load())
 	require.NoError(t, err)
 }
 
-func TestAStoreInUseIsRefusedNamingTheHolder(t *testing.T) {
+// short is a lease that tests can wait for.
+const short = 2 * time.Second
+
+func TestNodesShareTheShardsEvenlyAndHandThemOver(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
-	first := open(t, Options{URL: url, Node: "node-one"})
-	_, err := Open(t.Context(), Options{URL: url, Node: "node-two"})
-	require.ErrorIs(t, err, store.ErrLocked)
-	require.ErrorContains(t, err, "node-one, process ")
-	require.Equal(t, int64(1), storetest.Epoch(first, ""))
-
-	// A closed store is free at once.
-	require.NoError(t, first.Close())
-	second := open(t, Options{URL: url, Node: "node-two"})
-	require.Equal(t, int64(2), storetest.Epoch(second, ""))
+	nodes := []*Store{open(t, Options{URL: url, Node: "one", lease: short})}
+	require.Equal(t, store.ShardCount, count(nodes[0]), "one node alone has all shards at once")
+	yieldAll(t, nodes[0])
+	for _, name := range []string{"two", "three"} {
+		s := open(t, Options{URL: url, Node: name, lease: short})
+		nodes = append(nodes, s)
+		yieldAll(t, s)
+		even(t, nodes)
+	}
+	// Whoever stops gives its shards back at once; the others share them.
+	require.NoError(t, nodes[1].Close())
+	even(t, []*Store{nodes[0], nodes[2]})
+	require.Equal(t, 1, nodes[0].Peers())
 }
 
-func TestALeaseThatIsNotRenewedIsTakenOver(t *testing.T) {
+// even waits until each of the nodes has its share, and each shard one node.
+func even(t testing.TB, nodes []*Store) {
+	t.Helper()
+	var got []int
+	require.Eventually(t, func() bool {
+		got = got[:0]
+		var owners [store.ShardCount]int
+		for _, s := range nodes {
+			n := count(s)
+			got = append(got, n)
+			if n < store.ShardCount/len(nodes) || n > store.ShardCount/len(nodes)+1 {
+				return false
+			}
+			held, _ := s.Shards()
+			for shard, epoch := range held {
+				if epoch != 0 {
+					owners[shard]++
+				}
+			}
+		}
+		for _, n := range owners {
+			if n != 1 {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 20*time.Millisecond, "shares: %v", &got)
+}
+
+func TestTheShardsOfASilentNodeAreTakenAndItStopsByItsOwnClock(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
 	p, through := newProxy(t, url)
-	const lease = 2 * time.Second
-	first := open(t, Options{URL: through, Node: "node-one", lease: lease})
+	first := open(t, Options{URL: through, Node: "one", lease: short})
 	con := connection(t, first, "acme")
 	_, err := first.Commit(t.Context(), unit(first, con, fact("s", "1")))
 	require.NoError(t, err)
+	old, ok := first.Epoch(con.ID)
+	require.True(t, ok)
+	yieldAll(t, first)
+	second := open(t, Options{URL: url, Node: "two", lease: short})
+	even(t, []*Store{first, second})
 
-	// The lease is renewed: after its length it is still held.
-	var renewed bool
-	conn := dial(t, url)
-	require.Eventually(t, func() bool {
-		require.NoError(t, conn.QueryRow(t.Context(), "SELECT renewed_at > taken_at + interval '2 s' FROM leases").Scan(&renewed))
-		return renewed
-	}, 20*time.Second, 50*time.Millisecond)
-	_, err = Open(t.Context(), Options{URL: url})
-	require.ErrorIs(t, err, store.ErrLocked)
-
-	// The first process loses the network, and the second waits for the expiry.
+	// The first process loses the network.
 	p.close()
-	var second *Store
-	require.Eventually(t, func() bool {
-		s, err := Open(t.Context(), Options{URL: url, Node: "node-two"})
-		if errors.Is(err, store.ErrLocked) {
-			return false
-		}
-		require.NoError(t, err)
-		second = s
-		return true
-	}, 20*time.Second, 50*time.Millisecond)
-	t.Cleanup(func() { require.NoError(t, second.Close()) })
-	require.Equal(t, int64(2), storetest.Epoch(second, ""))
-	require.False(t, first.lease.fresh(), "the holder believed in its lease for longer than the database")
-	_, err = first.Commit(t.Context(), unit(first, con, fact("s", "2")))
+	require.Eventually(t, func() bool { return count(second) == store.ShardCount }, 30*time.Second, 5*time.Millisecond)
+	require.Zero(t, count(first), "it believed in its leases for longer than the database")
+	epoch, ok := first.Epoch(con.ID)
+	require.False(t, ok)
+	require.Zero(t, epoch)
+	require.Greater(t, storetest.Epoch(second, con.ID), old)
+	_, err = first.Commit(t.Context(), store.Unit{ID: store.NewCommitID(), ConnectionID: con.ID, Epoch: old, At: start})
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	require.Len(t, distinct(t, second, con, "s"), 1)
 }
@@ -79,43 +146,42 @@ func TestALeaseThatIsNotRenewedIsTakenOver(t *testing.T) {
 func TestACommitUnderAStaleEpochIsRefused(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
-	first := open(t, Options{URL: url, Node: "node-one"})
+	first := open(t, Options{URL: url, Node: "one", lease: time.Hour}) // it beats when it is told to
 	con := connection(t, first, "acme")
 	_, err := first.Commit(t.Context(), unit(first, con, fact("s", "1")))
 	require.NoError(t, err)
-	expire(t, url)
-	second := open(t, Options{URL: url, Node: "node-two"})
+	expire(t, url, first)
+	second := open(t, Options{URL: url, Node: "two", lease: time.Hour})
+	require.Equal(t, store.ShardCount, count(second))
 
-	// The first process is alive, its clock says that it holds the lease, and its
+	// The first process is alive, its clock says that it holds the leases, and its
 	// connections are fine. Only the database knows.
-	require.True(t, first.lease.fresh())
-	_, err = first.Commit(t.Context(), unit(first, con, fact("s", "2")))
-	require.ErrorIs(t, err, store.ErrFenced)
+	stale := unit(first, con, fact("s", "2"))
+	require.Equal(t, store.ShardCount, count(first))
 	late := unit(first, con, fact("s", "3"))
-	late.Epoch = storetest.Epoch(second, "")
-	_, err = first.Commit(t.Context(), late)
+	late.Epoch = storetest.Epoch(second, con.ID)
+	_, err = first.engine.Commit(t.Context(), late)
 	require.ErrorIs(t, err, store.ErrFenced, "the next holder's epoch on a unit does not make this process the holder")
-	require.ErrorIs(t, first.SetPaused(t.Context(), con.ID, "s", true), store.ErrFenced)
-	require.ErrorIs(t, first.DeleteConnection(t.Context(), con.ID), store.ErrFenced)
-	require.Len(t, distinct(t, second, con, "s"), 1)
-
-	// The next heartbeat finds out, and then nobody has to ask the database.
-	require.ErrorIs(t, first.lease.renew(t.Context(), dial(t, url)), store.ErrFenced)
-	<-first.Lost()
-	_, err = first.Commit(t.Context(), unit(first, con, fact("s", "4")))
+	_, err = first.Commit(t.Context(), stale)
 	require.ErrorIs(t, err, store.ErrFenced)
-	require.ErrorContains(t, err, "node-two")
-	require.ErrorIs(t, first.Ping(t.Context()), store.ErrFenced)
-	_, err = second.Commit(t.Context(), unit(second, con, fact("s", "2")))
+	require.Len(t, distinct(t, second, con, "s"), 1)
+	delivery := store.Unit{ID: store.NewCommitID(), ConnectionID: con.ID, At: start, Emissions: stale.Emissions}
+	_, err = first.Commit(t.Context(), delivery)
+	require.NoError(t, err, "a delivery needs no lease")
+
+	// The refusal made the process ask, and it knows now.
+	require.Eventually(t, func() bool { return count(first) == 0 }, 20*time.Second, 5*time.Millisecond)
+	_, err = second.Commit(t.Context(), unit(second, con, fact("s", "3")))
 	require.NoError(t, err)
+	require.Len(t, distinct(t, second, con, "s"), 3)
 }
 
-func TestATakeoverWaitsForACommitUnderWay(t *testing.T) {
+func TestATakeoverPassesACommitUnderWayBy(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
 	reached, release := make(chan struct{}), make(chan struct{})
 	var armed sync.Once
-	first := open(t, Options{URL: url, failpoint: func(what string) error {
+	first := open(t, Options{URL: url, lease: time.Hour, failpoint: func(what string) error {
 		if what == "write marker" {
 			armed.Do(func() {
 				close(reached)
@@ -134,49 +200,65 @@ func TestATakeoverWaitsForACommitUnderWay(t *testing.T) {
 		committed <- err
 	}()
 	<-reached
-	expire(t, url)
-	opened := make(chan error, 1)
-	var second *Store
-	go func() {
-		s, err := Open(t.Context(), Options{URL: url, Node: "node-two"})
-		second = s
-		opened <- err
-	}()
-	waits(t, dial(t, url), 1)
-	require.Empty(t, opened, "the store was taken over below a commit")
+	expire(t, url, first)
+	second := open(t, Options{URL: url, Node: "two", lease: time.Hour})
+	require.Equal(t, store.ShardCount-1, count(second), "all but the shard that is being written for")
+	_, ok := second.Epoch(con.ID)
+	require.False(t, ok, "the shard was taken over below a commit")
 	free()
 	require.NoError(t, <-committed)
-	require.NoError(t, <-opened)
-	defer func() { require.NoError(t, second.Close()) }()
+	require.NoError(t, second.node.beat(t.Context(), dial(t, url)))
+	require.Equal(t, store.ShardCount, count(second))
 	require.Len(t, distinct(t, second, con, "s"), 1)
-}
-
-func TestAnExpiredLeaseStopsTheWriterUntilItIsRenewed(t *testing.T) {
-	t.Parallel()
-	url := usedDatabase(t)
-	s := open(t, Options{URL: url})
-	con := connection(t, s, "acme")
-	past := time.Now().Add(-LeaseDuration + 2*time.Second)
-	s.lease.renewed.Store(&past)
-	_, err := s.Commit(t.Context(), unit(s, con, fact("s", "1")))
-	require.ErrorIs(t, err, store.ErrUnavailable)
-	require.ErrorContains(t, err, "lease")
-	require.NoError(t, s.lease.renew(t.Context(), dial(t, url)))
-	_, err = s.Commit(t.Context(), unit(s, con, fact("s", "1")))
-	require.NoError(t, err)
 }
 
 func TestAHeartbeatDoesNotWaitForACommit(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
-	s := open(t, Options{URL: url})
+	s := open(t, Options{URL: url, lease: time.Hour})
 	tx, err := dial(t, url).Begin(t.Context())
 	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), "SELECT epoch FROM leases WHERE shard = 0 FOR KEY SHARE")
+	_, err = tx.Exec(t.Context(), "SELECT epoch FROM shards FOR KEY SHARE")
 	require.NoError(t, err)
 	conn := dial(t, url)
 	_, err = conn.Exec(t.Context(), "SET lock_timeout = '200ms'")
 	require.NoError(t, err)
-	require.NoError(t, s.lease.renew(t.Context(), conn))
+	require.NoError(t, s.node.beat(t.Context(), conn))
 	require.NoError(t, tx.Rollback(t.Context()))
+}
+
+func TestAnObserverTakesNothing(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	s := open(t, Options{URL: url, Observe: true})
+	require.Zero(t, count(s))
+	con := connection(t, s, "acme")
+	_, err := s.Commit(t.Context(), store.Unit{ID: store.NewCommitID(), ConnectionID: con.ID, At: start, Emissions: unit(s, con, fact("s", "1")).Emissions})
+	require.NoError(t, err)
+	node := open(t, Options{URL: url})
+	require.Equal(t, store.ShardCount, count(node))
+	require.Zero(t, node.Peers())
+}
+
+func TestAStoreThatAnOlderVersionHasToItselfIsRefused(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	conn := dial(t, url)
+	list, err := readMigrations()
+	require.NoError(t, err)
+	_, err = conn.PgConn().Exec(t.Context(), list[0].sql+`;
+		CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+		INSERT INTO schema_migrations (version, name) VALUES (1, 'first');
+		UPDATE leases SET epoch = 7, node = 'node-old', holder = 'process 1', expires_at = clock_timestamp() + interval '1 hour'`).ReadAll()
+	require.NoError(t, err)
+	_, err = Open(t.Context(), Options{URL: url})
+	require.ErrorIs(t, err, store.ErrLocked)
+	require.ErrorContains(t, err, "node-old, process 1")
+	_, err = conn.Exec(t.Context(), "UPDATE leases SET expires_at = clock_timestamp()")
+	require.NoError(t, err)
+	s := open(t, Options{URL: url})
+	require.Equal(t, int64(8), storetest.Epoch(s, "any"), "epochs go on")
+	var epoch int64
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT epoch FROM leases").Scan(&epoch))
+	require.Equal(t, int64(8), epoch, "a process of the older version is fenced")
 }

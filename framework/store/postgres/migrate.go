@@ -94,7 +94,28 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
+// sharedSince is the version since which several nodes share a store. Processes of
+// before have it to themselves, by a lease on the whole of it.
+const sharedSince = 6
+
+// unshared fails while a process has the store to itself, and waits for the end of
+// its last commit.
+func unshared(ctx context.Context, tx pgx.Tx) error {
+	var free bool
+	var holder string
+	err := tx.QueryRow(ctx, "SELECT expires_at <= clock_timestamp(), node || ', ' || holder FROM leases WHERE shard = 0 FOR UPDATE").Scan(&free, &holder)
+	if err == nil && !free {
+		err = fmt.Errorf("%w: node %s has it, an older version that shares it with nobody; stop that process first", store.ErrLocked, holder)
+	}
+	return err
+}
+
 func applyMigration(ctx context.Context, tx pgx.Tx, m migration) error {
+	if m.version == sharedSince {
+		if err := unshared(ctx, tx); err != nil {
+			return err
+		}
+	}
 	// The simple protocol takes a file of statements.
 	_, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll()
 	if err == nil {

@@ -22,7 +22,7 @@ type Store struct {
 	config  *pgx.ConnConfig
 	// log is the epoch of the log.
 	log    int64
-	lease  *lease
+	node   *node
 	engine *groupcommit.Engine
 	// backend belongs to the goroutine of engine.
 	backend *backend
@@ -46,8 +46,8 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the store in the database of options.URL, brings its schema up to
-// date and takes the lease on it. It fails with [store.ErrLocked] while another
-// process has the lease, with [store.ErrNewerSchema] when a newer version wrote
+// date and joins the nodes that share it. It fails with [store.ErrLocked] while a
+// process of a version that shares nothing has the store, with [store.ErrNewerSchema] when a newer version wrote
 // the schema and with [store.ErrUnavailable] while the server is away.
 func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	options = options.withDefaults()
@@ -58,7 +58,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: options, config: config, lease: newLease(options.lease), upkeepNow: make(chan struct{}, 1)}
+	s := &Store{options: options, config: config, node: newNode(options.Node, options.lease), upkeepNow: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open PostgreSQL store %s on %s: %w", config.Database, config.Host, err)
@@ -88,6 +88,14 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.background, s.stop = context.WithCancel(context.Background())
+	if options.Observe {
+		return s, nil
+	}
+	if err := s.node.beat(ctx, s.beats); err != nil {
+		s.stop()
+		s.engine.Close()
+		return nil, failureOfOpen(err)
+	}
 	s.running.Go(func() { s.beats = s.keep(s.background, s.beats) })
 	s.running.Go(s.upkeep)
 	return s, nil
@@ -101,13 +109,10 @@ func failureOfOpen(err error) error {
 	return failure(err)
 }
 
-// begin takes the lease, enters this process among the writers and returns the
+// begin enters this process among the writers and the nodes and returns the
 // secret, making it the first time.
 func (s *Store) begin(ctx context.Context) (secret []byte, err error) {
 	conn := s.beats
-	if err := s.lease.take(ctx, conn, s.options.Node); err != nil {
-		return nil, err
-	}
 	fresh := make([]byte, 32)
 	if _, err := rand.Read(fresh); err != nil {
 		return nil, fmt.Errorf("make secret: %w", err)
@@ -127,19 +132,23 @@ func (s *Store) begin(ctx context.Context) (secret []byte, err error) {
 		s.options.Logger.Warn("the server runs with fsync off: a crash of its machine loses what was acknowledged; set fsync = on")
 	}
 	// Rows of writers that ended long ago have nobody left to ask for them.
-	if _, err := conn.Exec(ctx, "DELETE FROM writers WHERE started_at < now() - interval '90 days' AND epoch < $1 - 100", s.lease.epoch); err != nil {
+	if _, err := conn.Exec(ctx, "DELETE FROM writers WHERE started_at < now() - interval '90 days' AND num NOT IN (SELECT writer FROM nodes)"); err != nil {
 		return nil, fmt.Errorf("remove old writers: %w", err)
 	}
-	s.backend = &backend{config: s.config, lease: s.lease, failpoint: s.options.failpoint}
-	if s.backend.writer, err = enter(ctx, conn, s.options.Node, s.lease.epoch); err != nil {
+	s.backend = &backend{config: s.config, node: &s.node.held, failpoint: s.options.failpoint}
+	if s.backend.writer, err = enter(ctx, conn, s.options.Node); err != nil {
 		return nil, fmt.Errorf("enter writer: %w", err)
 	}
-	return secret, nil
+	s.node.writer = s.backend.writer
+	if s.options.Observe {
+		return secret, nil
+	}
+	return secret, s.node.join(ctx, conn)
 }
 
-// enter makes a row among the writers.
-func enter(ctx context.Context, conn *pgx.Conn, node string, epoch int64) (num int64, err error) {
-	err = conn.QueryRow(ctx, "INSERT INTO writers (node, epoch) VALUES ($1, $2) RETURNING num", node, epoch).Scan(&num)
+// enter makes a row among the writers. Epochs are those of shards.
+func enter(ctx context.Context, conn *pgx.Conn, node string) (num int64, err error) {
+	err = conn.QueryRow(ctx, "INSERT INTO writers (node, epoch) VALUES ($1, 0) RETURNING num", node).Scan(&num)
 	return num, err
 }
 
@@ -159,62 +168,32 @@ func (s *Store) openPool(ctx context.Context) error {
 	return nil
 }
 
-// Epoch returns the epoch of the lease that this process took at Open.
-func (s *Store) Epoch(string) (epoch int64, ok bool) { return s.lease.epoch, s.lease.check() == nil }
-
-// Shards returns all shards.
-func (s *Store) Shards() (held store.ShardEpochs, changed <-chan struct{}) {
-	for i := range held {
-		held[i] = s.lease.epoch
-	}
-	return held, nil
-}
-
-// Yield does nothing yet.
-func (s *Store) Yield(context.Context, []int) error { return nil }
-
-// Lost is closed when another process has taken the store over. Nothing can be
-// written by this one any more; it is to be closed and opened again.
-func (s *Store) Lost() <-chan struct{} { return s.lease.lost }
-
 // Stats returns what the writer has done since Open.
 func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }
 
 // Commit records u durably.
 func (s *Store) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
-	if err := s.refuse(u); err != nil {
-		return store.Receipt{}, err
-	}
-	return s.engine.Commit(ctx, u)
+	receipt, err := s.engine.Commit(ctx, u)
+	return receipt, s.seen(err)
 }
 
 // Offer is Commit that fails with [store.ErrBusy] when too many units wait.
 func (s *Store) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
-	if err := s.refuse(u); err != nil {
-		return store.Receipt{}, err
-	}
-	return s.engine.Offer(ctx, u)
+	receipt, err := s.engine.Offer(ctx, u)
+	return receipt, s.seen(err)
 }
 
-// refuse answers units of a later epoch than ours. The engine compares a unit's
-// epoch with the database's only, and a process that lost its lease must not
-// write under the next one's.
-func (s *Store) refuse(u store.Unit) error {
-	err := s.lease.check()
-	if err == nil && u.Epoch > s.lease.epoch {
-		err = fmt.Errorf("unit was made under epoch %d, this process holds epoch %d: %w", u.Epoch, s.lease.epoch, store.ErrFenced)
+// seen asks for a heartbeat when the database knows better than this process
+// which shards it has.
+func (s *Store) seen(err error) error {
+	if errors.Is(err, store.ErrFenced) {
+		wake(s.node.now)
 	}
-	if err != nil {
-		return fmt.Errorf("commit unit %q: %w", u.ID, err)
-	}
-	return nil
+	return err
 }
 
 // Ping writes to the store, to say whether it can be written.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.lease.check(); err != nil {
-		return fmt.Errorf("ping store: %w", err)
-	}
 	err := s.engine.Do(ctx, func(ctx context.Context) error {
 		if err := s.backend.ping(ctx); err != nil {
 			return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, groupcommit.ErrDoubt, err)
@@ -239,14 +218,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// freeTimeout bounds how long giving the lease back holds up closing.
-const freeTimeout = 3 * time.Second
+// leaveTimeout bounds how long leaving the nodes holds up closing.
+const leaveTimeout = 3 * time.Second
 
-// free gives the lease back.
-func (s *Store) free() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), freeTimeout)
+// leave leaves the nodes.
+func (s *Store) leave() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if s.beats != nil && s.lease.free(ctx, s.beats) == nil {
+	if s.beats != nil && s.node.leave(ctx, s.beats) == nil {
 		return nil
 	}
 	// The connection may be one to a server that was restarted.
@@ -254,20 +233,21 @@ func (s *Store) free() (err error) {
 	if s.beats, err = connect(ctx, s.config); err != nil {
 		return err
 	}
-	return s.lease.free(ctx, s.beats)
+	return s.node.leave(ctx, s.beats)
 }
 
-// release gives back the lease, if it was taken, and closes whatever is open.
+// release leaves the nodes, if this process is one, and closes whatever is open.
 func (s *Store) release() {
+	s.node.end()
 	if s.pool != nil {
 		s.pool.Close()
 	}
 	if s.backend != nil {
 		closeNow(s.backend.conn)
 	}
-	if s.lease.renewed.Load() != nil && s.lease.check() == nil {
-		if err := s.free(); err != nil {
-			s.options.Logger.Warn("the lease on the store could not be given back; it runs out by itself", "err", err)
+	if s.node.num != 0 {
+		if err := s.leave(); err != nil {
+			s.options.Logger.Warn("the leases on the store could not be given back; they run out by themselves", "err", err)
 		}
 	}
 	closeNow(s.beats)

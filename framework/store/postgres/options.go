@@ -24,13 +24,18 @@ type Options struct {
 	// Logger takes failures of the database. Default: none.
 	Logger *slog.Logger
 	// Readers bounds the number of reading connections. Default: 4. Three more
-	// connections write, renew the lease and do upkeep.
+	// connections write, renew the leases and do upkeep.
 	Readers int
 	// QueryTimeout is the deadline of one read. Default: 5 s.
 	QueryTimeout time.Duration
 	// QueueUnits and QueueBytes bound what waits for the writer. Defaults: those
 	// of package groupcommit.
 	QueueUnits, QueueBytes int
+
+	// Observe opens the store beside the nodes: nothing of it is taken, no
+	// background work is done, and only units that need no lease are committed. It
+	// is for commands such as a backup.
+	Observe bool
 
 	// lease replaces [LeaseDuration] in tests.
 	lease time.Duration
@@ -52,8 +57,9 @@ const (
 )
 
 const (
-	// LeaseDuration is how long a process that is not heard of keeps the store.
-	LeaseDuration = 15 * time.Second
+	// LeaseDuration is how long a process that is not heard of keeps its shards.
+	// The others notice within a fifth of it more.
+	LeaseDuration = 10 * time.Second
 	// segmentAge is how long one segment of the log is appended to.
 	segmentAge = 7 * 24 * time.Hour
 	// segmentSettled is how long after the next segment was opened nobody writes to

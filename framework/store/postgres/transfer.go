@@ -99,7 +99,7 @@ func openMoved(ctx context.Context, url, begin string) (_ *moved, err error) {
 // idle fails while a process has the store. It closes m then.
 func (m *moved) idle(ctx context.Context) error {
 	var held bool
-	err := m.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM leases WHERE expires_at > clock_timestamp())").Scan(&held)
+	err := m.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM nodes WHERE expires_at > clock_timestamp())").Scan(&held)
 	if err == nil && held {
 		err = fmt.Errorf("%w: a Weir runs on this database; stop it first", store.ErrLocked)
 	}

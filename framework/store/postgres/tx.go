@@ -55,7 +55,7 @@ func (t *tx) do(ctx context.Context, calls ...call) error {
 	return nil
 }
 
-// Guard locks the lease and the connections against changes by others and reads
+// Guard locks the leases and the connections against changes by others and reads
 // what may refuse units. In the same round trip it does what Ahead announced.
 func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guarded, error) {
 	g := groupcommit.Guarded{
@@ -66,16 +66,12 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 	}
 	t.nums = make(map[string]int32, len(w.Connections))
 	t.streams = map[groupcommit.StreamKey]int32{}
-	var epoch int64
 	ids := texts()
 	for _, id := range w.Connections {
 		ids.text(id)
 	}
+	var epochs store.ShardEpochs
 	calls := []call{
-		{
-			what: "lock lease", sql: "SELECT epoch FROM leases WHERE shard = 0 FOR KEY SHARE",
-			row: func(rows pgx.Rows) error { return rows.Scan(&epoch) },
-		},
 		{
 			what: "lock connections", args: columns(ids),
 			sql: "SELECT id, num FROM connections WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY num FOR KEY SHARE",
@@ -88,6 +84,7 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 			},
 		},
 	}
+	calls = append(calls, t.lockLeases(w.Leased, &epochs)...)
 	calls = append(calls, guardCheckpoints(w.Checkpoints, g)...)
 	calls = append(calls, guardDeliveries(w.Deliveries, g)...)
 	calls = append(calls, guardRuns(w.Runs, g)...)
@@ -96,9 +93,39 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 		return g, err
 	}
 	for id := range t.nums {
-		g.Epochs[id] = epoch
+		g.Epochs[id] = epochs.Of(id)
 	}
 	return g, nil
+}
+
+// lockLeases locks those leases of the connections' shards that this process has.
+func (t *tx) lockLeases(connections []string, epochs *store.ShardEpochs) []call {
+	if len(connections) == 0 {
+		return nil
+	}
+	var wanted [store.ShardCount]bool
+	for _, id := range connections {
+		wanted[store.Shard(id)] = true
+	}
+	list := int4s()
+	for shard, is := range wanted {
+		if is {
+			list.int4(int32(shard))
+		}
+	}
+	return []call{{
+		what: "lock leases", args: append(columns(list), int8Argument(t.node.Load())),
+		sql: "SELECT shard::int4, epoch FROM shards WHERE shard = ANY ($1) AND node = $2 ORDER BY shard FOR KEY SHARE",
+		row: func(rows pgx.Rows) error {
+			var shard int32
+			var epoch int64
+			err := rows.Scan(&shard, &epoch)
+			if err == nil {
+				epochs[shard] = epoch
+			}
+			return err
+		},
+	}}
 }
 
 func guardCheckpoints(keys []groupcommit.CheckpointKey, g groupcommit.Guarded) []call {

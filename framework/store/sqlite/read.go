@@ -148,12 +148,13 @@ func (s *Store) Checkpoint(ctx context.Context, connectionID, stream, lane strin
 func (s *Store) Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error) {
 	return list(ctx, s, "list stream statuses",
 		`SELECT c.id, s.stream, s.head, s.duplicates, s.last_success_at, s.next_run_at, s.last_error, s.last_error_class, s.last_error_at,
-			s.failures, s.paused
+			s.failures, s.paused,
+			EXISTS (SELECT 1 FROM runs r WHERE r.state = 'running' AND r.connection = s.connection AND r.stream = s.stream)
 		FROM streams s JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL
 		WHERE ?1 = '' OR c.id = ?1 ORDER BY c.id, s.stream`,
 		func(r *sql.Rows, v *store.StreamStatus) error {
 			return r.Scan(&v.ConnectionID, &v.Stream, &v.Head, &v.Duplicates, micros{&v.LastSuccessAt}, micros{&v.NextRunAt},
-				&v.LastError, &v.LastErrorClass, micros{&v.LastErrorAt}, &v.ConsecutiveFailures, &v.Paused)
+				&v.LastError, &v.LastErrorClass, micros{&v.LastErrorAt}, &v.ConsecutiveFailures, &v.Paused, &v.Running)
 		}, connectionID)
 }
 

@@ -1,0 +1,25 @@
+package store
+
+import "context"
+
+// Shared is what a store has that several processes share, beside [Store].
+type Shared interface {
+	// Peers is how many other processes share the store.
+	Peers() int
+	// Ask hands a request about a connection to the process that has its lease,
+	// and waits for the answer. A request that nobody has taken when ctx ends is
+	// never carried out.
+	Ask(ctx context.Context, connectionID string, request []byte) (answer []byte, err error)
+	// Commands takes the requests about connections whose work this process does.
+	// Each is given out once.
+	Commands(ctx context.Context) ([]Command, error)
+	// Answer answers a command that was taken.
+	Answer(ctx context.Context, id string, answer []byte) error
+}
+
+// Command is a request that was made at another process.
+type Command struct {
+	// ID is "cmd_…".
+	ID      string
+	Request []byte
+}
