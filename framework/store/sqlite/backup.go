@@ -26,7 +26,7 @@ func Backup(ctx context.Context, dir, file string) (transfer.Manifest, error) {
 		return transfer.Manifest{}, fmt.Errorf("open store: %w", err)
 	}
 	return writeBackup(file, func(partial string) (err error) {
-		c, err := connectWith(path, "mode=ro&_busy_timeout=5000")
+		c, err := connectWith(path, access{readOnly: true, busy: writing.busy})
 		if err != nil {
 			return err
 		}

@@ -30,9 +30,7 @@ func (w *writer) transact(f func(*conn) error) error {
 		return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, groupcommit.ErrDoubt, err)
 	}
 	if err := f(c); err != nil {
-		if !c.raw.AutoCommit() {
-			err = errors.Join(err, c.script("ROLLBACK"))
-		}
+		err = errors.Join(err, c.endTransaction())
 		if isSentinel(err) {
 			return err
 		}

@@ -47,6 +47,8 @@ func child(ctx context.Context, args []string) error {
 		return childPage(ctx, dir, args[1])
 	case "deliveries":
 		return childDeliveries(ctx, dir, strings.Join(args[1:], ""))
+	case "full":
+		return childFull(ctx, dir)
 	default:
 		return fmt.Errorf("unknown child %q", args[0])
 	}

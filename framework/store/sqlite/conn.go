@@ -5,44 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 )
 
-// conn is one raw connection with its prepared statements. The writer does not
-// use database/sql: it needs neither its pool nor its locks.
+// conn is one raw connection with its prepared statements.
 type conn struct {
-	raw   *sqlite3.SQLiteConn
+	raw   rawConn
 	stmts map[string]driver.Stmt
 	// failpoint is called before every statement in tests.
 	failpoint func(statement string) error
 	dest      []driver.Value
 }
 
-// dsn is the data source name of the file at path. Its characters must not be
-// taken for the parameters of a URI.
-func dsn(path string, params string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + params
-}
+func connect(path string) (*conn, error) { return connectWith(path, writing) }
 
-func connect(path string) (*conn, error) {
-	// The driver runs its own default pragmas at opening; all of ours follow.
-	return connectWith(path, "mode=rwc&_busy_timeout=5000&_sync=FULL")
-}
-
-func connectWith(path, params string) (*conn, error) {
-	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, params))
+func connectWith(path string, a access) (*conn, error) {
+	raw, err := openRaw(a.dsn(path))
 	if err != nil {
 		return nil, err
 	}
-	c, ok := raw.(*sqlite3.SQLiteConn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("unexpected driver connection %T", raw), raw.Close())
-	}
-	return &conn{raw: c, stmts: map[string]driver.Stmt{}}, nil
+	return &conn{raw: raw, stmts: map[string]driver.Stmt{}}, nil
 }
 
 func (c *conn) close() error {
@@ -106,6 +89,12 @@ func (c *conn) query(row func(v []driver.Value), query string, args ...driver.Va
 			return nil
 		case err != nil:
 			return err
+		}
+		for i, v := range dest {
+			// One driver hands out no bytes as nil, which would be bound as NULL.
+			if b, ok := v.([]byte); ok && b == nil {
+				dest[i] = []byte{}
+			}
 		}
 		row(dest)
 	}

@@ -20,7 +20,7 @@ func (s *Store) StoredDelivery(ctx context.Context, connectionID, id string) (st
 		WHERE c.id = ? AND d.id = ? AND d.ending <> 2`,
 		func(r *sql.Rows, v *store.StoredDelivery) error {
 			var ending int64
-			err := r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, &v.Header, &v.Body, &v.Attempts,
+			err := r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, octets{&v.Header}, octets{&v.Body}, &v.Attempts,
 				micros{&v.NextAttemptAt}, &v.Dead, &ending, &v.LastError, micros{&v.WrittenAt}, micros{&v.ExpiresAt})
 			v.Kept = v.Dead && ending == store.EndingKept
 			v.Dead = v.Dead && !v.Kept

@@ -1,5 +1,6 @@
-// Package sqlite keeps a store in one SQLite file, through the cgo driver
-// mattn/go-sqlite3.
+// Package sqlite keeps a store in one SQLite file, through mattn/go-sqlite3, or
+// in a build without cgo through modernc.org/sqlite, which needs no C compiler.
+// The files are the same.
 //
 // # Files
 //

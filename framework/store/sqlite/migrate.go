@@ -19,7 +19,7 @@ var migrations embed.FS
 // migrate brings the schema of the file at path to this version's. A newer one
 // is left alone.
 func migrate(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite3", dsn(path, "_busy_timeout=5000&_sync=FULL&_txlock=immediate"))
+	db, err := sql.Open(driverName, access{busy: writing.busy, immediate: true}.dsn(path))
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

@@ -164,8 +164,7 @@ func (s *Store) takeLease() (secret []byte, err error) {
 }
 
 func (s *Store) openReads() error {
-	params := fmt.Sprintf("mode=ro&_query_only=1&_busy_timeout=%d&_cache_size=-%d", s.options.QueryTimeout.Milliseconds(), 8<<10)
-	db, err := sql.Open("sqlite3", dsn(s.path, params))
+	db, err := sql.Open(driverName, access{readOnly: true, queryOnly: true, busy: s.options.QueryTimeout, cacheKiB: 8 << 10}.dsn(s.path))
 	if err != nil {
 		return fmt.Errorf("open readers: %w", err)
 	}

@@ -69,6 +69,23 @@ func (m micros) Scan(v any) error {
 	return nil
 }
 
+// octets scans bytes: NULL is nil, no bytes are not. One driver hands out nil
+// for both, of different types.
+type octets struct{ into *[]byte }
+
+// Scan implements [sql.Scanner].
+func (o octets) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*o.into = nil
+	case []byte:
+		*o.into = append([]byte{}, v...)
+	default:
+		return fmt.Errorf("scan bytes: unexpected %T", v)
+	}
+	return nil
+}
+
 // Events reads a stream. It fails with [store.ErrNotFound] for an unknown
 // connection and with [ingest.TrimmedError] where retention has removed what
 // comes next.
@@ -92,7 +109,7 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 	scan := func(r *sql.Rows, e *ingest.Event) error {
 		var deletion bool
 		var payload []byte
-		err := r.Scan(&e.Sequence, &e.Type, &e.Subject, &deletion, &e.Key, micros{&e.Time}, micros{&e.RecordedAt}, &e.Late, &payload)
+		err := r.Scan(&e.Sequence, &e.Type, &e.Subject, &deletion, &e.Key, micros{&e.Time}, micros{&e.RecordedAt}, &e.Late, octets{&payload})
 		e.Sequence &= last
 		e.Project, e.Connection, e.ConnectionID, e.Stream = project, name, connectionID, stream
 		e.Payload = payload
@@ -135,7 +152,7 @@ func (s *Store) Checkpoint(ctx context.Context, connectionID, stream, lane strin
 		FROM checkpoints p JOIN connections c ON c.num = p.connection AND c.deleted_at IS NULL
 		WHERE c.id = ? AND p.stream = ? AND p.lane = ?`,
 		func(r *sql.Rows, c *store.Checkpoint) error {
-			return r.Scan(&c.Stream, &c.Lane, &c.CommitID, &c.Previous, &c.Cursor, &c.CursorVersion, &c.CursorDigest,
+			return r.Scan(&c.Stream, &c.Lane, &c.CommitID, &c.Previous, octets{&c.Cursor}, &c.CursorVersion, &c.CursorDigest,
 				micros{&c.From}, micros{&c.To}, micros{&c.WindowDone}, &c.RunID, micros{&c.UpdatedAt})
 		}, connectionID, stream, lane)
 	if err != nil || len(found) == 0 {
@@ -207,7 +224,7 @@ func (s *Store) StoredDeliveries(ctx context.Context, connectionID string, dead 
 		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
 		WHERE (?1 = '' OR c.id = ?1) AND d.dead = ?2 AND d.ending = 0 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
 		func(r *sql.Rows, v *store.StoredDelivery) error {
-			return r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, &v.Header, &v.Body, &v.Attempts,
+			return r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, octets{&v.Header}, octets{&v.Body}, &v.Attempts,
 				micros{&v.NextAttemptAt}, &v.Dead, &v.LastError, micros{&v.WrittenAt}, micros{&v.ExpiresAt})
 		}, connectionID, number(dead), due.UnixMicro(), min(limit, maxRows))
 }

@@ -12,7 +12,7 @@ import (
 // names begin with prefix.
 func (s *Store) States(ctx context.Context, connectionID, prefix string) ([]store.State, error) {
 	scan := func(r *sql.Rows, v *store.State) error {
-		return r.Scan(&v.ConnectionID, &v.Name, &v.Value, micros{&v.UpdatedAt})
+		return r.Scan(&v.ConnectionID, &v.Name, octets{&v.Value}, micros{&v.UpdatedAt})
 	}
 	return list(ctx, s, "read states", `SELECT c.id, s.name, s.value, s.updated_at FROM states s
 		JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -265,18 +264,7 @@ func (t *tx) Commit(context.Context) error {
 }
 
 // Rollback rolls back. Some errors have rolled back by themselves.
-func (t *tx) Rollback(context.Context) error {
-	if t.conn.raw.AutoCommit() {
-		return nil
-	}
-	if err := t.conn.script("ROLLBACK"); err != nil {
-		return err
-	}
-	if !t.conn.raw.AutoCommit() {
-		return errors.New("the transaction did not end")
-	}
-	return nil
-}
+func (t *tx) Rollback(context.Context) error { return t.conn.endTransaction() }
 
 func text(v driver.Value) string {
 	switch s := v.(type) {

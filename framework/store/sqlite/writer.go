@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/weirhq/weir/framework/store/groupcommit"
 )
 
@@ -72,14 +70,14 @@ func (w *writer) Begin(context.Context) (groupcommit.Tx, error) {
 
 // Classify tells errors of SQLite apart.
 func (w *writer) Classify(err error) groupcommit.Class {
-	e, ok := errors.AsType[sqlite3.Error](err)
+	code, ok := resultCode(err)
 	if !ok {
 		return groupcommit.Unavailable
 	}
-	switch e.Code {
-	case sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch, sqlite3.ErrRange:
+	switch code {
+	case codeConstraint, codeTooBig, codeMismatch, codeRange:
 		return groupcommit.Content
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+	case codeBusy, codeLocked:
 		return groupcommit.Retry
 	default:
 		return groupcommit.Unavailable
@@ -128,7 +126,7 @@ func (w *writer) restart() error {
 		return err
 	}
 	_, _, err := checkpoint(w.conn, "RESTART")
-	if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrBusy {
+	if code, ok := resultCode(err); ok && code == codeBusy {
 		err = nil
 	}
 	return errors.Join(err, w.conn.script("PRAGMA busy_timeout = 5000"))
