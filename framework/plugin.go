@@ -42,6 +42,8 @@ type Plugin struct {
 	// streams do not depend on them.
 	declare func(settings any) ([]catalog.Stream, []catalog.Endpoint, error)
 	open    func(ctx context.Context, settings any, in OpenRequest) (Routes, error)
+	// sink is what the connector is as a sink, nil when it is none.
+	sink *sinkPart
 }
 
 // Define links a connector's declaration, its settings type S and its routes.

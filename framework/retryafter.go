@@ -1,42 +1,15 @@
 package framework
 
 import (
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/weirhq/weir/framework/internal/retryafter"
 )
 
 // MaxRetryAfter is the longest wait that a provider may ask for.
-const MaxRetryAfter = time.Hour
+const MaxRetryAfter = retryafter.Max
 
 // ParseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): whole
 // seconds, or an HTTP date relative to now. What it cannot read is 0, and the
 // result lies in [0, MaxRetryAfter].
-func ParseRetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return 0
-	}
-	if allDigits(value) {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(MaxRetryAfter/time.Second) {
-			return MaxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), MaxRetryAfter)
-}
-
-func allDigits(s string) bool {
-	for _, c := range s {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
+func ParseRetryAfter(value string, now time.Time) time.Duration { return retryafter.Parse(value, now) }

@@ -17,7 +17,7 @@ const (
 )
 
 // unsaved reports whether there is something to commit.
-func (s *sink) unsaved() bool {
+func (s *runner) unsaved() bool {
 	if len(s.pending.Park)+len(s.pending.Unpark)+len(s.pending.Bury)+len(s.pending.Raise)+len(s.pending.Discard)+len(s.keeping) > 0 {
 		return true
 	}
@@ -30,7 +30,7 @@ func (s *sink) unsaved() bool {
 }
 
 // commit commits what has gathered, when it is time.
-func (s *sink) commit() {
+func (s *runner) commit() {
 	now := time.Now()
 	due := s.ending || s.passed >= commitEvents || !now.Before(s.committed.Add(commitEvery))
 	if s.committing || !due || now.Before(s.commitAgain) || !s.unsaved() {
@@ -64,7 +64,7 @@ func (s *sink) commit() {
 // saved hears what became of a commit. One that failed is made again with what
 // has come in the meantime: offsets only move forward, rows are replaced by
 // their position, and letters are known by their id.
-func (s *sink) saved(u store.Unit, err error, waiters []chan struct{}) {
+func (s *runner) saved(u store.Unit, err error, waiters []chan struct{}) {
 	s.committing = false
 	s.waiters = append(waiters, s.waiters...)
 	switch {
@@ -105,7 +105,7 @@ func (s *sink) saved(u store.Unit, err error, waiters []chan struct{}) {
 }
 
 // abandon drops everything: another process goes on from what is in the store.
-func (s *sink) abandon() {
+func (s *runner) abandon() {
 	s.ending = true
 	s.stopReading()
 	s.stopSending()
@@ -116,7 +116,7 @@ func (s *sink) abandon() {
 }
 
 // keep writes a piece of the sink's state with the next commit; nil removes it.
-func (s *sink) keep(name string, value any) {
+func (s *runner) keep(name string, value any) {
 	w := store.StateWrite{Name: name}
 	if value != nil {
 		encoded, err := json.Marshal(value)

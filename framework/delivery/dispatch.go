@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/weirhq/weir/framework/sink"
 )
 
 // dispatch sends what may be sent now: retries of parked events first, then a
 // batch of each stream in turn.
-func (s *sink) dispatch() {
+func (s *runner) dispatch() {
 	now := time.Now()
 	for s.free(now) {
 		if p := s.parked.next(now); p != nil {
@@ -22,16 +24,16 @@ func (s *sink) dispatch() {
 }
 
 // free reports whether another request may leave.
-func (s *sink) free(now time.Time) bool {
+func (s *runner) free(now time.Time) bool {
 	limit := s.InFlight
-	if s.Order == Ordered {
+	if s.Order == sink.Ordered {
 		// One a stream, and the retries of what was parked before beside them.
 		limit = len(s.lanes) + 1
 	}
 	return s.inFlight < limit && s.breaker.admits(now, s.inFlight)
 }
 
-func (s *sink) anyBatch(now time.Time) bool {
+func (s *runner) anyBatch(now time.Time) bool {
 	for range s.lanes {
 		l := s.lanes[s.turn%len(s.lanes)]
 		s.turn++
@@ -44,8 +46,8 @@ func (s *sink) anyBatch(now time.Time) bool {
 }
 
 // batch takes the next batch of a lane, or nil when none is due.
-func (s *sink) batch(l *lane, now time.Time) *work {
-	if s.Order == Ordered && l.inFlight > 0 {
+func (s *runner) batch(l *lane, now time.Time) *work {
+	if s.Order == sink.Ordered && l.inFlight > 0 {
 		return nil
 	}
 	if len(l.redo) > 0 {
@@ -53,7 +55,7 @@ func (s *sink) batch(l *lane, now time.Time) *work {
 			l.redo = l.redo[1:]
 			return w
 		}
-		if s.Order == Ordered {
+		if s.Order == sink.Ordered {
 			return nil
 		}
 	}
@@ -68,7 +70,7 @@ func (s *sink) batch(l *lane, now time.Time) *work {
 }
 
 // gather takes entries for one batch, unless it is better to wait for more.
-func (s *sink) gather(l *lane, now time.Time) []*entry {
+func (s *runner) gather(l *lane, now time.Time) []*entry {
 	count, bytes := 0, 0
 	var list []*entry
 	i := l.undispatched
@@ -80,7 +82,7 @@ func (s *sink) gather(l *lane, now time.Time) []*entry {
 		if e.notBefore.After(now) {
 			break
 		}
-		if s.Order == PerKey && s.behind(l, e) {
+		if s.Order == sink.PerKey && s.behind(l, e) {
 			continue
 		}
 		if count > 0 && (list[0].message.Group != e.message.Group || bytes+len(e.message.Body) > s.Batch.MaxBytes) {
@@ -99,7 +101,7 @@ func (s *sink) gather(l *lane, now time.Time) []*entry {
 	defer s.advance(l)
 	for _, e := range list {
 		e.fate = sending
-		if s.Order == PerKey {
+		if s.Order == sink.PerKey {
 			s.busyKeys[laneKey{l, e.message.Event.Subject}] = true
 		}
 	}
@@ -107,7 +109,7 @@ func (s *sink) gather(l *lane, now time.Time) []*entry {
 }
 
 // laneDue is when the lane has something to send that it has not now.
-func (s *sink) laneDue(l *lane, now time.Time) time.Time {
+func (s *runner) laneDue(l *lane, now time.Time) time.Time {
 	if len(l.redo) > 0 && l.redo[0].notBefore.After(now) {
 		return l.redo[0].notBefore
 	}
@@ -127,10 +129,10 @@ func (s *sink) laneDue(l *lane, now time.Time) time.Time {
 }
 
 // send makes an attempt beside the sink's goroutine.
-func (s *sink) send(w *work, now time.Time) {
+func (s *runner) send(w *work, now time.Time) {
 	s.inFlight++
 	w.lane.inFlight++
-	batch := make([]*Message, len(w.entries))
+	batch := make([]*sink.Message, len(w.entries))
 	for i, e := range w.entries {
 		batch[i] = e.message
 	}
@@ -144,19 +146,19 @@ func (s *sink) send(w *work, now time.Time) {
 }
 
 // attempt calls the sender with its deadline; a panic of it is no answer.
-func (s *sink) attempt(batch []*Message) (a Answer) {
+func (s *runner) attempt(batch []*sink.Message) (a sink.Answer) {
 	ctx, cancel := context.WithTimeout(s.sending, s.Timeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			a = Answer{Err: fmt.Errorf("panic: %v", p)}
+			a = sink.Answer{Err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
 	return s.Sender.Send(ctx, batch)
 }
 
 // retry sends a parked event again, alone.
-func (s *sink) retry(p *parkedEntry, now time.Time) {
+func (s *runner) retry(p *parkedEntry, now time.Time) {
 	l := s.laneOf(p.Source)
 	if l == nil {
 		// The sink does not read that stream any more: the event waits until it does.
@@ -169,9 +171,9 @@ func (s *sink) retry(p *parkedEntry, now time.Time) {
 	s.aside(func() {
 		begun := time.Now()
 		e, err := s.reread(p)
-		answer := Answer{}
+		answer := sink.Answer{}
 		if err == nil && e != nil && e.fate == waiting {
-			answer = s.attempt([]*Message{e.message})
+			answer = s.attempt([]*sink.Message{e.message})
 		}
 		took := time.Since(begun)
 		s.post(func() { s.retried(l, p, e, err, answer, took) })

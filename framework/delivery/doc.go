@@ -18,7 +18,7 @@
 //
 // # Failure
 //
-// A [Policy] says what an answer means: delivered, try again, split the batch to
+// A [sink.Policy] says what an answer means: delivered, try again, split the batch to
 // find the event that is at fault, give up, or stop the sink. A breaker keeps an
 // endpoint that answers nothing good from being called for everything that waits:
 // it opens after some failures in a row and lets one request through at a time

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -56,7 +57,7 @@ type Engine struct {
 	config Config
 
 	mu     sync.Mutex
-	sinks  map[string]*sink
+	sinks  map[string]*runner
 	closed bool
 	work   sync.WaitGroup
 }
@@ -84,7 +85,7 @@ func New(c Config) (*Engine, error) {
 	}
 	setDefault(&c.Poll, time.Second)
 	setDefault(&c.StopTimeout, 25*time.Second)
-	return &Engine{config: c, sinks: map[string]*sink{}}, nil
+	return &Engine{config: c, sinks: map[string]*runner{}}, nil
 }
 
 // Run looks for what other processes have recorded until ctx ends.
@@ -110,26 +111,30 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
+// Identity names the connection that is a sink: Project and Connection are names,
+// ConnectionID is the immutable id.
+type Identity struct{ Project, Connection, ConnectionID string }
+
 // Add starts a sink that reads the given streams. It fails with store.ErrFenced
 // when this process does not have the lease of the connection.
-func (e *Engine) Add(ctx context.Context, spec Spec, sources []store.Source) error {
-	spec = spec.withDefaults()
-	if err := spec.validate(); err != nil {
-		return fmt.Errorf("start sink %q: %w", spec.Connection, err)
+func (e *Engine) Add(ctx context.Context, id Identity, spec sink.Spec, sources []store.Source) error {
+	spec = spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return fmt.Errorf("start sink %q: %w", id.Connection, err)
 	}
-	s := newSink(e, spec)
+	s := newRunner(e, id, spec)
 	if err := s.load(ctx, sources); err != nil {
-		return fmt.Errorf("start sink %q: %w", spec.Connection, err)
+		return fmt.Errorf("start sink %q: %w", id.Connection, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case e.closed:
 		return ErrStopped
-	case e.sinks[spec.ConnectionID] != nil:
-		return fmt.Errorf("start sink %q: it runs already", spec.Connection)
+	case e.sinks[id.ConnectionID] != nil:
+		return fmt.Errorf("start sink %q: it runs already", id.Connection)
 	}
-	e.sinks[spec.ConnectionID] = s
+	e.sinks[id.ConnectionID] = s
 	e.work.Go(s.run)
 	return nil
 }
@@ -188,7 +193,7 @@ func (e *Engine) wake(source store.Source, head int64) {
 }
 
 // forget drops a sink that has ended.
-func (e *Engine) forget(s *sink) {
+func (e *Engine) forget(s *runner) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sinks[s.ConnectionID] == s {
@@ -197,11 +202,18 @@ func (e *Engine) forget(s *sink) {
 }
 
 // find returns a sink that runs here.
-func (e *Engine) find(connectionID string) (*sink, error) {
+func (e *Engine) find(connectionID string) (*runner, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.sinks[connectionID]; s != nil {
 		return s, nil
 	}
 	return nil, fmt.Errorf("connection %s: %w", connectionID, ErrUnknownSink)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -25,8 +26,8 @@ func stop(t testing.TB, e *Engine) {
 	require.NoError(t, e.Stop(t.Context()))
 }
 
-func has(batch []*Message, subject string) bool {
-	return slices.ContainsFunc(batch, func(m *Message) bool { return m.Event.Subject == subject })
+func has(batch []*sink.Message, subject string) bool {
+	return slices.ContainsFunc(batch, func(m *sink.Message) bool { return m.Event.Subject == subject })
 }
 
 func TestEventsAreDeliveredInOrderAndTheOffsetFollows(t *testing.T) {
@@ -34,7 +35,7 @@ func TestEventsAreDeliveredInOrderAndTheOffsetFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
 		m.record(orders, "a", "b", "unwanted", "c")
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady()}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
 		settle(time.Second)
 		require.Equal(t, []string{"a1", "b2", "c4"}, r.received())
 		require.Equal(t, int64(5), m.offset(orders).Next)
@@ -52,16 +53,16 @@ func TestAnOrderedStreamIsHeldByAFailingEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func(batch []*Message) Answer {
+		r.answers(func(batch []*sink.Message) sink.Answer {
 			if has(batch, "b") {
-				return Answer{Status: 500}
+				return sink.Answer{Status: 500}
 			}
-			return Answer{Status: 200}
+			return sink.Answer{Status: 200}
 		})
 		m.record(orders, "a", "b", "c")
 		other := store.Source{ConnectionID: "con_shop", Stream: "others"}
 		m.record(other, "x")
-		e := startEngine(t, m, Spec{Sender: r, Policy: Standard{Waits: []time.Duration{time.Hour}}}, orders, other)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Standard{Waits: []time.Duration{time.Hour}}}, orders, other)
 		settle(time.Minute)
 		require.ElementsMatch(t, []string{"a1", "x1"}, r.received(), "the other stream goes on")
 		o := m.offset(orders)
@@ -70,7 +71,7 @@ func TestAnOrderedStreamIsHeldByAFailingEvent(t *testing.T) {
 
 		// A new process waits as long as was left, and knows the attempts.
 		attempts := len(r.batches())
-		e = startEngine(t, m, Spec{Sender: r, Policy: Standard{Waits: []time.Duration{time.Hour}}}, orders, other)
+		e = startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Standard{Waits: []time.Duration{time.Hour}}}, orders, other)
 		settle(50 * time.Minute)
 		require.Len(t, r.batches(), attempts)
 		r.answers(nil)
@@ -85,26 +86,26 @@ func TestGivenUpEventsBecomeDeadLettersAndTheStreamGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func(batch []*Message) Answer {
+		r.answers(func(batch []*sink.Message) sink.Answer {
 			if has(batch, "b") {
-				return Answer{Status: 503, Body: []byte("no " + strings.Repeat("x", 20<<10)), Request: []byte("POST /")}
+				return sink.Answer{Status: 503, Body: []byte("no " + strings.Repeat("x", 20<<10)), Request: []byte("POST /")}
 			}
-			return Answer{Status: 200}
+			return sink.Answer{Status: 200}
 		})
 		m.record(orders, "a", "b", "unreadable", "panics", "c")
-		e := startEngine(t, m, Spec{Sender: r, Policy: Strategy{Backoff: []time.Duration{time.Second, time.Minute}, Strategy: DropMessage}}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Strategy{Backoff: []time.Duration{time.Second, time.Minute}, Strategy: sink.DropMessage}}, orders)
 		settle(30 * time.Second)
 		require.Equal(t, []string{"a1"}, r.received(), "503 backs off whatever the strategy")
 		stop(t, e)
 		require.Equal(t, 1, m.rows())
 
-		r.answers(func(batch []*Message) Answer {
+		r.answers(func(batch []*sink.Message) sink.Answer {
 			if has(batch, "b") {
-				return Answer{Status: 200, Body: []byte(`{"retry":"true"}`), Request: []byte("POST /")}
+				return sink.Answer{Status: 200, Body: []byte(`{"retry":"true"}`), Request: []byte("POST /")}
 			}
-			return Answer{Status: 200, Body: []byte(`{"retry":false}`)}
+			return sink.Answer{Status: 200, Body: []byte(`{"retry":false}`)}
 		})
-		e = startEngine(t, m, Spec{Sender: r, Policy: Strategy{Backoff: []time.Duration{time.Second, time.Minute}, Strategy: DropMessage}}, orders)
+		e = startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Strategy{Backoff: []time.Duration{time.Second, time.Minute}, Strategy: sink.DropMessage}}, orders)
 		settle(2 * time.Minute)
 		stop(t, e)
 		require.Equal(t, []string{"a1", "b2", "c5"}, r.received())
@@ -123,16 +124,16 @@ func TestGivenUpEventsBecomeDeadLettersAndTheStreamGoesOn(t *testing.T) {
 
 func TestAPoisonedEventIsFoundAndTheRestOfItsBatchDelivered(t *testing.T) {
 	t.Parallel()
-	for _, order := range []Order{Ordered, PerKey, Unordered} {
+	for _, order := range []sink.Order{sink.Ordered, sink.PerKey, sink.Unordered} {
 		t.Run(string(order), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m, r := newMemory(), &receiver{}
-				r.answers(func(batch []*Message) Answer {
+				r.answers(func(batch []*sink.Message) sink.Answer {
 					if has(batch, "poison") {
-						return Answer{Status: 422}
+						return sink.Answer{Status: 422}
 					}
-					return Answer{Status: 200}
+					return sink.Answer{Status: 200}
 				})
 				for i := range 500 {
 					if i == 123 {
@@ -141,14 +142,14 @@ func TestAPoisonedEventIsFoundAndTheRestOfItsBatchDelivered(t *testing.T) {
 						m.record(orders, fmt.Sprint("e", i))
 					}
 				}
-				e := startEngine(t, m, Spec{Sender: r, Policy: steady(), Order: order, Batch: Batch{MaxEvents: 500}}, orders)
+				e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady(), Order: order, Batch: sink.Batch{MaxEvents: 500}}, orders)
 				settle(5 * time.Second)
 				stop(t, e)
 				require.Len(t, r.received(), 499)
 				require.Len(t, m.letters(), 1)
 				require.Equal(t, int64(124), m.letters()[0].Sequence)
 				require.Equal(t, int64(501), m.offset(orders).Next)
-				if order == Ordered {
+				if order == sink.Ordered {
 					require.True(t, slices.IsSortedFunc(r.received(), func(a, b string) int { return len(a) - len(b) }) || slices.Contains(r.received(), "e499500"))
 				}
 			})
@@ -160,14 +161,14 @@ func TestPerKeyHoldsOnlyTheEntityThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func(batch []*Message) Answer {
+		r.answers(func(batch []*sink.Message) sink.Answer {
 			if has(batch, "bad") {
-				return Answer{Status: 500}
+				return sink.Answer{Status: 500}
 			}
-			return Answer{Status: 200}
+			return sink.Answer{Status: 200}
 		})
 		m.record(orders, "a", "bad", "bad", "b", "bad", "a")
-		spec := Spec{Sender: r, Policy: Standard{Waits: []time.Duration{time.Minute}, MaxAttempts: 100}, Order: PerKey}
+		spec := sink.Spec{Sender: r, Policy: sink.Standard{Waits: []time.Duration{time.Minute}, MaxAttempts: 100}, Order: sink.PerKey}
 		e := startEngine(t, m, spec, orders)
 		settle(10 * time.Second)
 		require.ElementsMatch(t, []string{"a1", "b4", "a6"}, r.received())
@@ -192,9 +193,9 @@ func TestAStoppedSinkKeepsItsOffsetUntilItIsResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func([]*Message) Answer { return Answer{Err: errors.New("connection refused")} })
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Err: errors.New("connection refused")} })
 		m.record(orders, "a", "b")
-		spec := Spec{Sender: r, Policy: Strategy{Strategy: StopTask}}
+		spec := sink.Spec{Sender: r, Policy: sink.Strategy{Strategy: sink.StopTask}}
 		e := startEngine(t, m, spec, orders)
 		settle(time.Second)
 		snapshot, err := e.Snapshot(t.Context(), sinkID)
@@ -227,18 +228,18 @@ func TestAGoneReceiverAndAnEndlessFailureDisable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func([]*Message) Answer { return Answer{Status: 410} })
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 410} })
 		m.record(orders, "a")
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady()}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
 		settle(time.Second)
 		snapshot, err := e.Snapshot(t.Context(), sinkID)
 		require.NoError(t, err)
 		require.Equal(t, StateDisabled, snapshot.State.Condition)
 
-		r.answers(func([]*Message) Answer { return Answer{Status: 500} })
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 500} })
 		require.NoError(t, e.Resume(t.Context(), sinkID))
 		require.NoError(t, e.Remove(t.Context(), sinkID))
-		e = startEngine(t, m, Spec{Sender: r, Policy: Standard{MaxAttempts: 1e6}}, orders)
+		e = startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Standard{MaxAttempts: 1e6}}, orders)
 		settle(4 * 24 * time.Hour)
 		snapshot, err = e.Snapshot(t.Context(), sinkID)
 		require.NoError(t, err)
@@ -255,11 +256,11 @@ func TestTheBreakerProbesOneAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{delay: 10 * time.Millisecond}
-		r.answers(func([]*Message) Answer { return Answer{Status: 503} })
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 503} })
 		for i := range 300 {
 			m.record(orders, fmt.Sprint(i))
 		}
-		e := startEngine(t, m, Spec{Sender: r, Policy: Standard{MaxAttempts: 1000}, Order: Unordered, InFlight: 4}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: sink.Standard{MaxAttempts: 1000}, Order: sink.Unordered, InFlight: 4}, orders)
 		settle(10 * time.Minute)
 		require.Less(t, len(r.batches()), 30, "a dead endpoint is left alone")
 		r.answers(nil)
@@ -275,16 +276,16 @@ func TestDeadLettersAreRedeliveredEditedAndDiscarded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
-		r.answers(func([]*Message) Answer { return Answer{Status: 400} })
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 400} })
 		m.record(orders, "a", "b", "c")
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady()}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
 		settle(time.Second)
 		letters := m.letters()
 		require.Len(t, letters, 3)
 		var bodies []string
-		r.answers(func(batch []*Message) Answer {
+		r.answers(func(batch []*sink.Message) sink.Answer {
 			bodies = append(bodies, string(batch[0].Body))
-			return Answer{Status: 200}
+			return sink.Answer{Status: 200}
 		})
 		n, err := e.Redeliver(t.Context(), sinkID, []string{letters[0].ID, letters[1].ID}, time.Minute, func([]byte) []byte { return []byte(`"mended"`) })
 		require.NoError(t, err)
@@ -310,7 +311,7 @@ func TestASinkThatRetentionOvertakesFails(t *testing.T) {
 		m, r := newMemory(), &receiver{}
 		m.record(orders, "a", "b", "c")
 		m.trimmed[orders] = 2
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady()}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
 		settle(time.Second)
 		snapshot, err := e.Snapshot(t.Context(), sinkID)
 		require.NoError(t, err)
@@ -328,7 +329,7 @@ func TestLatestBeginsAtTheEndAndMissesNothingThatCameLater(t *testing.T) {
 		m, r := newMemory(), &receiver{}
 		fresh := store.Source{ConnectionID: "con_shop", Stream: "fresh"}
 		m.record(orders, "old")
-		spec := Spec{Sender: r, Policy: steady(), Start: Latest}
+		spec := sink.Spec{Sender: r, Policy: steady(), Start: sink.Latest}
 		e := startEngine(t, m, spec, orders, fresh)
 		settle(time.Second)
 		stop(t, e)
@@ -347,7 +348,7 @@ func TestEventsWaitForTheirDelayAndForABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
 		m.record(orders, "a", "b", "c")
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady(), Delay: time.Minute, Batch: Batch{MaxEvents: 2, Wait: 5 * time.Minute}}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady(), Delay: time.Minute, Batch: sink.Batch{MaxEvents: 2, Wait: 5 * time.Minute}}, orders)
 		settle(59 * time.Second)
 		require.Empty(t, r.batches())
 		settle(2 * time.Second)
@@ -364,7 +365,7 @@ func TestAFailingStoreHoldsNothingUpAndLosesNothing(t *testing.T) {
 		m, r := newMemory(), &receiver{}
 		m.refuse = store.ErrUnavailable
 		m.record(orders, "a", "b")
-		e := startEngine(t, m, Spec{Sender: r, Policy: steady()}, orders)
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
 		settle(10 * time.Second)
 		require.Equal(t, []string{"a1", "b2"}, r.received())
 		require.Less(t, m.commits, 20)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -37,7 +38,7 @@ const (
 // entry is an event between the log and its fate.
 type entry struct {
 	position store.Position
-	message  *Message
+	message  *sink.Message
 	fate     fate
 	// notBefore delays the first attempt.
 	notBefore time.Time
@@ -109,7 +110,7 @@ func (l *lane) room() bool {
 }
 
 // read reads the next events of a lane and prepares them.
-func (s *sink) read(l *lane) {
+func (s *runner) read(l *lane) {
 	l.reading = true
 	after, limit, head := l.read, l.limit, l.head
 	s.aside(func() {
@@ -126,7 +127,7 @@ func (s *sink) read(l *lane) {
 }
 
 // prepare makes an entry of an event.
-func (s *sink) prepare(event *ingest.Event, now time.Time) *entry {
+func (s *runner) prepare(event *ingest.Event, now time.Time) *entry {
 	e := &entry{position: positionOf(event), readAt: now, bytes: len(event.Payload)}
 	if s.Delay > 0 {
 		e.notBefore = now.Add(s.Delay)
@@ -138,8 +139,8 @@ func (s *sink) prepare(event *ingest.Event, now time.Time) *entry {
 	switch {
 	case err != nil:
 		e.fate = dead
-		e.message = &Message{Event: event}
-		letter := s.letter(e, Answer{}, "prepare: "+err.Error(), 0, now)
+		e.message = &sink.Message{Event: event}
+		letter := s.letter(e, sink.Answer{}, "prepare: "+err.Error(), 0, now)
 		e.bury = &letter
 	case message == nil:
 		e.fate = skipped
@@ -150,7 +151,7 @@ func (s *sink) prepare(event *ingest.Event, now time.Time) *entry {
 }
 
 // arrived takes what a read has brought.
-func (s *sink) arrived(c chunk) {
+func (s *runner) arrived(c chunk) {
 	l := c.lane
 	l.reading = false
 	if c.err != nil {
@@ -178,12 +179,12 @@ func (s *sink) arrived(c chunk) {
 
 // keepBehind parks an event at once whose entity has parked events, so that the
 // order is kept, and leaves those alone that are parked already.
-func (s *sink) keepBehind(l *lane, e *entry) bool {
+func (s *runner) keepBehind(l *lane, e *entry) bool {
 	known := s.parked.at[e.position]
 	if known == nil {
 		return false
 	}
-	if s.Order == Ordered && len(l.window) == 0 {
+	if s.Order == sink.Ordered && len(l.window) == 0 {
 		// The event that holds the stream: it goes on where it was.
 		l.redo = append(l.redo, &work{
 			lane: l, entries: []*entry{e}, attempts: known.Attempts, first: known.ParkedAt, notBefore: s.resumed(known.NextAttemptAt), held: true,
@@ -200,7 +201,7 @@ func (s *sink) keepBehind(l *lane, e *entry) bool {
 }
 
 // unread says why a lane cannot be read.
-func (s *sink) unread(l *lane, err error) {
+func (s *runner) unread(l *lane, err error) {
 	trimmed, gone := errors.AsType[*ingest.TrimmedError](err)
 	switch {
 	case s.reading.Err() != nil:
@@ -217,7 +218,7 @@ func (s *sink) unread(l *lane, err error) {
 }
 
 // pauseReading tries again later.
-func (s *sink) pauseReading(l *lane) {
+func (s *runner) pauseReading(l *lane) {
 	l.reading = true
 	time.AfterFunc(readAgain, func() { s.post(func() { l.reading = false }) })
 }
@@ -226,7 +227,7 @@ func (s *sink) pauseReading(l *lane) {
 const readAgain = time.Second
 
 // advance passes what has its fate, from the front.
-func (s *sink) advance(l *lane) {
+func (s *runner) advance(l *lane) {
 	n := 0
 	for _, e := range l.window {
 		if e.fate == waiting || e.fate == sending {

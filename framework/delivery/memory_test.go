@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -206,7 +207,7 @@ func (m *memory) rows() int {
 type receiver struct {
 	mu sync.Mutex
 	// answer says what comes back of a batch; nil means 200.
-	answer func(batch []*Message) Answer
+	answer func(batch []*sink.Message) sink.Answer
 	got    []string
 	took   [][]string
 	// delay is how long an answer takes.
@@ -215,7 +216,7 @@ type receiver struct {
 	most  int
 }
 
-func (*receiver) Prepare(_ context.Context, e *ingest.Event) (*Message, error) {
+func (*receiver) Prepare(_ context.Context, e *ingest.Event) (*sink.Message, error) {
 	switch e.Subject {
 	case "unwanted":
 		return nil, nil
@@ -224,10 +225,10 @@ func (*receiver) Prepare(_ context.Context, e *ingest.Event) (*Message, error) {
 	case "panics":
 		panic("prepare")
 	}
-	return &Message{Event: e, Body: e.Payload, Group: "POST /"}, nil
+	return &sink.Message{Event: e, Body: e.Payload, Group: "POST /"}, nil
 }
 
-func (r *receiver) Send(ctx context.Context, batch []*Message) Answer {
+func (r *receiver) Send(ctx context.Context, batch []*sink.Message) sink.Answer {
 	r.mu.Lock()
 	r.busy++
 	r.most = max(r.most, r.busy)
@@ -246,9 +247,9 @@ func (r *receiver) Send(ctx context.Context, batch []*Message) Answer {
 	defer r.mu.Unlock()
 	r.busy--
 	if err := ctx.Err(); err != nil {
-		return Answer{Err: err}
+		return sink.Answer{Err: err}
 	}
-	a := Answer{Status: 200}
+	a := sink.Answer{Status: 200}
 	if answer != nil {
 		a = answer(batch)
 	}
@@ -270,20 +271,19 @@ func (r *receiver) batches() [][]string {
 	return slices.Clone(r.took)
 }
 
-func (r *receiver) answers(f func(batch []*Message) Answer) {
+func (r *receiver) answers(f func(batch []*sink.Message) sink.Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = f
 }
 
 // steady is a standard policy whose waits are not random.
-func steady() Standard { return Standard{Random: func() float64 { return 0.999 }} }
+func steady() sink.Standard { return sink.Standard{Random: func() float64 { return 0.999 }} }
 
-func startEngine(t testing.TB, m *memory, spec Spec, sources ...store.Source) *Engine {
+func startEngine(t testing.TB, m *memory, spec sink.Spec, sources ...store.Source) *Engine {
 	t.Helper()
 	e, err := New(Config{Store: m})
 	require.NoError(t, err)
-	spec.ConnectionID, spec.Connection = sinkID, "out"
-	require.NoError(t, e.Add(t.Context(), spec, sources))
+	require.NoError(t, e.Add(t.Context(), Identity{"default", "out", sinkID}, spec, sources))
 	return e
 }

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 )
 
 // Snapshot is what a sink is doing.
 type Snapshot struct {
 	State    State
-	Order    Order
+	Order    sink.Order
 	InFlight int
 	Parked   int
 	// BreakerUntil is when the next probe of the endpoint may leave; zero while
@@ -26,7 +27,7 @@ type Snapshot struct {
 
 // Snapshot says what a sink of this process is doing.
 func (e *Engine) Snapshot(ctx context.Context, connectionID string) (snapshot Snapshot, err error) {
-	err = e.ask(ctx, connectionID, func(s *sink) error {
+	err = e.ask(ctx, connectionID, func(s *runner) error {
 		snapshot = Snapshot{s.state, s.Order, s.inFlight, s.parked.len(), s.breaker.until, s.failingFrom, s.recent.newest()}
 		return nil
 	})
@@ -34,7 +35,7 @@ func (e *Engine) Snapshot(ctx context.Context, connectionID string) (snapshot Sn
 }
 
 // ask has f done by the sink's goroutine.
-func (e *Engine) ask(ctx context.Context, connectionID string, f func(*sink) error) error {
+func (e *Engine) ask(ctx context.Context, connectionID string, f func(*runner) error) error {
 	s, err := e.find(connectionID)
 	if err != nil {
 		return err
@@ -52,9 +53,9 @@ func (e *Engine) ask(ctx context.Context, connectionID string, f func(*sink) err
 }
 
 // change is ask, and waits until what f has changed is in the store.
-func (e *Engine) change(ctx context.Context, connectionID string, f func(*sink) error) error {
+func (e *Engine) change(ctx context.Context, connectionID string, f func(*runner) error) error {
 	saved := make(chan struct{})
-	err := e.ask(ctx, connectionID, func(s *sink) error {
+	err := e.ask(ctx, connectionID, func(s *runner) error {
 		if err := f(s); err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func (e *Engine) Resume(ctx context.Context, connectionID string) error {
 }
 
 func (e *Engine) become(ctx context.Context, connectionID string, c Condition) error {
-	return e.change(ctx, connectionID, func(s *sink) error {
+	return e.change(ctx, connectionID, func(s *runner) error {
 		if s.state.Condition != c {
 			s.become(c, "")
 		}
@@ -103,7 +104,7 @@ func (e *Engine) Seek(ctx context.Context, connectionID string, source store.Sou
 	if next < 1 {
 		return fmt.Errorf("move offset: %d is no sequence; the first is 1", next)
 	}
-	return e.change(ctx, connectionID, func(s *sink) error {
+	return e.change(ctx, connectionID, func(s *runner) error {
 		l := s.laneOf(source)
 		switch {
 		case l == nil:
@@ -151,7 +152,7 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 		letters = append(letters, letter)
 	}
 	count := 0
-	err := e.change(ctx, connectionID, func(s *sink) error {
+	err := e.change(ctx, connectionID, func(s *runner) error {
 		if s.parked.len()+len(letters) > maxParked {
 			return fmt.Errorf("redeliver: %w: %d events are parked already, and the limit is %d", ErrState, s.parked.len(), maxParked)
 		}
@@ -184,7 +185,7 @@ func (e *Engine) Discard(ctx context.Context, connectionID string, ids []string,
 	if note == "" {
 		return errors.New("discard dead letters: say why")
 	}
-	return e.change(ctx, connectionID, func(s *sink) error {
+	return e.change(ctx, connectionID, func(s *runner) error {
 		for _, id := range ids {
 			s.pending.Discard = append(s.pending.Discard, store.Discarding{ID: id, Note: note})
 		}

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 )
 
 // returned takes the answer to a batch.
-func (s *sink) returned(w *work, a Answer, took time.Duration) {
+func (s *runner) returned(w *work, a sink.Answer, took time.Duration) {
 	now := time.Now()
 	l := w.lane
 	s.inFlight--
@@ -21,31 +22,31 @@ func (s *sink) returned(w *work, a Answer, took time.Duration) {
 		s.breaker.forget()
 		return
 	}
-	d := s.Policy.Decide(Attempt{Answer: a, Number: w.attempts + 1, First: w.first, Now: now, Events: len(w.entries)})
-	if d.Verdict == Split && len(w.entries) == 1 {
-		d.Verdict = GiveUp
+	d := s.Policy.Decide(sink.Attempt{Answer: a, Number: w.attempts + 1, First: w.first, Now: now, Events: len(w.entries)})
+	if d.Verdict == sink.Split && len(w.entries) == 1 {
+		d.Verdict = sink.GiveUp
 	}
 	s.judge(l, d, a, len(w.entries), took, now)
 	switch d.Verdict {
-	case Delivered:
+	case sink.Delivered:
 		for _, e := range w.entries {
 			e.fate = delivered
 		}
 		s.unhold(w)
 		s.finish(w)
-	case Retry:
+	case sink.Retry:
 		s.again(w, d, a, now)
-	case Split:
+	case sink.Split:
 		half := len(w.entries) / 2
 		s.split(w, half)
-	case GiveUp:
+	case sink.GiveUp:
 		for _, e := range w.entries {
 			letter := s.letter(e, a, d.Reason, w.attempts+1, w.first)
 			e.fate, e.bury = dead, &letter
 		}
 		s.unhold(w)
 		s.finish(w)
-	case Stop, Disable:
+	case sink.Stop, sink.Disable:
 		w.attempts, w.notBefore = 0, time.Time{}
 		s.redo(l, w)
 		s.stopped(stateAfter(d.Verdict), d.Reason)
@@ -54,24 +55,24 @@ func (s *sink) returned(w *work, a Answer, took time.Duration) {
 }
 
 // cutOff reports whether an attempt failed because the sink ended it.
-func (s *sink) cutOff(a Answer) bool { return a.Err != nil && s.sending.Err() != nil }
+func (s *runner) cutOff(a sink.Answer) bool { return a.Err != nil && s.sending.Err() != nil }
 
-func stateAfter(v Verdict) Condition {
-	if v == Disable {
+func stateAfter(v sink.Verdict) Condition {
+	if v == sink.Disable {
 		return StateDisabled
 	}
 	return StateFailed
 }
 
 // redo puts batches before everything else that the lane has.
-func (s *sink) redo(l *lane, list ...*work) { l.redo = append(list, l.redo...) }
+func (s *runner) redo(l *lane, list ...*work) { l.redo = append(list, l.redo...) }
 
 // split makes two batches of one. The second follows the first where they may
 // have an entity in common.
-func (s *sink) split(w *work, half int) {
+func (s *runner) split(w *work, half int) {
 	first := &work{lane: w.lane, entries: w.entries[:half], first: w.first, held: w.held, whole: w.whole}
 	second := &work{lane: w.lane, entries: w.entries[half:], first: w.first, whole: w.whole}
-	if s.Order != PerKey {
+	if s.Order != sink.PerKey {
 		s.redo(w.lane, first, second)
 		return
 	}
@@ -83,8 +84,8 @@ func (s *sink) split(w *work, half int) {
 }
 
 // finish goes on after a batch whose events all have their fate.
-func (s *sink) finish(w *work) {
-	if s.Order != PerKey {
+func (s *runner) finish(w *work) {
+	if s.Order != sink.PerKey {
 		return
 	}
 	if w.then == nil {
@@ -107,9 +108,9 @@ func (s *sink) finish(w *work) {
 
 // again lets a batch wait: in an ordered sink it holds its stream, else each of
 // its events is parked.
-func (s *sink) again(w *work, d Decision, a Answer, now time.Time) {
+func (s *runner) again(w *work, d sink.Decision, a sink.Answer, now time.Time) {
 	due := now.Add(min(d.After, maxWait))
-	if s.Order == Ordered {
+	if s.Order == sink.Ordered {
 		w.attempts++
 		w.notBefore, w.held = due, true
 		s.redo(w.lane, w)
@@ -128,14 +129,14 @@ func (s *sink) again(w *work, d Decision, a Answer, now time.Time) {
 }
 
 // parkRow writes the row of a parked event with the next commit.
-func (s *sink) parkRow(row store.ParkedEvent) {
+func (s *runner) parkRow(row store.ParkedEvent) {
 	// It may have been removed and come back since the last commit.
 	s.pending.Unpark = slices.DeleteFunc(s.pending.Unpark, func(at store.Position) bool { return at == row.Position })
 	s.pending.Park = append(s.pending.Park, row)
 }
 
 // unhold removes the row of a batch that held its stream.
-func (s *sink) unhold(w *work) {
+func (s *runner) unhold(w *work) {
 	if w.held {
 		w.held = false
 		s.pending.Unpark = append(s.pending.Unpark, w.entries[0].position)
@@ -143,14 +144,14 @@ func (s *sink) unhold(w *work) {
 }
 
 // park gives an entry a row of its own, which the offset takes along.
-func (s *sink) park(e *entry, row store.ParkedEvent) {
+func (s *runner) park(e *entry, row store.ParkedEvent) {
 	e.fate, e.park = parked, &row
 	s.parked.add(&parkedEntry{ParkedEvent: row, key: e.message.Event.Subject, entry: e})
 }
 
 // behind keeps the order of an entity: an entry whose entity has a parked event
 // is parked behind it, one whose entity is on its way waits for that.
-func (s *sink) behind(l *lane, e *entry) bool {
+func (s *runner) behind(l *lane, e *entry) bool {
 	if s.parkBehind(l, e) {
 		return true
 	}
@@ -164,7 +165,7 @@ func (s *sink) behind(l *lane, e *entry) bool {
 }
 
 // parkBehind parks an entry whose entity has a parked event.
-func (s *sink) parkBehind(l *lane, e *entry) bool {
+func (s *runner) parkBehind(l *lane, e *entry) bool {
 	key := e.message.Event.Subject
 	if !s.parked.blocks(l.source, key) {
 		return false
@@ -175,7 +176,7 @@ func (s *sink) parkBehind(l *lane, e *entry) bool {
 }
 
 // release lets the entries go on that waited for these.
-func (s *sink) release(entries []*entry) {
+func (s *runner) release(entries []*entry) {
 	done := map[laneKey]bool{}
 	for _, e := range entries {
 		at := laneKey{s.laneOf(e.position.Source), e.message.Event.Subject}
@@ -198,7 +199,7 @@ func (s *sink) release(entries []*entry) {
 }
 
 // retried takes the answer to a parked event.
-func (s *sink) retried(l *lane, p *parkedEntry, e *entry, err error, a Answer, took time.Duration) {
+func (s *runner) retried(l *lane, p *parkedEntry, e *entry, err error, a sink.Answer, took time.Duration) {
 	now := time.Now()
 	s.inFlight--
 	l.inFlight--
@@ -225,31 +226,31 @@ func (s *sink) retried(l *lane, p *parkedEntry, e *entry, err error, a Answer, t
 		s.buryParked(l, p, *e.bury)
 		return
 	}
-	d := s.Policy.Decide(Attempt{Answer: a, Number: p.Attempts + 1, First: p.ParkedAt, Now: now, Events: 1})
-	if d.Verdict == Split {
-		d.Verdict = GiveUp
+	d := s.Policy.Decide(sink.Attempt{Answer: a, Number: p.Attempts + 1, First: p.ParkedAt, Now: now, Events: 1})
+	if d.Verdict == sink.Split {
+		d.Verdict = sink.GiveUp
 	}
 	s.judge(l, d, a, 1, took, now)
 	switch d.Verdict {
-	case Delivered:
+	case sink.Delivered:
 		l.delivered++
 		s.parked.forget(p)
 		s.pending.Unpark = append(s.pending.Unpark, p.Position)
-	case Retry:
+	case sink.Retry:
 		p.Attempts++
 		p.NextAttemptAt, p.LastError, p.Status = now.Add(min(d.After, maxWait)), d.Reason, a.Status
 		p.moved()
 		s.parkRow(p.ParkedEvent)
 		s.parked.again(p)
-	case GiveUp, Split:
+	case sink.GiveUp, sink.Split:
 		s.buryParked(l, p, s.letter(e, a, d.Reason, p.Attempts+1, p.ParkedAt))
-	case Stop, Disable:
+	case sink.Stop, sink.Disable:
 		s.parked.again(p)
 		s.stopped(stateAfter(d.Verdict), d.Reason)
 	}
 }
 
-func (s *sink) buryParked(l *lane, p *parkedEntry, letter store.DeadEvent) {
+func (s *runner) buryParked(l *lane, p *parkedEntry, letter store.DeadEvent) {
 	l.dead++
 	s.parked.forget(p)
 	s.pending.Unpark = append(s.pending.Unpark, p.Position)
@@ -258,10 +259,10 @@ func (s *sink) buryParked(l *lane, p *parkedEntry, letter store.DeadEvent) {
 
 // judge counts an answer for the breaker, the health of the stream and the list
 // of recent attempts.
-func (s *sink) judge(l *lane, d Decision, a Answer, events int, took time.Duration, now time.Time) {
+func (s *runner) judge(l *lane, d sink.Decision, a sink.Answer, events int, took time.Duration, now time.Time) {
 	s.recent.add(Recent{At: now, Stream: l.source.Stream, Events: events, Status: a.Status, Took: took, Verdict: d.Verdict, Reason: d.Reason})
 	l.dirty = true
-	if d.Verdict == Delivered {
+	if d.Verdict == sink.Delivered {
 		l.deliveredAt, l.failure = now, nil
 		s.breaker.succeeded()
 		if !s.failingFrom.IsZero() {
@@ -270,14 +271,14 @@ func (s *sink) judge(l *lane, d Decision, a Answer, events int, took time.Durati
 		}
 		return
 	}
-	if d.Verdict != Split {
+	if d.Verdict != sink.Split {
 		l.failure = &store.Failure{Error: d.Reason, Class: "delivery"}
 	}
 	if !d.Endpoint {
 		s.breaker.succeeded()
 		return
 	}
-	if s.Order != Ordered {
+	if s.Order != sink.Ordered {
 		s.breaker.failed(now)
 	}
 	if s.failingFrom.IsZero() {
@@ -289,7 +290,7 @@ func (s *sink) judge(l *lane, d Decision, a Answer, events int, took time.Durati
 }
 
 // letter makes a dead letter of an entry.
-func (s *sink) letter(e *entry, a Answer, reason string, attempts int, first time.Time) store.DeadEvent {
+func (s *runner) letter(e *entry, a sink.Answer, reason string, attempts int, first time.Time) store.DeadEvent {
 	now := time.Now()
 	encoded, err := EncodeEvent(e.message.Event)
 	if err != nil {
@@ -301,7 +302,7 @@ func (s *sink) letter(e *entry, a Answer, reason string, attempts int, first tim
 	}
 }
 
-func (s *sink) laneOf(source store.Source) *lane {
+func (s *runner) laneOf(source store.Source) *lane {
 	for _, l := range s.lanes {
 		if l.source == source {
 			return l

@@ -186,7 +186,7 @@ var errGone = errors.New("the event is not in the log any more")
 
 // parkedEvent reads a parked event: its own copy, or the log's. Without an error
 // it is nil when the log does not have it any more.
-func (s *sink) parkedEvent(ctx context.Context, p *parkedEntry) (*ingest.Event, error) {
+func (s *runner) parkedEvent(ctx context.Context, p *parkedEntry) (*ingest.Event, error) {
 	if p.Event != nil {
 		return DecodeEvent(p.Event)
 	}
@@ -204,7 +204,7 @@ func (s *sink) parkedEvent(ctx context.Context, p *parkedEntry) (*ingest.Event, 
 }
 
 // reread makes a message of a parked event again.
-func (s *sink) reread(p *parkedEntry) (*entry, error) {
+func (s *runner) reread(p *parkedEntry) (*entry, error) {
 	event, err := s.parkedEvent(s.sending, p)
 	switch {
 	case err != nil:

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -35,7 +36,7 @@ func TestNothingIsLostAndOrderIsKept(t *testing.T) {
 
 // plan is one story.
 type plan struct {
-	spec   Spec
+	spec   sink.Spec
 	policy string
 	steps  []step
 }
@@ -50,10 +51,10 @@ type step struct {
 
 func drawPlan(t *rapid.T) plan {
 	p := plan{
-		spec: Spec{
-			Order:    rapid.SampledFrom([]Order{Ordered, PerKey, Unordered}).Draw(t, "order"),
+		spec: sink.Spec{
+			Order:    rapid.SampledFrom([]sink.Order{sink.Ordered, sink.PerKey, sink.Unordered}).Draw(t, "order"),
 			InFlight: rapid.IntRange(1, 4).Draw(t, "in flight"),
-			Batch:    Batch{MaxEvents: rapid.SampledFrom([]int{1, 1, 3, 10}).Draw(t, "batch"), Wait: 50 * time.Millisecond},
+			Batch:    sink.Batch{MaxEvents: rapid.SampledFrom([]int{1, 1, 3, 10}).Draw(t, "batch"), Wait: 50 * time.Millisecond},
 		},
 		policy: rapid.SampledFrom([]string{"standard", "drop", "stop"}).Draw(t, "policy"),
 	}
@@ -78,38 +79,38 @@ func (p plan) play(t *testing.T) (failure string) {
 	// time, one of which does not know yet that it is fenced, has no order.
 	var processes []*receiver
 	spec := p.spec
-	type answering func([]*Message) Answer
+	type answering func([]*sink.Message) sink.Answer
 	var answers atomic.Pointer[answering]
 	answer := func(f answering) { answers.Store(&f) }
 	begin := func() *Engine {
 		r := &receiver{delay: 3 * time.Millisecond}
-		r.answers(func(batch []*Message) Answer { return (*answers.Load())(batch) })
+		r.answers(func(batch []*sink.Message) sink.Answer { return (*answers.Load())(batch) })
 		processes = append(processes, r)
 		spec.Sender = r
 		return startEngine(t, m, spec, orders)
 	}
 	switch p.policy {
 	case "standard":
-		spec.Policy = Standard{MaxAttempts: 4, Base: time.Second, Random: func() float64 { return 0.9 }}
+		spec.Policy = sink.Standard{MaxAttempts: 4, Base: time.Second, Random: func() float64 { return 0.9 }}
 	case "drop":
-		spec.Policy = Strategy{Backoff: []time.Duration{time.Second, 10 * time.Second}}
+		spec.Policy = sink.Strategy{Backoff: []time.Duration{time.Second, 10 * time.Second}}
 	case "stop":
-		spec.Policy = Strategy{Backoff: []time.Duration{time.Second}, Strategy: StopTask}
+		spec.Policy = sink.Strategy{Backoff: []time.Duration{time.Second}, Strategy: sink.StopTask}
 	}
-	answer(func([]*Message) Answer { return Answer{Status: 200} })
+	answer(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 200} })
 	e := begin()
 	var fenced []*Engine
 	for _, s := range p.steps {
-		answer(func(batch []*Message) Answer {
+		answer(func(batch []*sink.Message) sink.Answer {
 			for _, one := range batch {
 				if status, ok := s.answers[one.Event.Subject]; ok && status != 200 {
 					if status == 0 {
-						return Answer{Err: errors.New("no answer")}
+						return sink.Answer{Err: errors.New("no answer")}
 					}
-					return Answer{Status: status}
+					return sink.Answer{Status: status}
 				}
 			}
-			return Answer{Status: 200}
+			return sink.Answer{Status: 200}
 		})
 		for _, entity := range s.record {
 			name := string(entity)
@@ -142,7 +143,7 @@ func (p plan) play(t *testing.T) (failure string) {
 			require.NoError(t, e.Resume(t.Context(), sinkID))
 		}
 	}
-	answer(func([]*Message) Answer { return Answer{Status: 200} })
+	answer(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 200} })
 	settle(time.Second)
 	require.NoError(t, e.Resume(t.Context(), sinkID))
 	settle(3 * time.Hour)
@@ -171,7 +172,7 @@ func (p plan) check(m *memory, processes []*receiver) string {
 			if err != nil {
 				return err.Error()
 			}
-			key := map[Order]string{Ordered: "all", PerKey: name[:at]}[p.spec.Order]
+			key := map[sink.Order]string{sink.Ordered: "all", sink.PerKey: name[:at]}[p.spec.Order]
 			if key != "" && sequence <= last[key] {
 				return fmt.Sprintf("%s came after a later event: %s", name, strings.Join(r.received(), " "))
 			}

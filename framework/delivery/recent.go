@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/weirhq/weir/framework/sink"
+)
 
 // Recent is one attempt, for people who look at a sink.
 type Recent struct {
@@ -9,7 +13,7 @@ type Recent struct {
 	Events  int
 	Status  int
 	Took    time.Duration
-	Verdict Verdict
+	Verdict sink.Verdict
 	Reason  string
 }
 

@@ -44,7 +44,7 @@ const (
 )
 
 // loadState reads what the sink was doing.
-func (s *sink) loadState(ctx context.Context) error {
+func (s *runner) loadState(ctx context.Context) error {
 	states, err := s.store.States(ctx, s.ConnectionID, "delivery/")
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *sink) loadState(ctx context.Context) error {
 }
 
 // stopped ends the work with a reason; the sink stays to be restarted.
-func (s *sink) stopped(c Condition, reason string) {
+func (s *runner) stopped(c Condition, reason string) {
 	if !s.state.Working() {
 		return
 	}
@@ -78,7 +78,7 @@ func (s *sink) stopped(c Condition, reason string) {
 	s.become(c, reason)
 }
 
-func (s *sink) become(c Condition, reason string) {
+func (s *runner) become(c Condition, reason string) {
 	s.state = State{c, reason, time.Now().UTC()}
 	s.keep(stateName, s.state)
 	if c == StateRunning {

@@ -1,4 +1,4 @@
-package delivery
+package sink
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/internal/retryafter"
 )
 
 // Standard is the policy of a sink that names no exception strategy. 2xx is
@@ -71,7 +71,7 @@ func (p Standard) wait(a Attempt) time.Duration {
 		// Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 		after = time.Duration(p.Random() * float64(min(p.Cap, p.Base<<min(a.Number-1, 30))))
 	}
-	asked := framework.ParseRetryAfter(a.Header.Get("Retry-After"), a.Now)
+	asked := retryafter.Parse(a.Header.Get("Retry-After"), a.Now)
 	return max(after, min(asked, p.MaxRetryAfter))
 }
 

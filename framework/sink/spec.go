@@ -1,4 +1,4 @@
-package delivery
+package sink
 
 import (
 	"errors"
@@ -40,8 +40,6 @@ type Batch struct {
 
 // Spec says how a sink delivers. Zero fields take their defaults.
 type Spec struct {
-	// Project and Connection are names, ConnectionID is the immutable id.
-	Project, Connection, ConnectionID string
 	// Sender and Policy are required.
 	Sender Sender
 	Policy Policy
@@ -62,7 +60,8 @@ type Spec struct {
 	DisableAfter time.Duration
 }
 
-func (s Spec) withDefaults() Spec {
+// WithDefaults fills in what is left out.
+func (s Spec) WithDefaults() Spec {
 	setDefault(&s.Order, Ordered)
 	setDefault(&s.Start, Earliest)
 	setDefault(&s.InFlight, 8)
@@ -81,11 +80,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-func (s Spec) validate() error {
+// Validate lists everything that is wrong with s.
+func (s Spec) Validate() error {
 	var errs []error
-	if s.ConnectionID == "" {
-		errs = append(errs, errors.New("no connection is given"))
-	}
 	if s.Sender == nil {
 		errs = append(errs, errors.New("no sender is given"))
 	}

@@ -9,13 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
 
-// sink is a running sink. What stands below inbox belongs to the goroutine of run.
-type sink struct {
-	Spec
+// runner is a running sink. What stands below inbox belongs to the goroutine of run.
+type runner struct {
+	Identity
+	sink.Spec
 	engine *Engine
 	store  Store
 	log    *slog.Logger
@@ -66,12 +68,12 @@ type laneKey struct {
 	key  string
 }
 
-func newSink(e *Engine, spec Spec) *sink {
-	s := &sink{
-		Spec: spec, engine: e, store: e.config.Store,
-		log:   e.config.Logger.With("project", spec.Project, "connection", spec.Connection),
+func newRunner(e *Engine, id Identity, spec sink.Spec) *runner {
+	s := &runner{
+		Identity: id, Spec: spec, engine: e, store: e.config.Store,
+		log:   e.config.Logger.With("project", id.Project, "connection", id.Connection),
 		ended: make(chan struct{}), bell: make(chan struct{}, 1),
-		busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == PerKey),
+		busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == sink.PerKey),
 	}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
 	s.sending, s.stopSending = context.WithCancel(context.Background())
@@ -79,7 +81,7 @@ func newSink(e *Engine, spec Spec) *sink {
 }
 
 // load reads where the sink was.
-func (s *sink) load(ctx context.Context, sources []store.Source) error {
+func (s *runner) load(ctx context.Context, sources []store.Source) error {
 	epoch, ok := s.store.Epoch(s.ConnectionID)
 	if !ok {
 		return store.ErrFenced
@@ -107,7 +109,7 @@ func (s *sink) load(ctx context.Context, sources []store.Source) error {
 		switch {
 		case at >= 0:
 			l.next = offsets[at].Next
-		case s.Start == Latest && !slices.Contains(s.started, source):
+		case s.Start == sink.Latest && !slices.Contains(s.started, source):
 			l.next, l.dirty = l.head+1, true
 		}
 		l.read, l.fresh = l.next-1, true
@@ -123,7 +125,7 @@ func (s *sink) load(ctx context.Context, sources []store.Source) error {
 }
 
 // loadParked reads the parked events, and the keys of those that hold others.
-func (s *sink) loadParked(ctx context.Context) error {
+func (s *runner) loadParked(ctx context.Context) error {
 	after := store.Position{}
 	for {
 		page, err := s.store.ParkedEvents(ctx, s.ConnectionID, after, 1000)
@@ -134,7 +136,7 @@ func (s *sink) loadParked(ctx context.Context) error {
 			after = one.Position
 			p := &parkedEntry{ParkedEvent: one}
 			p.NextAttemptAt = s.resumed(p.NextAttemptAt)
-			if s.Order == PerKey {
+			if s.Order == sink.PerKey {
 				event, err := s.parkedEvent(ctx, p)
 				if err != nil {
 					return err
@@ -143,7 +145,7 @@ func (s *sink) loadParked(ctx context.Context) error {
 					p.key = event.Subject
 				}
 			}
-			if l := s.laneOf(p.Source); s.Order == Ordered && l != nil && p.Sequence >= l.next {
+			if l := s.laneOf(p.Source); s.Order == sink.Ordered && l != nil && p.Sequence >= l.next {
 				// It holds its stream, which will come to it.
 				s.parked.hold(p)
 				continue
@@ -161,7 +163,7 @@ const maxWait = 24 * time.Hour
 
 // resumed is a due time that was stored, clamped: after the clock was stepped
 // back, nothing waits longer than it would have.
-func (s *sink) resumed(due time.Time) time.Time {
+func (s *runner) resumed(due time.Time) time.Time {
 	if latest := time.Now().Add(maxWait); due.After(latest) {
 		return latest
 	}
@@ -169,7 +171,7 @@ func (s *sink) resumed(due time.Time) time.Time {
 }
 
 // message prepares an event; a panic of the sender is an error.
-func (s *sink) message(e *ingest.Event) (m *Message, err error) {
+func (s *runner) message(e *ingest.Event) (m *sink.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			m, err = nil, fmt.Errorf("panic: %v", p)
@@ -179,7 +181,7 @@ func (s *sink) message(e *ingest.Event) (m *Message, err error) {
 }
 
 // post hands f to the sink's goroutine.
-func (s *sink) post(f func()) {
+func (s *runner) post(f func()) {
 	s.inboxMu.Lock()
 	s.inbox = append(s.inbox, f)
 	s.inboxMu.Unlock()
@@ -190,10 +192,10 @@ func (s *sink) post(f func()) {
 }
 
 // aside runs f beside the sink's goroutine.
-func (s *sink) aside(f func()) { s.beside.Go(f) }
+func (s *runner) aside(f func()) { s.beside.Go(f) }
 
 // told hears that a stream has events up to head.
-func (s *sink) told(source store.Source, head int64) {
+func (s *runner) told(source store.Source, head int64) {
 	// Lanes are never added or removed while the sink runs.
 	for _, l := range s.lanes {
 		if l.source == source {
@@ -204,10 +206,10 @@ func (s *sink) told(source store.Source, head int64) {
 }
 
 // end asks the sink to end.
-func (s *sink) end() { s.post(func() { s.ending = true }) }
+func (s *runner) end() { s.post(func() { s.ending = true }) }
 
 // run is the sink's goroutine.
-func (s *sink) run() {
+func (s *runner) run() {
 	defer close(s.ended)
 	defer s.engine.forget(s)
 	defer s.tell()
@@ -240,7 +242,7 @@ func (s *sink) run() {
 	}
 }
 
-func (s *sink) drain() {
+func (s *runner) drain() {
 	s.inboxMu.Lock()
 	calls := s.inbox
 	s.inbox = nil
@@ -251,7 +253,7 @@ func (s *sink) drain() {
 }
 
 // step starts what can be started.
-func (s *sink) step() {
+func (s *runner) step() {
 	if !s.ending && s.state.Working() && s.leased() {
 		for _, l := range s.lanes {
 			if l.room() && s.parked.len() < maxParked {
@@ -268,7 +270,7 @@ func (s *sink) step() {
 
 // leased reports whether work may begin: what another process is to do, or does
 // already, must not be sent from here too.
-func (s *sink) leased() bool {
+func (s *runner) leased() bool {
 	epoch, ok := s.store.Epoch(s.ConnectionID)
 	if epoch != s.epoch {
 		s.log.Warn("sink ends here", "err", errLease)
@@ -279,7 +281,7 @@ func (s *sink) leased() bool {
 }
 
 // tell wakes those who wait for a commit.
-func (s *sink) tell() {
+func (s *runner) tell() {
 	for _, waiter := range s.waiters {
 		close(waiter)
 	}
@@ -287,7 +289,7 @@ func (s *sink) tell() {
 }
 
 // nap is how long nothing is due.
-func (s *sink) nap() time.Duration {
+func (s *runner) nap() time.Duration {
 	now := time.Now()
 	next := now.Add(time.Minute)
 	earlier := func(t time.Time) {
