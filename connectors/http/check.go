@@ -102,7 +102,8 @@ func (s Settings) checkPoll(p *problems) {
 		p.add("stream", "or streams is required: the key of the stream that the records go to")
 	}
 	for i, host := range s.AllowHosts {
-		if name := strings.TrimPrefix(hostOf(host), "http://"); name == "" || strings.Contains(name, "/") {
+		bare := strings.TrimPrefix(strings.TrimPrefix(host, "http://"), "https://")
+		if at, err := url.Parse("//" + bare); err != nil || at.Hostname() == "" || at.Host != bare {
 			p.add(fmt.Sprintf("allow_hosts[%d]", i), "is no host, such as files.example.com")
 		}
 	}
