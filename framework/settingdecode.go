@@ -63,7 +63,7 @@ func (d *settingsDecoder) fields(path string, given map[string]any, v reflect.Va
 			d.fail(joinPath(path, name), "is unknown%s", Suggest(name, known))
 		}
 	}
-	if validator, ok := v.Addr().Interface().(settingsValidator); ok && len(d.errs) == before {
+	if validator, ok := reflect.TypeAssert[settingsValidator](v.Addr()); ok && len(d.errs) == before {
 		d.adopt(path, validator.Validate())
 	}
 }

@@ -103,7 +103,7 @@ func describeType(t reflect.Type, depth int) Setting {
 }
 
 func leafType(t reflect.Type) string {
-	if typed, ok := reflect.Zero(t).Interface().(interface{ SettingType() string }); ok {
+	if typed, ok := reflect.TypeAssert[interface{ SettingType() string }](reflect.Zero(t)); ok {
 		return typed.SettingType()
 	}
 	switch t.Kind() {

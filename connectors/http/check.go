@@ -240,6 +240,7 @@ func headerIsUnsigned(spec catalog.EndpointSpec) bool {
 				return false
 			}
 		}
+	default:
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -173,9 +174,7 @@ func deliver(t *testing.T, c config.Connection, header http.Header, body, secret
 	require.NoError(t, err)
 	signed, err := webhook.Sign(endpoint.Spec(), secret, time.Now(), "delivery-1", []byte(body))
 	require.NoError(t, err)
-	for name, values := range header {
-		signed[name] = values
-	}
+	maps.Copy(signed, header)
 	require.NoError(t, verifier.Verify(time.Now(), webhook.Request{Header: signed, Body: []byte(body)}))
 	return open(t, c.Settings).Deliver(t.Context(), endpoint.Path(), &framework.Delivery{
 		Key: verifier.DeliveryKey(signed, []byte(body)), Header: verifier.PublicHeader(signed), Body: []byte(body), ReceivedAt: time.Now(),
@@ -200,7 +199,8 @@ func TestThePushExamplesWork(t *testing.T) {
 	}
 	e := github("issues", `{"action":"opened","issue": {"id":7,"big":9007199254740993, "updated_at":"2026-01-01T00:00:00Z"}}`)
 	require.Equal(t, "issues", e.Stream)
-	require.Equal(t, `{"id":7,"big":9007199254740993, "updated_at":"2026-01-01T00:00:00Z"}`, string(e.Payload))
+	const issue = `{"id":7,"big":9007199254740993, "updated_at":"2026-01-01T00:00:00Z"}`
+	require.True(t, string(e.Payload) == issue, "the bytes as they came")
 	require.Equal(t, ingest.LatestKey("7"), e.Key)
 	e = github("issue_comment", `{"action":"deleted","comment":{"id":8,"updated_at":"2026-01-01T00:00:00Z"}}`)
 	require.Equal(t, "comments", e.Stream)

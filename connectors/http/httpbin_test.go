@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"maps"
 	"net/http/httptest"
 	"testing"
 
@@ -23,9 +24,7 @@ func foreign(t *testing.T) string {
 func ask(t *testing.T, address string, extra map[string]any) ([]ingest.Emission, error) {
 	t.Helper()
 	settings := map[string]any{"endpoint": address, "stream": "things", "retry_attempts": 0, "key": `"one"`}
-	for name, value := range extra {
-		settings[name] = value
-	}
+	maps.Copy(settings, extra)
 	_, emissions, err := open(t, settings).Page(t.Context(), "things", framework.PageCall{})
 	return emissions, err
 }

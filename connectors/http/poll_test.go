@@ -3,6 +3,7 @@ package http_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -110,9 +111,7 @@ func TestEveryWayOfPagingReadsEverythingOnce(t *testing.T) {
 			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
 				t.Parallel()
 				settings := map[string]any{"endpoint": things(t, n) + "/" + name, "stream": "things"}
-				for k, v := range extra {
-					settings[k] = v
-				}
+				maps.Copy(settings, extra)
 				log := connectortest.RequireResumable(t, open(t, settings), connectortest.Sync{Stream: "things"})
 				state := log.State("things")
 				require.Len(t, state, n)

@@ -72,7 +72,7 @@ func (t *template) UnmarshalJSON(b []byte) error {
 	var source string
 	var scalar any
 	if json.Unmarshal(b, &source) != nil {
-		if json.Unmarshal(b, &scalar); scalar == nil {
+		if err := json.Unmarshal(b, &scalar); err != nil || scalar == nil {
 			return errors.New("must be text")
 		}
 		switch scalar.(type) {

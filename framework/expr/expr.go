@@ -165,7 +165,10 @@ func (v Value) JSON() (json.RawMessage, error) {
 func (v Value) Null() bool { return v.decoded == nil }
 
 // True reports what jq takes for true: everything but false and null.
-func (v Value) True() bool { return v.decoded != nil && v.decoded != false }
+func (v Value) True() bool {
+	truth, is := v.decoded.(bool)
+	return v.decoded != nil && (!is || truth)
+}
 
 // Text returns a text as it is, null as "", and anything else as JSON. Numbers
 // keep their digits.

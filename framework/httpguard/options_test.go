@@ -10,7 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -70,7 +70,7 @@ func serveTLS(t *testing.T, config *tls.Config) string {
 		}
 	}))
 	server.TLS = config
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) //nolint:depguard // what net/http wants
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server.URL
