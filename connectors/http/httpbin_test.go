@@ -87,6 +87,6 @@ func TestASlowForeignServerIsLeftAtTheTimeout(t *testing.T) {
 		_, err := ask(t, base+path, map[string]any{"timeout_seconds": 0.2})
 		require.Error(t, err, path)
 		require.Equal(t, framework.ClassTransient, framework.ClassOf(err))
-		require.ErrorContains(t, err, "deadline exceeded")
+		require.Regexp(t, "Timeout|deadline", err.Error())
 	}
 }
