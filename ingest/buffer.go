@@ -20,8 +20,10 @@ type Limits struct {
 // PageLimits bound one page of a sync.
 func PageLimits() Limits { return Limits{Events: 10_000, Bytes: 16 << 20, EventBytes: 1 << 20} }
 
-// DeliveryLimits bound what one webhook delivery may emit.
-func DeliveryLimits() Limits { return Limits{Events: 1_000, Bytes: 16 << 20, EventBytes: 1 << 20} }
+// DeliveryLimits bound what one webhook delivery may emit. An event may be as
+// large as the largest body that an endpoint takes: a provider that sends such a
+// body cannot be asked for less, as a page can.
+func DeliveryLimits() Limits { return Limits{Events: 1_000, Bytes: 32 << 20, EventBytes: 25 << 20} }
 
 // ErrSealed is returned for an emission after the handler returned. Such an
 // emission is not recorded.

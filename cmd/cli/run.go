@@ -15,6 +15,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/open"
 )
@@ -22,12 +23,18 @@ import (
 // serverFlags are what run and demo share.
 type serverFlags struct {
 	listen, store, dataDir, token string
+	listenPublic                  string
+	tls                           servertls.Files
 	logLevel, logFormat           string
 }
 
 func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags := command.Flags()
 	flags.StringVar(&f.listen, "listen", "", "address to serve (default "+runtime.DefaultListen+")")
+	flags.StringVar(&f.listenPublic, "listen-public", "", "second address, for webhooks only: nothing else is served there")
+	flags.StringVar(&f.tls.Cert, "tls-cert", "", "file of the certificate to serve TLS with; read again when it changes")
+	flags.StringVar(&f.tls.Key, "tls-key", "", "file of the certificate's private key")
+	flags.StringVar(&f.tls.ClientCA, "tls-client-ca", "", "file of the authorities that client certificates must come from")
 	flags.StringVar(&f.store, "store", "", "address of the store: sqlite:FOLDER (a relative one is below the data folder) or postgres://… (default: SQLite in the data folder)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
 	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
@@ -40,7 +47,9 @@ func (f *serverFlags) apply(c *config.File) {
 	for _, s := range []struct {
 		flag string
 		into *string
-	}{{f.listen, &c.Listen}, {f.store, &c.Store}, {f.dataDir, &c.DataDir}, {f.token, &c.AdminToken}} {
+	}{{f.listen, &c.Listen}, {f.store, &c.Store}, {f.dataDir, &c.DataDir}, {f.token, &c.AdminToken},
+		{f.listenPublic, &c.ListenPublic}, {f.tls.Cert, &c.TLS.Cert}, {f.tls.Key, &c.TLS.Key}, {f.tls.ClientCA, &c.TLS.ClientCA},
+	} {
 		if s.flag != "" {
 			*s.into = s.flag
 		}

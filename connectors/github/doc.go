@@ -32,6 +32,6 @@
 // seen by webhooks alone; an issue that was transferred is gone too, since it
 // has another id where it went.
 //
-// GitHub sends bodies of up to 25 MiB. A body that is larger than an event may
-// be (ingest.DeliveryLimits) becomes a dead letter and is kept whole.
+// GitHub sends bodies of up to 25 MiB, and so large the event of a delivery may
+// be (ingest.DeliveryLimits).
 package github

@@ -12,7 +12,7 @@ const (
 	// large.
 	answerBytes = 16 << 20
 	// eventChunk is how many events are read from the store at once.
-	eventChunk = 16
+	eventChunk = 8
 )
 
 // listEvents answers with events as CloudEvents. The array is put together by

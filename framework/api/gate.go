@@ -110,6 +110,14 @@ func (g *Gate) Handler(parts ...http.Handler) (http.Handler, error) {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, routers) }), nil
 }
 
+// PublicHandler is [Gate.Handler] for a listener that everybody may reach: it
+// serves the intake alone, and nothing else is there.
+func (g *Gate) PublicHandler(parts ...http.Handler) (http.Handler, error) {
+	public := &Gate{cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions}
+	public.rows = slices.DeleteFunc(slices.Clone(g.rows), func(r Route) bool { return r.Face != FaceIntake })
+	return public.Handler(parts...)
+}
+
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 	setHeaders(w.Header())
 	defer func() {

@@ -23,7 +23,7 @@ var withToken = api.ListenPolicy{Listen: "127.0.0.1:0", Token: adminToken}
 func concrete(pattern string) string {
 	return strings.NewReplacer(
 		"{project}", "default", "{connection}", "demo", "{stream}", "customers", "{run_id}", "run_06dvr7h2k8e3pawx9tq4invo00",
-		"{action}", "pause", "{name}", "weir.css", "{path}", "demo", "{backfill}", "bfl_1",
+		"{action}", "pause", "{name}", "weir.css", "{path}", "demo", "{backfill}", "bfl_1", "{delivery}", "dlv_1",
 	).Replace(pattern)
 }
 
@@ -87,6 +87,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 		path := concrete(row.Pattern)
 		if row.Method == http.MethodPost && strings.HasSuffix(path, "/backfills") {
 			path += "?from=2026-01-01&to=2026-01-02"
+		}
+		if strings.HasSuffix(path, "/redeliver") || strings.HasSuffix(path, "/discard") {
+			path += "?all=true"
 		}
 		for name, c := range map[string]struct {
 			change func(*http.Request)

@@ -17,7 +17,7 @@ import (
 
 // connectionNodes are where the keys of a connection stand.
 type connectionNodes struct {
-	whole, name, project, connector, class, kind, stream, streams, config *yaml.Node
+	whole, name, project, connector, class, kind, stream, streams, config, endpoints *yaml.Node
 }
 
 // at returns the node if it is there, else that of the whole connection.
@@ -53,6 +53,7 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"rate_limit", r.rate(&c.RateLimit)},
 		{"budget", r.text(&c.Budget, "budget")},
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
+		{"endpoints", keep(&at.endpoints, r.endpoints(&c.Endpoints))},
 	})
 	if c.Budget != "" && !namePattern.MatchString(c.Budget) {
 		r.problem(n, "budget %q does not match %s", c.Budget, namePattern)
@@ -180,9 +181,12 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 		r.warnings = append(r.warnings, Problem{File: r.file, Line: n.Line, Column: n.Column, Message: fmt.Sprintf("connection %q: %s", c.Name, w)})
 	}
 	r.selection(c, at, declared.Manifest())
+	var paths []string
 	for _, e := range declared.Endpoints {
 		r.endpointSecret(c, e, config)
+		paths = append(paths, e.Path())
 	}
+	r.knownEndpoints(c, at.at(at.endpoints), paths)
 }
 
 // finding reports what a rule of the catalog says about a connection.

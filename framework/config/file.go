@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework/budget"
+	"github.com/weirhq/weir/framework/intake"
+	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -16,6 +18,11 @@ type File struct {
 	Path string
 	// Listen is the address of the server; "" for the default.
 	Listen string
+	// ListenPublic is the address of a second server that takes webhooks only; ""
+	// for none.
+	ListenPublic string
+	// TLS names the files that both servers present; empty for plain HTTP.
+	TLS servertls.Files
 	// PublicURL is how the outside reaches the server, for URLs that are shown.
 	PublicURL string
 	// AllowedHosts are further Host names that the management pages answer to.
@@ -57,7 +64,9 @@ type Connection struct {
 	Streams []string
 	// Settings are the connector's settings with references resolved.
 	Settings map[string]any
-	Enabled  bool
+	// Endpoints are what the operator decides for webhook endpoints, by path.
+	Endpoints map[string]intake.Policy
+	Enabled   bool
 	// Retention is what is kept of this connection; nil for that of the file.
 	Retention *store.Retention
 	// RateLimit bounds the requests to the provider. Connections of a project

@@ -125,7 +125,11 @@ func (r *reader) networks(to *[]netip.Prefix, name string) func(*yaml.Node) {
 func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	var connections []*yaml.Node
 	r.mapping(n, "the file", []field{
-		{"listen", r.address(&f.Listen)},
+		{"listen", r.address(&f.Listen, "listen")},
+		{"listen_public", r.address(&f.ListenPublic, "listen_public")},
+		{"tls_cert", r.text(&f.TLS.Cert, "tls_cert")},
+		{"tls_key", r.text(&f.TLS.Key, "tls_key")},
+		{"tls_client_ca", r.text(&f.TLS.ClientCA, "tls_client_ca")},
 		{"public_url", r.text(&f.PublicURL, "public_url")},
 		{"allowed_hosts", r.texts(&f.AllowedHosts, "allowed_hosts")},
 		{"admin_token", r.text(&f.AdminToken, "admin_token")},
@@ -144,11 +148,11 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	}
 }
 
-func (r *reader) address(into *string) func(*yaml.Node) {
+func (r *reader) address(into *string, name string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		r.text(into, "listen")(n)
+		r.text(into, name)(n)
 		if _, _, err := net.SplitHostPort(*into); err != nil && *into != "" {
-			r.problem(n, "listen: %q is no address such as 127.0.0.1:9657", *into)
+			r.problem(n, "%s: %q is no address such as 127.0.0.1:9657", name, *into)
 		}
 	}
 }

@@ -2,7 +2,10 @@ package intake
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/framework/webhook"
@@ -22,8 +25,10 @@ type answer struct {
 	bytes, events int
 	// reply is the answer to a handshake, instead of body.
 	reply *webhook.Reply
-	// why is for the sampled log of refused requests.
+	// why is for the sampled log of refused requests, and for operators.
 	why string
+	// attempt counts the calls of the handler.
+	attempt int
 }
 
 type answerBody struct {
@@ -52,6 +57,21 @@ func encodingRefused() answer {
 	return answer{
 		status: http.StatusUnsupportedMediaType, verdict: Refused, body: answerBody{Error: "send the body without Content-Encoding"},
 		header: "Accept-Encoding", value: "identity", close: true, why: "body has a content encoding",
+	}
+}
+
+func typeRefused(types []string) answer {
+	return answer{
+		status: http.StatusUnsupportedMediaType, verdict: Refused, body: answerBody{Error: "send the body as one of the types that Accept names"},
+		header: "Accept", value: strings.Join(types, ", "), close: true, why: "body has another content type",
+	}
+}
+
+// limited asks for patience: whole seconds, at least one.
+func limited(wait time.Duration) answer {
+	return answer{
+		status: http.StatusTooManyRequests, verdict: Limited, body: answerBody{Error: "too many deliveries; send it again later"},
+		header: "Retry-After", value: strconv.FormatInt(int64(max(math.Ceil(wait.Seconds()), 1)), 10), why: "deliveries come faster than the endpoint's rate_limit",
 	}
 }
 
@@ -92,10 +112,17 @@ func busy(why string) answer {
 	}
 }
 
+// full refuses what cannot be handled now and has no place to wait.
+func full() answer {
+	a := busy("too many deliveries of the connection wait or were given up")
+	a.value = "60"
+	return a
+}
+
 func unavailable() answer {
 	return answer{
 		status: http.StatusServiceUnavailable, verdict: Failed, body: answerBody{Error: "cannot be stored now; send it again"},
-		header: "Retry-After", value: retryAfter,
+		header: "Retry-After", value: retryAfter, why: "the store did not take it",
 	}
 }
 

@@ -20,6 +20,14 @@ type nothing struct{}
 
 func (nothing) Epoch(string) (int64, bool) { return 1, true }
 
+func (nothing) DeliveryCounts(context.Context, string) ([]store.DeliveryCount, error) {
+	return nil, nil
+}
+func (nothing) ClampDeliveries(context.Context, time.Time) (int, error) { return 0, nil }
+func (nothing) TrimDeliveries(context.Context, string, time.Time, store.DeliveryBounds, int) (int, error) {
+	return 0, nil
+}
+
 func (nothing) Offer(_ context.Context, u store.Unit) (store.Receipt, error) {
 	return store.Receipt{Appended: len(u.Emissions)}, nil
 }

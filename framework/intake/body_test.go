@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -72,38 +73,61 @@ func TestDoesNotBelieveContentLengthForMemory(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, serve(f, r).Code)
 }
 
-func TestBytesInFlightAreBoundedForEachConnectionAndInAll(t *testing.T) {
+func TestFloodedConnectionsLeaveMemoryForOthers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, emitOrder, func(c *Config) { c.MaxInFlight = 1 << 20 })
 	list := targets(t, bind(t, emitOrder))
-	for _, target := range list {
-		target.Connection, target.ConnectionID = "other", "con_02other"
-		list = append(list, target)
+	for _, name := range []string{"second", "third"} {
+		for _, target := range targets(t, bind(t, emitOrder)) {
+			target.Connection, target.ConnectionID = name, "con_"+name
+			list = append(list, target)
+		}
 	}
 	f.table.Replace(list)
 	// Senders that stop in the middle of a body hold what they have sent.
-	hold := func(path string) (release func() int) {
+	hold := func(connection string) (release func() int) {
 		reader, writer := io.Pipe()
 		code := make(chan int, 1)
-		r := httptest.NewRequest(http.MethodPost, path, reader)
+		r := httptest.NewRequest(http.MethodPost, "/webhooks/"+connection+"/github", reader)
 		go func() {
 			answered := serve(f, r).Code
 			_ = reader.Close() // as a server does with a body that is not read to its end
 			code <- answered
 		}()
-		_, err := writer.Write(make([]byte, 400<<10))
+		_, err := writer.Write(make([]byte, 100<<10)) // 128 KiB of memory
 		if err != nil {
 			return func() int { return <-code }
 		}
 		return func() int { _ = writer.Close(); return <-code }
 	}
-	first := hold("/webhooks/hooks/github")
-	require.Equal(t, http.StatusServiceUnavailable, hold("/webhooks/hooks/github")(), "half of all is for one connection")
-	second := hold("/webhooks/other/github")
-	require.Equal(t, http.StatusServiceUnavailable, hold("/webhooks/other/github")())
-	require.Equal(t, http.StatusUnauthorized, first())
-	require.Equal(t, http.StatusUnauthorized, second())
+	flood := func(connection string) (held []func() int) {
+		for range 20 {
+			release := hold(connection)
+			if f.full(connection) {
+				require.Equal(t, http.StatusServiceUnavailable, release())
+				return held
+			}
+			held = append(held, release)
+		}
+		t.Fatal("one connection took everything")
+		return nil
+	}
+	first := flood("hooks")
+	require.Len(t, first, 4, "half of all is for one connection")
+	second := flood("second")
+	require.Len(t, second, 2, "half of the rest is for the next")
+	require.Equal(t, http.StatusUnauthorized, hold("third")(), "two floods have taken everything")
+	for _, release := range append(first, second...) {
+		require.Equal(t, http.StatusUnauthorized, release())
+	}
 	require.Zero(t, f.budget.used)
 	require.Empty(t, f.budget.by)
 	require.Contains(t, f.seen(), Busy)
+}
+
+// full reports that the last delivery of a connection was refused for its memory.
+func (f *fixture) full(connection string) bool {
+	id := map[string]string{"hooks": connectionID}[connection]
+	r, _ := f.Report(cmp.Or(id, "con_"+connection), "github")
+	return r.Counts[Busy] > 0
 }

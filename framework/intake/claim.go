@@ -43,7 +43,7 @@ func (h *Handler) claim(ctx context.Context, t Target, d delivery, row store.Sto
 	}
 	claimed := row
 	claimed.LastError = fmt.Sprintf(endingText, before+1)
-	claimed.NextAttemptAt = now.Add(h.wait(d.attempts, 0))
+	claimed.NextAttemptAt, claimed.WrittenAt = now.Add(h.wait(d.attempts, 0)), now
 	keep := func(ctx context.Context, r store.StoredDelivery) error {
 		u := h.leased(t, d)
 		u.Keep = &r

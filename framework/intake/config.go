@@ -24,6 +24,12 @@ type Store interface {
 	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
 	// StoredDeliveries lists the deliveries of a connection that are due.
 	StoredDeliveries(ctx context.Context, connectionID string, dead bool, due time.Time, limit int) ([]store.StoredDelivery, error)
+	// DeliveryCounts counts what waits or was given up, for each connection.
+	DeliveryCounts(ctx context.Context, connectionID string) ([]store.DeliveryCount, error)
+	// ClampDeliveries begins the waits again that began after now.
+	ClampDeliveries(ctx context.Context, now time.Time) (int, error)
+	// TrimDeliveries removes what has expired, and handled ones over the bounds.
+	TrimDeliveries(ctx context.Context, connectionID string, now time.Time, bounds store.DeliveryBounds, limit int) (int, error)
 }
 
 // Config is what a [Handler] is made of. Zero values of all but Targets and
@@ -44,9 +50,13 @@ type Config struct {
 	// TrustedProxies are those whose X-Forwarded-For is believed, for endpoints
 	// that allow only some senders' addresses.
 	TrustedProxies []netip.Prefix
+	// Journal is the file that remembers which handlers are at work, so that one
+	// that ends the process is not called for ever; "" for none.
+	Journal string
 
-	// MaxInFlight bounds the bytes of all bodies in memory; one connection may
-	// hold half of them. The default is 128 MiB.
+	// MaxInFlight bounds the bytes of all bodies in memory. One connection may
+	// hold as much as is left free: half of it, and a third when another one does
+	// the same. The default is 128 MiB.
 	MaxInFlight int64
 	// MaxHandlers bounds the handlers at work for one endpoint. The default is 64.
 	MaxHandlers int
@@ -60,6 +70,14 @@ type Config struct {
 	// LogEvery is the least time between two log lines about refused requests
 	// of one endpoint. The default is 10 s.
 	LogEvery time.Duration
+
+	// MaxStored and MaxStoredBytes bound what waits or was given up, for each
+	// connection; over them a delivery whose handler fails is refused with 503.
+	// The defaults are 10,000 and 1 GiB.
+	MaxStored, MaxStoredBytes int64
+	// MaxKept and MaxKeptBytes bound the handled deliveries that a connection
+	// keeps; over them the oldest are removed. The defaults are 100,000 and 1 GiB.
+	MaxKept, MaxKeptBytes int64
 
 	// RetryPoll is how often [Handler.Run] looks for stored deliveries. The default is 15 s.
 	RetryPoll time.Duration
@@ -89,6 +107,10 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.BodyTimeout, 30*time.Second)
 	orDefault(&c.CommitTimeout, 10*time.Second)
 	orDefault(&c.LogEvery, 10*time.Second)
+	orDefault(&c.MaxStored, 10_000)
+	orDefault(&c.MaxStoredBytes, 1<<30)
+	orDefault(&c.MaxKept, 100_000)
+	orDefault(&c.MaxKeptBytes, 1<<30)
 	orDefault(&c.RetryPoll, 15*time.Second)
 	orDefault(&c.RetryBase, time.Minute)
 	orDefault(&c.RetryCap, time.Hour)
@@ -112,8 +134,8 @@ func (c Config) validate() error {
 	if c.Store == nil {
 		errs = append(errs, errors.New("Store is missing"))
 	}
-	if c.MaxInFlight < 0 || c.MaxHandlers < 0 || c.RetryAttempts < 0 {
-		errs = append(errs, errors.New("MaxInFlight, MaxHandlers and RetryAttempts must be positive"))
+	if c.MaxInFlight < 0 || c.MaxHandlers < 0 || c.RetryAttempts < 0 || min(c.MaxStored, c.MaxStoredBytes, c.MaxKept, c.MaxKeptBytes) < 0 {
+		errs = append(errs, errors.New("MaxInFlight, MaxHandlers, RetryAttempts and the bounds of what is stored must be positive"))
 	}
 	for _, d := range []time.Duration{c.HandlerWait, c.BodyTimeout, c.CommitTimeout, c.LogEvery, c.RetryPoll, c.RetryBase, c.RetryCap, c.RetryFor} {
 		if d < 0 {
@@ -133,8 +155,12 @@ type Handler struct {
 	gate      gate
 	budget    *budget
 	endpoints endpointStates
+	shelf     *shelf
+	journal   *journal
 	retrying  sync.Mutex
 	wake      chan struct{}
+	// trimmed is when the stored deliveries were trimmed last; retrying guards it.
+	trimmed time.Time
 	// survived has the ids of connections that handled a stored delivery in this
 	// process, and the process is still here.
 	survived sync.Map
@@ -148,10 +174,26 @@ func New(c Config) (*Handler, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("configure intake: %w", err)
 	}
+	journal, err := openJournal(c.Journal)
+	if err != nil {
+		return nil, fmt.Errorf("configure intake: %w", err)
+	}
 	return &Handler{
 		config: c, budget: newBudget(c.MaxInFlight), endpoints: endpointStates{handlers: c.MaxHandlers},
-		wake: make(chan struct{}, 1), random: rand.Float64,
+		shelf: newShelf(c.MaxStored, c.MaxStoredBytes), journal: journal, wake: make(chan struct{}, 1), random: rand.Float64,
 	}, nil
+}
+
+// Close ends the journal of a handler that serves no more: what is at work then
+// did not end the process. It is safe to call twice.
+func (h *Handler) Close() error { return h.journal.close() }
+
+// Wake makes [Handler.Run] look for due deliveries at once.
+func (h *Handler) Wake() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Drain refuses new deliveries with 503 and waits until those at work have

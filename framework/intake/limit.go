@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // gate counts what is at work, so that Drain can wait for it.
@@ -63,22 +65,24 @@ func (g *gate) drain(ctx context.Context) error {
 	}
 }
 
-// budget bounds the bytes of bodies in memory, in all and for one connection.
+// budget bounds the bytes of bodies in memory. A connection may hold as much as
+// is left free after it has taken: alone half of all, beside another that is
+// flooded a third, and so on. However many are flooded, some is left for the next.
 type budget struct {
-	mu          sync.Mutex
-	total, each int64
-	used        int64
-	by          map[string]int64
+	mu    sync.Mutex
+	total int64
+	used  int64
+	by    map[string]int64
 }
 
 func newBudget(total int64) *budget {
-	return &budget{total: total, each: max(total/2, 1), by: map[string]int64{}}
+	return &budget{total: total, by: map[string]int64{}}
 }
 
 func (b *budget) take(connection string, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.used+n > b.total || b.by[connection]+n > b.each {
+	if b.by[connection]+n > b.total-b.used-n {
 		return false
 	}
 	b.used += n
@@ -128,9 +132,12 @@ func (h *hold) release() {
 
 // endpointState is what is counted for one endpoint.
 type endpointState struct {
-	slots chan struct{}
+	history history
 
 	mu         sync.Mutex
+	policy     Policy
+	slots      chan struct{}
+	limiter    *rate.Limiter
 	loggedAt   time.Time
 	suppressed int
 }
@@ -144,31 +151,74 @@ type endpointStates struct {
 
 func (e *endpointStates) of(t Target) *endpointState {
 	key := [2]string{t.ConnectionID, t.Endpoint}
-	if s, ok := e.states.Load(key); ok {
-		return s.(*endpointState) //nolint:errcheck // nothing else is stored there
+	found, ok := e.states.Load(key)
+	if !ok {
+		found, _ = e.states.LoadOrStore(key, &endpointState{})
 	}
-	s, _ := e.states.LoadOrStore(key, &endpointState{slots: make(chan struct{}, e.handlers)})
-	return s.(*endpointState) //nolint:errcheck // nothing else is stored there
+	s := found.(*endpointState) //nolint:errcheck // nothing else is stored there
+	s.follow(t.Policy, e.handlers)
+	return s
 }
 
-// acquire takes a slot for a handler, or reports that none was free for so long.
-func (s *endpointState) acquire(wait time.Duration) bool {
+// follow begins with the policy, or with a changed one. Handlers that are at work
+// keep the places that they took.
+func (s *endpointState) follow(p Policy, handlers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.slots != nil && s.policy.equal(p) {
+		return
+	}
+	s.policy, s.limiter = p, p.limiter()
+	if p.MaxHandlers > 0 {
+		handlers = p.MaxHandlers
+	}
+	if cap(s.slots) != handlers {
+		s.slots = make(chan struct{}, handlers)
+	}
+}
+
+func (s *endpointState) working() (now, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.slots), cap(s.slots)
+}
+
+// allow takes one delivery of the rate, or says how long to wait for the next.
+func (s *endpointState) allow(now time.Time) (wait time.Duration, ok bool) {
+	s.mu.Lock()
+	limiter := s.limiter
+	s.mu.Unlock()
+	if limiter == nil {
+		return 0, true
+	}
+	r := limiter.ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return wait, false
+	}
+	return 0, true
+}
+
+// acquire takes a place for a handler. ok is false when none was free for so long.
+func (s *endpointState) acquire(wait time.Duration) (release func(), ok bool) {
+	s.mu.Lock()
+	slots := s.slots
+	s.mu.Unlock()
+	release = func() { <-slots }
 	select {
-	case s.slots <- struct{}{}:
-		return true
+	case slots <- struct{}{}:
+		return release, true
 	default:
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
-	case s.slots <- struct{}{}:
-		return true
+	case slots <- struct{}{}:
+		return release, true
 	case <-timer.C:
-		return false
+		return nil, false
 	}
 }
-
-func (s *endpointState) release() { <-s.slots }
 
 // sample reports whether a refusal is logged, and how many were not since the
 // last one that was.

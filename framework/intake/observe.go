@@ -28,11 +28,18 @@ const (
 	// Handshake requests are no deliveries: the sender asked whether the
 	// endpoint is ours, and was answered.
 	Handshake Verdict = "handshake"
+	// Limited deliveries came faster than the endpoint's rate.
+	Limited Verdict = "limited"
 )
 
 // Verdicts lists every verdict.
 func Verdicts() []Verdict {
-	return []Verdict{Accepted, Duplicate, Unverified, TooLarge, Refused, Stored, Dead, Failed, Busy, Handshake}
+	return []Verdict{Accepted, Duplicate, Unverified, TooLarge, Refused, Stored, Dead, Failed, Busy, Limited, Handshake}
+}
+
+// taken reports whether the delivery was verified and is in the store.
+func (v Verdict) taken() bool {
+	return v == Accepted || v == Duplicate || v == Stored || v == Dead
 }
 
 // Observation is one delivery, or one later call of its handler, for metrics.

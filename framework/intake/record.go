@@ -23,6 +23,9 @@ type delivery struct {
 	body       []byte
 	receivedAt time.Time
 	attempts   int
+	// expires is when the delivery may be forgotten after it was handled; zero
+	// is at once.
+	expires time.Time
 }
 
 // outcome is what a handler returned.
@@ -83,13 +86,13 @@ func (h *Handler) record(ctx context.Context, t Target, d delivery, result outco
 	u.Emissions = result.emissions
 	u.Reserve = &store.DeliveryKey{Endpoint: t.Endpoint, Key: d.key, DeliveryID: d.id}
 	u.Streams = succeeded(t, result.emissions)
+	u.Keep = h.keptRow(t, d)
 	receipt, err := h.offer(ctx, u)
 	switch {
 	case err == nil && receipt.DuplicateDelivery:
 		return duplicate(receipt.First)
 	case err == nil:
-		a := accepted(d.id, receipt.Appended)
-		return a
+		return accepted(d.id, receipt.Appended)
 	case transient(err):
 		return h.notStored(ctx, t, d, err)
 	default:
@@ -107,34 +110,56 @@ func (h *Handler) keep(ctx context.Context, t Target, d delivery, cause error) a
 	return h.keepRow(ctx, t, d, row, failure)
 }
 
-// postpone stores a delivery that no handler was free for. It is due at once.
-func (h *Handler) postpone(ctx context.Context, t Target, d delivery) answer {
+// postpone stores a delivery whose handler cannot be called now. It is due at
+// once, or a dead letter when the hindrance is permanent.
+func (h *Handler) postpone(ctx context.Context, t Target, d delivery, hindrance error) answer {
 	row := h.row(t, d)
-	row.NextAttemptAt = h.config.Now()
-	row.LastError = "no handler was free"
-	a := h.keepRow(ctx, t, d, row, nil)
-	select {
-	case h.wake <- struct{}{}:
-	default:
+	row.LastError = hindrance.Error()
+	if row.Dead = framework.ClassOf(hindrance) == framework.ClassPermanent; !row.Dead {
+		row.NextAttemptAt = row.WrittenAt
+		defer h.Wake()
 	}
-	return a
+	return h.keepRow(ctx, t, d, row, nil)
 }
 
 func (h *Handler) keepRow(ctx context.Context, t Target, d delivery, row store.StoredDelivery, failure []store.StreamWrite) answer {
+	size := int64(len(row.Header) + len(row.Body))
+	if !h.shelf.put(t.ConnectionID, size) {
+		return full()
+	}
 	u := h.unit(t, d)
 	u.Keep, u.Streams = &row, failure
 	u.Reserve = &store.DeliveryKey{Endpoint: t.Endpoint, Key: d.key, DeliveryID: d.id}
 	receipt, err := h.offer(ctx, u)
+	if err != nil || receipt.DuplicateDelivery {
+		h.shelf.drop(t.ConnectionID, size)
+	}
 	switch {
 	case err != nil:
 		return h.notStored(ctx, t, d, err)
 	case receipt.DuplicateDelivery:
 		return duplicate(receipt.First)
-	case row.Dead:
-		return stored(d.id, Dead)
-	default:
-		return stored(d.id, Stored)
 	}
+	a := stored(d.id, Stored)
+	if row.Dead {
+		a.verdict = Dead
+	}
+	a.why = row.LastError
+	return a
+}
+
+// keptRow is the row of a delivery that was handled, or nil when it is not kept.
+func (h *Handler) keptRow(t Target, d delivery) *store.StoredDelivery {
+	expires := d.expires
+	if expires.IsZero() && t.Policy.Keep > 0 {
+		expires = d.receivedAt.Add(t.Policy.Keep)
+	}
+	if !expires.After(h.config.Now()) {
+		return nil
+	}
+	row := h.row(t, d)
+	row.Kept, row.ExpiresAt = true, expires
+	return &row
 }
 
 // notStored answers for a delivery that the store did not take: its sender must
@@ -194,7 +219,7 @@ func (h *Handler) row(t Target, d delivery) store.StoredDelivery {
 	}
 	return store.StoredDelivery{
 		ID: d.id, ConnectionID: t.ConnectionID, Endpoint: t.Endpoint, Key: d.key, ReceivedAt: d.receivedAt,
-		Header: header, Body: d.body, Attempts: d.attempts,
+		Header: header, Body: d.body, Attempts: d.attempts, WrittenAt: h.config.Now(), ExpiresAt: d.expires,
 	}
 }
 
@@ -205,7 +230,7 @@ const maxErrorText = 2 << 10
 // failure means for the health of streams.
 func (h *Handler) failed(t Target, d delivery, cause error, now time.Time) (store.StoredDelivery, []store.StreamWrite) {
 	row := h.row(t, d)
-	row.LastError = shorten(cause.Error())
+	row.LastError, row.WrittenAt = shorten(cause.Error()), now
 	class := framework.ClassOf(cause)
 	old := now.Sub(d.receivedAt) >= h.config.RetryFor && d.attempts >= h.config.RetryAttempts
 	if class == framework.ClassPermanent || old {

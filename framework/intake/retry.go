@@ -56,7 +56,7 @@ func (h *Handler) RetryDue(ctx context.Context, now time.Time) (next time.Time, 
 	next = now.Add(h.config.RetryPoll)
 	var (
 		mu      sync.Mutex
-		errs    []error
+		errs    = []error{h.tidy(ctx, now)}
 		workers sync.WaitGroup
 		slots   = make(chan struct{}, retryWorkers)
 	)
@@ -116,7 +116,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		now = started
 	}
 	t, ok := h.config.Targets.ByID(row.ConnectionID, row.Endpoint)
-	d := delivery{id: row.ID, key: row.Key, body: row.Body, receivedAt: row.ReceivedAt, attempts: row.Attempts + 1}
+	d := delivery{id: row.ID, key: row.Key, body: row.Body, receivedAt: row.ReceivedAt, attempts: row.Attempts + 1, expires: row.ExpiresAt}
 	result := outcome{err: json.Unmarshal(row.Header, &d.header)}
 	switch {
 	case result.err != nil:
@@ -125,6 +125,8 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 	case !ok || t.Binding == nil:
 		t.ConnectionID, t.Endpoint = row.ConnectionID, row.Endpoint
 		result.err = fmt.Errorf("endpoint %q is not declared any more: %w", row.Endpoint, framework.ErrNoRoute)
+	case h.journal.quarantined(endpointMark(t)):
+		d.attempts, result.err = row.Attempts, errQuarantined
 	default:
 		release, err := h.claim(ctx, t, d, row, now)
 		if err != nil && framework.ClassOf(err) != framework.ClassPermanent {
@@ -141,8 +143,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		}
 		h.survived.Store(row.ConnectionID, true)
 	}
-	o := observationOf(t, Accepted)
-	o.Retry, o.Bytes = true, len(d.body)
+	o := Recent{ID: d.id, At: started, Verdict: Accepted, Bytes: len(d.body), Attempt: d.attempts}
 	if result.err == nil {
 		receipt, err := h.settle(ctx, t, d, result)
 		if err != nil && transient(err) {
@@ -158,13 +159,15 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		if _, err := h.commit(ctx, u); err != nil {
 			return err
 		}
-		o.Verdict = Stored
+		o.Verdict, o.Why = Stored, kept.LastError
 		if kept.Dead {
 			o.Verdict = Dead
 		}
+	} else {
+		h.shelf.drop(row.ConnectionID, int64(len(row.Header)+len(row.Body)))
 	}
 	o.Took = h.config.Now().Sub(started)
-	h.config.Observe(o)
+	h.observe(t, o)
 	return nil
 }
 
@@ -181,10 +184,14 @@ func (h *Handler) callAgain(ctx context.Context, t Target, d delivery) outcome {
 	})
 }
 
-// settle commits the events of a stored delivery and removes it, in one unit.
+// settle commits the events of a stored delivery and removes it, or keeps it as
+// handled, in one unit.
 func (h *Handler) settle(ctx context.Context, t Target, d delivery, result outcome) (store.Receipt, error) {
 	u := h.leased(t, d)
-	u.Emissions, u.Settle = result.emissions, d.id
+	u.Emissions = result.emissions
+	if u.Keep = h.keptRow(t, d); u.Keep == nil {
+		u.Settle = d.id
+	}
 	u.Streams = succeeded(t, result.emissions)
 	if len(t.WebhookStreams) == 1 && len(u.Streams) == 0 {
 		// The failure of this delivery was written to the stream; so is its end.

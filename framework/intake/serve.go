@@ -2,6 +2,8 @@ package intake
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -26,13 +28,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := h.receive(w, r, target, started)
-	o := observationOf(target, a.verdict)
-	o.Events, o.Bytes, o.Took = a.events, a.bytes, h.config.Now().Sub(started)
-	h.config.Observe(o)
-	if a.why != "" {
+	h.observe(target, Recent{
+		ID: a.body.Delivery, First: a.body.First, At: started, Verdict: a.verdict, Status: a.status, Bytes: a.bytes, Events: a.events,
+		Took: h.config.Now().Sub(started), Attempt: a.attempt, Why: a.why,
+	})
+	if a.why != "" && !a.verdict.taken() {
 		h.logRefusal(r.Context(), target, a)
 	}
 	a.write(w, r)
+}
+
+// observe remembers a delivery, or a later call of its handler, and tells who
+// counts them.
+func (h *Handler) observe(t Target, e Recent) {
+	h.endpoints.of(t).history.add(e)
+	o := observationOf(t, e.Verdict)
+	o.Events, o.Bytes, o.Took, o.Retry = e.Events, e.Bytes, e.Took, e.Status == 0
+	h.config.Observe(o)
 }
 
 // receive takes one delivery from the wire to its verdict.
@@ -50,6 +62,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 		// The bytes that were signed are those on the wire, and nothing is
 		// inflated for somebody who has not proven who they are.
 		return encodingRefused()
+	case r.Method == http.MethodPost && !t.Policy.takes(r.Header):
+		return typeRefused(t.Policy.ContentTypes)
 	case t.Verifier == nil || t.Binding == nil:
 		a := unverified("", "endpoint has no verifier: its secret is missing")
 		a.close = true
@@ -67,6 +81,10 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 	a.bytes = len(body)
 	return a
 }
+
+// ownBody is the size above which a body is counted twice while its handler is
+// at work: what the handler emits may be as large again.
+const ownBody = 1 << 20
 
 // handle verifies a delivery, calls its handler and records the outcome.
 func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request, receivedAt time.Time, hold *hold) answer {
@@ -86,17 +104,22 @@ func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request,
 		id: store.NewID("dlv_", receivedAt), key: key, header: t.Verifier.PublicHeader(header), body: body, receivedAt: receivedAt,
 	}
 	state := h.endpoints.of(t)
-	called := state.acquire(h.config.HandlerWait)
+	if wait, ok := state.allow(h.config.Now()); !ok {
+		return limited(wait)
+	}
+	release, hindrance := h.admit(t, d, state, hold)
 	var result outcome
-	if called {
+	if hindrance == nil {
 		d.attempts = 1
+		end := h.journal.begin(endpointMark(t), deliveryMark(t, key))
 		call := (&framework.Delivery{
 			ID: d.id, Key: webhook.DeliveryID(key), Header: d.header, Body: body, ReceivedAt: receivedAt, Attempt: 1,
 		}).WithVerify(check)
 		hold.share()
 		h.gate.stay()
 		result = h.call(ctx, t, call, func() {
-			state.release()
+			end()
+			release()
 			hold.release()
 			h.gate.leave()
 		})
@@ -106,10 +129,40 @@ func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request,
 	if err := check(); err != nil {
 		return unproven(err)
 	}
-	if !called {
-		return h.postpone(ctx, t, d)
+	if hindrance != nil {
+		return h.postpone(ctx, t, d, hindrance)
 	}
-	return h.record(ctx, t, d, result)
+	a := h.record(ctx, t, d, result)
+	a.attempt = d.attempts
+	return a
+}
+
+// Why a handler is not called for a delivery that has just come.
+var (
+	errNoHandler   = errors.New("no handler was free")
+	errNoMemory    = errors.New("too many bytes were in flight for the handler of a large body")
+	errQuarantined = framework.Permanent(errors.New(
+		"the endpoint is in quarantine: three processes in a row ended while its handler was called; mend the handler, resume the endpoint, then redeliver"))
+)
+
+// admit takes what the handler needs, or says why it is not called now.
+func (h *Handler) admit(t Target, d delivery, state *endpointState, hold *hold) (release func(), hindrance error) {
+	if h.journal.quarantined(endpointMark(t)) {
+		return nil, errQuarantined
+	}
+	if h.journal.suspect(deliveryMark(t, d.key)) {
+		// Its row counts how often this happens.
+		return nil, fmt.Errorf(endingText, 1)
+	}
+	release, ok := state.acquire(h.config.HandlerWait)
+	if !ok {
+		return nil, errNoHandler
+	}
+	if len(d.body) > ownBody && !hold.grow(int64(len(d.body))) {
+		release()
+		return nil, errNoMemory
+	}
+	return release, nil
 }
 
 func (h *Handler) logRefusal(ctx context.Context, t Target, a answer) {

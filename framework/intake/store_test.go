@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -79,12 +80,38 @@ func (m *memory) StoredDeliveries(_ context.Context, connectionID string, dead b
 	defer m.mu.Unlock()
 	var rows []store.StoredDelivery
 	for _, row := range m.rows {
-		if (connectionID == "" || row.ConnectionID == connectionID) && row.Dead == dead && (dead || !row.NextAttemptAt.After(due)) {
+		if (connectionID == "" || row.ConnectionID == connectionID) && row.Dead == dead && !row.Kept && (dead || !row.NextAttemptAt.After(due)) {
 			rows = append(rows, row)
 		}
 	}
 	slices.SortFunc(rows, func(a, b store.StoredDelivery) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 	return rows[:min(limit, len(rows))], nil
+}
+
+func (m *memory) DeliveryCounts(context.Context, string) ([]store.DeliveryCount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	by := map[string]store.DeliveryCount{}
+	for _, row := range m.rows {
+		if row.Kept {
+			continue
+		}
+		c := by[row.ConnectionID]
+		c.ConnectionID, c.Bytes = row.ConnectionID, c.Bytes+int64(len(row.Header)+len(row.Body))
+		if row.Dead {
+			c.Dead++
+		} else {
+			c.Waiting++
+		}
+		by[row.ConnectionID] = c
+	}
+	return slices.Collect(maps.Values(by)), nil
+}
+
+func (*memory) ClampDeliveries(context.Context, time.Time) (int, error) { return 0, nil }
+
+func (*memory) TrimDeliveries(context.Context, string, time.Time, store.DeliveryBounds, int) (int, error) {
+	return 0, nil
 }
 
 func (m *memory) failWith(err error) {

@@ -30,6 +30,8 @@ type Target struct {
 	Binding Deliverer
 	// WebhookStreams are the connector's streams of mode webhook.
 	WebhookStreams []string
+	// Policy is what the operator decided for the endpoint.
+	Policy Policy
 }
 
 // Targets finds endpoints. [Table] is one.

@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/webhook"
@@ -39,6 +40,8 @@ type connection struct {
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]*webhook.Verifier
+	// policies are what the operator decided for the endpoints.
+	policies map[string]intake.Policy
 }
 
 // selection is a binding reduced to the streams that the operator selected:
@@ -89,7 +92,7 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
 		manifest:   selected(manifest, c.Streams), declared: manifest.Streams, endpoints: map[string]*webhook.Verifier{},
-		plugin: plugin, settings: c.Settings, retention: c.Retention, rate: c.RateLimit, budget: c.Budget,
+		plugin: plugin, settings: c.Settings, retention: c.Retention, rate: c.RateLimit, budget: c.Budget, policies: c.Endpoints,
 	}
 	for _, e := range declared.Endpoints {
 		spec := e.Spec()

@@ -25,7 +25,8 @@ type Limit struct {
 func LimitsTable() []Limit {
 	page, delivery := ingest.PageLimits(), ingest.DeliveryLimits()
 	return []Limit{
-		{"payload of one event", size(page.EventBytes), "the page or delivery fails"},
+		{"payload of one event of a page", size(page.EventBytes), "the page fails"},
+		{"payload of one event of a delivery", size(delivery.EventBytes), "a dead letter, with the whole body"},
 		{"events of a page", count(page.Events), "the page fails; return fewer and set HasMore"},
 		{"payloads of a page together", size(page.Bytes), "the page fails; return fewer and set HasMore"},
 		{"events of a webhook delivery", count(delivery.Events), "the delivery fails and is kept"},
@@ -34,8 +35,13 @@ func LimitsTable() []Limit {
 		{"cursor, encoded", size(framework.MaxCursorBytes), "the page fails"},
 		{"body of a webhook", size(int(maxBody(catalog.AuthStandardWebhooks))), "413; EndpointSpec.MaxBody raises it"},
 		{"body of a GitHub webhook", size(int(maxBody(catalog.AuthGitHub))), "413"},
-		{"bodies of webhooks in memory, all together", "128 MiB", "503 with Retry-After; one connection may hold half of it"},
-		{"handlers at work for one endpoint", "64", "stored and handled later"},
+		{"bodies of webhooks in memory, all together", "128 MiB", "503 with Retry-After; one connection may hold as much as it leaves free"},
+		{"handlers at work for one endpoint", "64, or max_handlers", "stored and handled later"},
+		{"webhooks of one endpoint", "none, or rate_limit", "429 with Retry-After"},
+		{"webhooks of one connection that wait or were given up", "10,000 and 1 GiB", "503 with Retry-After for those whose handler fails"},
+		{"handled webhooks that one connection keeps (keep_days)", "100,000 and 1 GiB", "the oldest are removed"},
+		{"last webhooks of an endpoint that are listed", "100, and 20 refused", "the oldest are left out"},
+		{"open connections of a listener", count(maxConnections), "they wait until one is closed"},
 		{"request header", size(maxHeaderBytes), "431"},
 		{"request body that nobody reads", "5s", "the connection is closed"},
 		{"response of a provider, read with framework.Fetch", size(framework.MaxResponseBytes), "a permanent error"},

@@ -63,4 +63,6 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	maxHeaderBytes    = 64 << 10
 	idleTimeout       = 2 * time.Minute
+	// maxConnections bounds the open connections of each listener.
+	maxConnections = 8192
 )

@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -35,6 +36,11 @@ type Runtime struct {
 	metrics   *metrics
 	listener  net.Listener
 	server    *http.Server
+	// publicListener and public take webhooks only; nil without listen_public.
+	publicListener net.Listener
+	public         *http.Server
+	// tls is what both servers present; nil for plain HTTP.
+	tls *servertls.Source
 
 	// byID never changes after New.
 	byID map[string]*connection
@@ -74,8 +80,12 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	policy := r.policy()
 	r.guard = httpguard.New(httpguard.Config{AllowLoopback: api.IsLoopback(policy.Listen), AllowPrefixes: o.Config.AllowPrivate})
+	var tlsErr error
+	if files := o.Config.TLS; files.Enabled() {
+		r.tls, tlsErr = servertls.New(files, r.log)
+	}
 	prepared, err := r.prepareAll(policy)
-	if err != nil {
+	if err := errors.Join(err, tlsErr); err != nil {
 		return nil, err
 	}
 	if r.store, err = o.OpenStore(ctx); err != nil {
@@ -94,7 +104,10 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	if err := r.assemble(ctx, policy); err != nil {
 		return nil, err
 	}
-	return r, r.listen(ctx, policy)
+	if err := r.listen(ctx, policy); err != nil {
+		return nil, err
+	}
+	return r, r.listenPublic(ctx)
 }
 
 // policy says where the runtime listens.
@@ -187,7 +200,20 @@ func (r *Runtime) changed(c scheduler.Change) {
 func (r *Runtime) Addr() net.Addr { return r.listener.Addr() }
 
 // URL is the address of the dashboard.
-func (r *Runtime) URL() string { return "http://" + r.listener.Addr().String() }
+func (r *Runtime) URL() string {
+	if r.tls != nil {
+		return "https://" + r.listener.Addr().String()
+	}
+	return "http://" + r.listener.Addr().String()
+}
+
+// PublicAddr is the address that webhooks alone are served on, or nil.
+func (r *Runtime) PublicAddr() net.Addr {
+	if r.publicListener == nil {
+		return nil
+	}
+	return r.publicListener.Addr()
+}
 
 // Manifest returns what the connector of a connection declares.
 func (r *Runtime) Manifest(connectionID string) (catalog.Manifest, bool) {
@@ -206,8 +232,15 @@ func (r *Runtime) Running(connectionID, stream string) bool {
 
 // release closes what New has opened.
 func (r *Runtime) release() {
-	if r.listener != nil {
-		_ = r.listener.Close()
+	for _, l := range []net.Listener{r.listener, r.publicListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if r.intake != nil {
+		if err := r.intake.Close(); err != nil {
+			r.log.Error("close the journal of webhooks", "err", err)
+		}
 	}
 	if r.store != nil {
 		if err := r.store.Close(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/weirhq/weir/framework/dashboard"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/intake"
+	"github.com/weirhq/weir/framework/servertls"
 )
 
 // errNotReady is why the process gets no traffic while it starts or stops.
@@ -29,7 +31,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	if r.intake, err = intake.New(intake.Config{
-		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered,
+		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered, Journal: r.journal(),
 		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
@@ -55,12 +57,36 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	if err != nil {
 		return err
 	}
-	r.server = &http.Server{
+	r.server = r.newServer(handler)
+	if r.options.Config.ListenPublic != "" {
+		public, err := gate.PublicHandler(r.hooks())
+		if err != nil {
+			return err
+		}
+		r.public = r.newServer(public)
+	}
+	return nil
+}
+
+// newServer returns a server with the bounds that hold for all of it.
+func (r *Runtime) newServer(handler http.Handler) *http.Server {
+	s := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, IdleTimeout: idleTimeout,
 		// What net/http has to say is about clients that misbehave.
 		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
 	}
-	return nil
+	if r.tls != nil {
+		s.TLSConfig = r.tls.Config()
+	}
+	return s
+}
+
+// journal is the file of the intake's journal, beside everything else on disk.
+func (r *Runtime) journal() string {
+	if r.options.Config.DataDir == "" {
+		return ""
+	}
+	return filepath.Join(r.options.Config.DataDir, "webhooks.journal")
 }
 
 // targets lists the webhook endpoints of the enabled connections.
@@ -79,7 +105,7 @@ func (r *Runtime) targets() *intake.Table {
 		for path, verifier := range c.endpoints {
 			targets = append(targets, intake.Target{
 				Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Endpoint: path,
-				Verifier: verifier, Binding: c.binding, WebhookStreams: webhooks,
+				Verifier: verifier, Binding: c.binding, WebhookStreams: webhooks, Policy: c.policies[path],
 			})
 		}
 	}
@@ -106,7 +132,7 @@ func (r *Runtime) delivered(o intake.Observation) {
 	switch o.Verdict {
 	case intake.Accepted, intake.Stored, intake.Dead: // a failure is news too
 		r.feed.Notify()
-	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy, intake.Handshake:
+	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy, intake.Limited, intake.Handshake:
 	}
 }
 
@@ -122,12 +148,41 @@ func (r *Runtime) listen(ctx context.Context, policy api.ListenPolicy) error {
 	if r.listener = r.options.Listener; r.listener != nil {
 		return nil
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", policy.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w; another process may serve there: choose another address with --listen", policy.Listen, err)
+	var err error
+	if r.listener, err = listenOn(ctx, policy.Listen, "--listen"); err != nil {
+		return err
 	}
-	r.listener = listener
 	return nil
+}
+
+// listenPublic opens the second listener, if there is one.
+func (r *Runtime) listenPublic(ctx context.Context) (err error) {
+	if r.public != nil {
+		r.publicListener, err = listenOn(ctx, r.options.Config.ListenPublic, "--listen-public")
+	}
+	return err
+}
+
+func listenOn(ctx context.Context, address, flag string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; another process may serve there: choose another address with %s", address, err, flag)
+	}
+	return listener, nil
+}
+
+// serve serves until the server is shut down.
+func (r *Runtime) serve(s *http.Server, l net.Listener) {
+	l = servertls.LimitListener(l, maxConnections)
+	var err error
+	if s.TLSConfig != nil {
+		err = s.ServeTLS(l, "", "")
+	} else {
+		err = s.Serve(l)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		r.fail(fmt.Errorf("serve: %w", err))
+	}
 }
 
 // Run serves until ctx ends or something fails that cannot be mended, and then
@@ -145,11 +200,13 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	defer cancel()
 	work.Go(func() { r.intake.Run(background) })
 	work.Go(func() { r.budgets.Run(background) })
-	work.Go(func() {
-		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
-			r.fail(fmt.Errorf("serve: %w", err))
-		}
-	})
+	work.Go(func() { r.serve(r.server, r.listener) })
+	if r.public != nil {
+		work.Go(func() { r.serve(r.public, r.publicListener) })
+	}
+	if r.tls != nil {
+		work.Go(func() { r.tls.Watch(background) })
+	}
 	if err := r.scheduler.Start(background); err != nil {
 		return err
 	}
@@ -182,12 +239,17 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 	go func() { scheduled <- r.scheduler.Stop(ctx) }()
 	r.api.CloseFeeds()
 	errs := []error{r.intake.Drain(ctx)}
-	if err := r.server.Shutdown(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("stop server: %w", err), r.server.Close())
+	for _, s := range []*http.Server{r.public, r.server} {
+		if s == nil {
+			continue
+		}
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop server: %w", err), s.Close())
+		}
 	}
 	errs = append(errs, <-scheduled)
 	r.budgets.Save(ctx)
 	cancel()
 	work.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.intake.Close())...)
 }

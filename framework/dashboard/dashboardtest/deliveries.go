@@ -3,8 +3,11 @@ package dashboardtest
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"slices"
+	"time"
 
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -51,3 +54,56 @@ func (o *Office) DeliveryCounts(_ context.Context, connectionID string) ([]store
 	}
 	return out, o.broken
 }
+
+// StoredDelivery returns a delivery that was noted, with a body that looks like its id.
+func (o *Office) StoredDelivery(_ context.Context, connectionID, id string) (store.StoredDelivery, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.deliveries {
+		if d.ConnectionID == connectionID && d.ID == id {
+			return store.StoredDelivery{
+				ID: d.ID, ConnectionID: d.ConnectionID, Endpoint: d.Endpoint, Key: d.Key, ReceivedAt: d.ReceivedAt, Attempts: d.Attempts,
+				NextAttemptAt: d.NextAttemptAt, Dead: d.State == store.DeliveryDead, LastError: d.LastError,
+				Header: []byte(`{"X-Event":["ping"]}`), Body: []byte(`{"id":"` + d.ID + `"}`),
+			}, o.broken
+		}
+	}
+	return store.StoredDelivery{}, store.ErrNotFound
+}
+
+// Redeliver has the selected deliveries wait.
+func (o *Office) Redeliver(_ context.Context, r store.DeliveryRange, _ time.Duration) (int, error) {
+	return o.changeDeliveries(r, func(d *store.DeliverySummary) { d.State = store.DeliveryWaiting })
+}
+
+// Discard notes the reason for the selected deliveries.
+func (o *Office) Discard(_ context.Context, r store.DeliveryRange, reason string) (int, error) {
+	return o.changeDeliveries(r, func(d *store.DeliverySummary) { d.State, d.Note, d.BodyBytes = store.DeliveryDiscarded, reason, 0 })
+}
+
+func (o *Office) changeDeliveries(r store.DeliveryRange, change func(*store.DeliverySummary)) (n int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.deliveries {
+		d := &o.deliveries[i]
+		if d.ConnectionID == r.ConnectionID && d.State == r.State && (r.ID == "" || d.ID == r.ID) && (r.Endpoint == "" || d.Endpoint == r.Endpoint) {
+			change(d)
+			n++
+		}
+	}
+	return n, o.broken
+}
+
+// Endpoints lists the one endpoint of every connection.
+func (*Office) Endpoints(string) []string { return []string{"demo"} }
+
+// Report tells of one delivery of the endpoint demo.
+func (o *Office) Report(_, endpoint string) (intake.Report, bool) {
+	return intake.Report{
+		Counts: map[intake.Verdict]int64{intake.Accepted: 1}, MaxHandlers: 64, Quarantined: true,
+		Recent: []intake.Recent{{ID: "dlv_1", At: o.Now(), Verdict: intake.Accepted, Status: http.StatusOK, Bytes: 17, Events: 1, Took: time.Millisecond, Attempt: 1}},
+	}, endpoint == "demo"
+}
+
+// ResumeEndpoint does nothing.
+func (*Office) ResumeEndpoint(_, endpoint string) (bool, error) { return endpoint == "demo", nil }

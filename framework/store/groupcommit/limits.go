@@ -84,7 +84,7 @@ func check(u *store.Unit) error {
 	}
 	f.time("time of the unit", u.At)
 	f.time("observation time of the unit", u.ObservedAt)
-	checkEmissions(&f, u.Emissions)
+	checkEmissions(&f, u.Emissions, limitsOf(u))
 	if c := u.Checkpoint; c != nil {
 		f.name("stream of the checkpoint", c.Stream)
 		f.name("lane of the checkpoint", c.Lane)
@@ -157,8 +157,15 @@ func checkRun(f *faults, u *store.Unit, w *store.RunWrite) {
 	}
 }
 
-func checkEmissions(f *faults, emissions []ingest.Emission) {
-	limits := ingest.PageLimits()
+// limitsOf tells a delivery, which may have larger events, from a page.
+func limitsOf(u *store.Unit) ingest.Limits {
+	if delivery := u.Reserve != nil || u.Settle != "" || u.Keep != nil; delivery && u.Checkpoint == nil && u.Run == nil {
+		return ingest.DeliveryLimits()
+	}
+	return ingest.PageLimits()
+}
+
+func checkEmissions(f *faults, emissions []ingest.Emission, limits ingest.Limits) {
 	if len(emissions) > limits.Events {
 		f.addf("unit has %d events; the limit is %d", len(emissions), limits.Events)
 	}

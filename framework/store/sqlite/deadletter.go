@@ -101,5 +101,8 @@ func (s *Store) changeDeliveries(ctx context.Context, what string, f func(*conn)
 		n, err = f(db)
 		return err
 	})
-	return int(n), err
+	if err != nil {
+		return 0, err // when ctx has ended, f may still be at work
+	}
+	return int(n), nil
 }

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,6 +66,17 @@ var deliveries = []contract{
 		events := b.events(t, "s")
 		require.Len(t, events, 1)
 		require.Equal(t, map[string]int{events[0].ID: 7}, firsts)
+	}},
+	{"HaveEventsAsLargeAsTheirBodies", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		large := fact("s", "1")
+		large.Payload = []byte(`"` + strings.Repeat("x", 25<<20-2) + `"`)
+		_, err := b.Commit(t.Context(), b.unit(large))
+		require.ErrorIs(t, err, store.ErrInvalid, "a page can be asked for less")
+		b.commit(t, b.delivery("k", large))
+		events := b.events(t, "s")
+		require.Len(t, events, 1)
+		require.True(t, bytes.Equal(large.Payload, events[0].Payload), "the payload was changed")
 	}},
 	{"OfOtherEndpointsAndConnectionsAreOthers", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
