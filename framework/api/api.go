@@ -85,6 +85,8 @@ type Config struct {
 	Store      Store
 	Operations Operations
 	Feed       *Feed
+	// Deliveries are the webhooks that came in; nil leaves their routes out.
+	Deliveries Deliveries
 	// Ready says why the process should get no traffic now: it starts, stops, or
 	// its store cannot be written. The default says that it is ready.
 	Ready func(ctx context.Context) error
@@ -136,6 +138,9 @@ func New(cfg Config) (*API, error) {
 		a.router.Get(prefix+"/streams", a.answer(a.listStreams))
 		a.router.Get(prefix+"/connections", a.answer(a.listConnections))
 		a.router.Get(prefix+"/connections/{connection}/deliveries", a.answer(a.listDeliveries))
+		if cfg.Deliveries != nil {
+			a.webhookRoutes(prefix)
+		}
 		a.router.Get(prefix+"/runs/{run_id}", a.answer(a.getRun))
 		a.router.Get(stream, a.answer(a.getStream))
 		a.router.Get(stream+"/events", a.answer(a.listEvents))

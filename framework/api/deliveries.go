@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -25,7 +26,11 @@ type deliveryRow struct {
 	NextAttemptAt *health.Time        `json:"next_attempt_at"`
 	State         store.DeliveryState `json:"state"`
 	LastError     *string             `json:"last_error"`
-	BodyBytes     int64               `json:"body_bytes"`
+	// ExpiresAt is null for a delivery that waits or was given up; Note says why
+	// one was discarded.
+	ExpiresAt *health.Time `json:"expires_at"`
+	Note      *string      `json:"note"`
+	BodyBytes int64        `json:"body_bytes"`
 }
 
 type deliveryList struct {
@@ -35,14 +40,16 @@ type deliveryList struct {
 
 var deliveryID = regexp.MustCompile(`^dlv_[0-9a-z]{1,60}$`)
 
-// listDeliveries lists the requests whose handler failed, newest first.
+// listDeliveries lists stored deliveries, newest first: those that wait or were
+// given up, unless another state is asked for.
 func (a *API) listDeliveries(r *http.Request) (reply, error) {
 	q := newQuery(r)
 	limit := q.limit()
 	text, given := q.text("state")
 	state := store.DeliveryState(text)
-	if given && state != store.DeliveryWaiting && state != store.DeliveryDead {
-		q.fault("state", "is %s; it must be %q or %q", shown(text), store.DeliveryWaiting, store.DeliveryDead)
+	states := []store.DeliveryState{store.DeliveryWaiting, store.DeliveryDead, store.DeliveryKept, store.DeliveryDiscarded}
+	if given && !slices.Contains(states, state) {
+		q.fault("state", "is %s; it must be %q, %q, %q or %q", shown(text), states[0], states[1], states[2], states[3])
 	}
 	before, given := q.text("before")
 	if given && !deliveryID.MatchString(before) {
@@ -68,6 +75,7 @@ func (a *API) listDeliveries(r *http.Request) (reply, error) {
 		out.Deliveries = append(out.Deliveries, deliveryRow{
 			ID: d.ID, Endpoint: d.Endpoint, Key: webhook.DeliveryID(d.Key), ReceivedAt: health.TimeOrNil(d.ReceivedAt), Attempts: d.Attempts,
 			NextAttemptAt: health.TimeOrNil(d.NextAttemptAt), State: d.State, LastError: orNil(d.LastError), BodyBytes: d.BodyBytes,
+			ExpiresAt: health.TimeOrNil(d.ExpiresAt), Note: orNil(d.Note),
 		})
 	}
 	return ok(out)

@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// storedRow is a stored delivery of the API.
+type storedRow struct {
+	ID            string  `json:"id"`
+	Endpoint      string  `json:"endpoint"`
+	Key           string  `json:"key"`
+	ReceivedAt    string  `json:"received_at"`
+	Attempts      int     `json:"attempts"`
+	NextAttemptAt *string `json:"next_attempt_at"`
+	State         string  `json:"state"`
+	LastError     *string `json:"last_error"`
+	Note          *string `json:"note"`
+	BodyBytes     int64   `json:"body_bytes"`
+}
+
+func (a *app) deadLetters() *cobra.Command {
+	command := &cobra.Command{
+		Use: "dead-letters", Short: "List, show, redeliver or discard webhooks that were given up", Args: cobra.NoArgs,
+		Long: "Webhooks whose handler failed for good are kept whole. Once the handler is mended they are redelivered:\n" +
+			"the handler is called as if they had just come, and what was recorded before is not recorded again.",
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	command.AddCommand(a.listLetters(), a.showLetter(), a.redeliverLetters(), a.discardLetters())
+	return command
+}
+
+func (a *app) listLetters() *cobra.Command {
+	var c client
+	var state string
+	var limit int
+	var asJSON bool
+	command := &cobra.Command{
+		Use: "list <connection>", Short: "List the dead letters of a connection, newest first", Args: cobra.ExactArgs(1),
+		Example: "  weir dead-letters list pay\n  weir dead-letters list pay --state kept",
+		RunE: func(command *cobra.Command, args []string) error {
+			if states := []string{"dead", "waiting", "kept", "discarded"}; !slices.Contains(states, state) {
+				return wrongUsage(fmt.Errorf("--state is %q; it must be dead, waiting, kept or discarded", state))
+			}
+			if limit < 0 {
+				return wrongUsage(fmt.Errorf("--limit is %d; give a number from 0 (no limit) up", limit))
+			}
+			before := ""
+			for printed := 0; ; {
+				size := 500
+				if limit > 0 {
+					size = min(size, limit-printed)
+				}
+				query := url.Values{"state": {state}, "limit": {strconv.Itoa(size)}}
+				if before != "" {
+					query.Set("before", before)
+				}
+				var page struct {
+					Deliveries []json.RawMessage `json:"deliveries"`
+					Next       *string           `json:"next"`
+				}
+				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "deliveries"), query, &page); err != nil {
+					return err
+				}
+				for _, raw := range page.Deliveries {
+					if err := a.printLetter(raw, asJSON); err != nil {
+						return err
+					}
+				}
+				printed += len(page.Deliveries)
+				if page.Next == nil || (limit > 0 && printed >= limit) {
+					if printed == 0 && !asJSON {
+						a.notef("%s has no deliveries in state %s\n", args[0], state)
+					}
+					return nil
+				}
+				before = *page.Next
+			}
+		},
+	}
+	c.flags(command)
+	command.Flags().StringVar(&state, "state", "dead", "dead, waiting (for their next attempt), kept (handled) or discarded")
+	command.Flags().IntVar(&limit, "limit", 100, "print at most this many; 0 for all")
+	command.Flags().BoolVar(&asJSON, "json", false, "print each as one JSON object a line")
+	return command
+}
+
+func (a *app) printLetter(raw json.RawMessage, asJSON bool) error {
+	if asJSON {
+		a.printf("%s\n", raw)
+		return nil
+	}
+	var d storedRow
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return failed(fmt.Errorf("decode a delivery: %w", err))
+	}
+	why := ""
+	for _, text := range []*string{d.LastError, d.Note} {
+		if text != nil {
+			why = "  " + strconv.QuoteToGraphic(*text)
+		}
+	}
+	a.printf("%s  %s  %s  %d calls  %d bytes%s\n", d.ID, d.ReceivedAt, word(d.Endpoint), d.Attempts, d.BodyBytes, why)
+	return nil
+}
+
+func (a *app) showLetter() *cobra.Command {
+	var c client
+	var body bool
+	command := &cobra.Command{
+		Use: "show <connection> <delivery>", Short: "Show one stored delivery with its header and body", Args: cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			var raw json.RawMessage
+			if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "deliveries", args[1]), nil, &raw); err != nil {
+				return err
+			}
+			var d struct {
+				Body         string `json:"body"`
+				BodyEncoding string `json:"body_encoding"`
+			}
+			if !body {
+				a.printf("%s\n", raw)
+				return nil
+			}
+			if err := json.Unmarshal(raw, &d); err != nil {
+				return failed(fmt.Errorf("decode the delivery: %w", err))
+			}
+			bytes := []byte(d.Body)
+			if d.BodyEncoding == "base64" {
+				var err error
+				if bytes, err = base64.StdEncoding.DecodeString(d.Body); err != nil {
+					return failed(fmt.Errorf("decode the body: %w", err))
+				}
+			}
+			_, err := a.term.Out.Write(bytes)
+			return err
+		},
+	}
+	c.flags(command)
+	command.Flags().BoolVar(&body, "body", false, "print nothing but the body, byte for byte")
+	return command
+}
+
+// rangeFlags select deliveries.
+type rangeFlags struct {
+	endpoint, from, to, state string
+	all                       bool
+}
+
+func (f *rangeFlags) register(command *cobra.Command, verb string) {
+	flags := command.Flags()
+	flags.StringVar(&f.endpoint, "endpoint", "", verb+" those of this endpoint")
+	flags.StringVar(&f.from, "from", "", verb+" those received at or after this time or date")
+	flags.StringVar(&f.to, "to", "", verb+" those received before this time or date")
+	flags.BoolVar(&f.all, "all", false, verb+" all of the connection")
+	flags.StringVar(&f.state, "state", "dead", "dead, or kept for those that were handled")
+}
+
+func (f *rangeFlags) query(args []string) (url.Values, error) {
+	query := url.Values{"state": {f.state}}
+	for name, value := range map[string]string{"endpoint": f.endpoint, "from": f.from, "to": f.to} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if len(args) > 1 {
+		query.Set("id", args[1])
+	}
+	if f.all {
+		query.Set("all", "true")
+	}
+	if len(query) == 1 {
+		return nil, wrongUsage(errors.New("name a delivery, --endpoint, --from, --to, or --all"))
+	}
+	return query, nil
+}
+
+type changedLetters struct {
+	Deliveries int `json:"deliveries"`
+}
+
+func (a *app) redeliverLetters() *cobra.Command {
+	var c client
+	var f rangeFlags
+	var rate float64
+	command := &cobra.Command{
+		Use: "redeliver <connection> [delivery]", Short: "Call the handler again for one, some or all dead letters", Args: cobra.RangeArgs(1, 2),
+		Example: "  weir dead-letters redeliver pay --all --rate 10\n  weir dead-letters redeliver pay --state kept --from 2026-03-01 --to 2026-03-02",
+		RunE: func(command *cobra.Command, args []string) error {
+			query, err := f.query(args)
+			if err != nil {
+				return err
+			}
+			if rate > 0 {
+				query.Set("rate", strconv.FormatFloat(rate, 'f', -1, 64))
+			}
+			var out changedLetters
+			if err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "deliveries", "redeliver"), query, &out); err != nil {
+				return err
+			}
+			a.printf("%d to be handled again\n", out.Deliveries)
+			return nil
+		},
+	}
+	c.flags(command)
+	f.register(command, "redeliver")
+	command.Flags().Float64Var(&rate, "rate", 0, "at most this many a second; 0 for as fast as they are handled")
+	return command
+}
+
+func (a *app) discardLetters() *cobra.Command {
+	var c client
+	var f rangeFlags
+	var reason string
+	command := &cobra.Command{
+		Use: "discard <connection> [delivery]", Short: "Erase header and body of one, some or all dead letters", Args: cobra.RangeArgs(1, 2),
+		Long: "Erase header and body of dead letters, or of handled deliveries that are kept. They cannot be brought back;\n" +
+			"for 30 days the list says that they were there, and the reason.",
+		Example: "  weir dead-letters discard pay dlv_06h02v7t85 --reason \"a test of the provider\"",
+		RunE: func(command *cobra.Command, args []string) error {
+			query, err := f.query(args)
+			if err != nil {
+				return err
+			}
+			if reason == "" {
+				return wrongUsage(errors.New("say with --reason why they are erased; the list shows it"))
+			}
+			query.Set("reason", reason)
+			var out changedLetters
+			if err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "deliveries", "discard"), query, &out); err != nil {
+				return err
+			}
+			a.printf("%d discarded\n", out.Deliveries)
+			return nil
+		},
+	}
+	c.flags(command)
+	f.register(command, "discard")
+	command.Flags().StringVar(&reason, "reason", "", "why; required")
+	return command
+}
