@@ -80,7 +80,7 @@ func TestDeliveriesRefuseWhatTheyDoNotKnow(t *testing.T) {
 	require.Equal(t, []api.Fault{
 		{Parameter: "before", Detail: `is "run_1"; it must be the id of a delivery, or "next" of the last answer`},
 		{Parameter: "limit", Detail: `is "0"; it must be a whole number from 1 to 1000`},
-		{Parameter: "state", Detail: `is "lost"; it must be "waiting" or "dead"`},
+		{Parameter: "state", Detail: `is "lost"; it must be "waiting", "dead", "kept" or "discarded"`},
 		{Parameter: "state_", Detail: `is unknown; did you mean "state"?`},
 	}, p.Errors)
 	require.Equal(t, "unknown_connection", b.do(t, http.MethodGet, "/api/v1/connections/strpe-eu/deliveries", auth).problem(t).Code)

@@ -88,8 +88,11 @@ func TestWhoMayCallWhat(t *testing.T) {
 		if row.Method == http.MethodPost && strings.HasSuffix(path, "/backfills") {
 			path += "?from=2026-01-01&to=2026-01-02"
 		}
-		if strings.HasSuffix(path, "/redeliver") || strings.HasSuffix(path, "/discard") {
+		switch {
+		case strings.HasSuffix(path, "/redeliver"):
 			path += "?all=true"
+		case strings.HasSuffix(path, "/discard"):
+			path += "?all=true&reason=x"
 		}
 		for name, c := range map[string]struct {
 			change func(*http.Request)

@@ -55,7 +55,8 @@ func (o *Office) DeliveryCounts(_ context.Context, connectionID string) ([]store
 	return out, o.broken
 }
 
-// StoredDelivery returns a delivery that was noted, with a body that looks like its id.
+// StoredDelivery returns a delivery that was noted, with a body that looks like its
+// id; dlv_1 is always there.
 func (o *Office) StoredDelivery(_ context.Context, connectionID, id string) (store.StoredDelivery, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,6 +68,9 @@ func (o *Office) StoredDelivery(_ context.Context, connectionID, id string) (sto
 				Header: []byte(`{"X-Event":["ping"]}`), Body: []byte(`{"id":"` + d.ID + `"}`),
 			}, o.broken
 		}
+	}
+	if id == "dlv_1" {
+		return store.StoredDelivery{ID: id, ConnectionID: connectionID, Endpoint: "demo", Dead: true, Header: []byte("{}"), Body: []byte{0xff}}, o.broken
 	}
 	return store.StoredDelivery{}, store.ErrNotFound
 }
