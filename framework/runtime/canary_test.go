@@ -246,13 +246,22 @@ func TestNoSecretComesOut(t *testing.T) {
 	_, answer := w.do(t, http.MethodGet, stream+"pages/runs", admin.Clone(), nil)
 	require.NoError(t, json.Unmarshal(answer, &runs))
 	require.NotEmpty(t, runs.Runs)
+	var deliveries struct {
+		Deliveries []struct {
+			ID string `json:"id"`
+		} `json:"deliveries"`
+	}
+	_, answer = w.do(t, http.MethodGet, "/api/v1/connections/leaky/deliveries", admin.Clone(), nil)
+	require.NoError(t, json.Unmarshal(answer, &deliveries))
+	require.NotEmpty(t, deliveries.Deliveries)
 	for _, route := range api.Routes() {
 		if route.Pattern == "/api/v1/changes" || route.Pattern == "/login" {
 			continue
 		}
 		for _, s := range []string{"pages", "panics", "wires", "hooks"} {
 			path := strings.NewReplacer("{project}", "default", "{connection}", "leaky", "{stream}", s, "{run_id}", runs.Runs[0].ID,
-				"{action}", "run", "{path}", "in", "{backfill}", "bfl_1", "{name}", "weir.js").Replace(route.Pattern)
+				"{action}", "run", "{path}", "in", "{backfill}", "bfl_1",
+				"{delivery}", deliveries.Deliveries[0].ID, "{name}", "weir.js").Replace(route.Pattern)
 			require.NotContains(t, path, "{", "a parameter that this test does not know")
 			header := admin
 			if route.Face == api.FaceDashboard {
