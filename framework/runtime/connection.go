@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
@@ -152,7 +153,15 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
 	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
-		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings, NewClient: r.guard.NewClient,
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
+		NewClient: func(o httpguard.Options) (*http.Client, error) {
+			client, err := r.guard.NewClient(o)
+			if err != nil {
+				return nil, err
+			}
+			client.Transport = budget.Transport(client.Transport, allowed)
+			return client, nil
+		},
 		Client: func(hosts []string) *http.Client {
 			client := r.guard.Client(hosts)
 			client.Transport = budget.Transport(client.Transport, allowed)
