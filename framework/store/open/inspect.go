@@ -1,0 +1,26 @@
+package open
+
+import (
+	"context"
+
+	"github.com/weirhq/weir/framework/store/postgres"
+)
+
+// Place is where an address leads.
+type Place struct {
+	// Folder is that of a SQLite store, "" for PostgreSQL.
+	Folder string
+	// Database is the condition of a PostgreSQL store, nil for SQLite.
+	Database *postgres.Condition
+}
+
+// Inspect says where an address leads, and looks at the database there without
+// opening the store.
+func Inspect(ctx context.Context, address, dataDir string) (Place, error) {
+	p, err := parse(address, dataDir)
+	if err != nil || p.postgres == "" {
+		return Place{Folder: p.sqlite}, err
+	}
+	c, err := postgres.Inspect(ctx, p.postgres)
+	return Place{Database: &c}, err
+}
