@@ -23,9 +23,12 @@
 // run fails and the next one reads it again. The unit of the last page also ends
 // the run and sets the stream's last success and its next due time.
 //
-// A run whose only page brings no event and the cursor it was given commits the
-// success and the next due time and no more: it leaves no run row and does not
-// touch the checkpoint. A run that an operator asked for, or that ends a row of
+// The next page is read while one is committed, one ahead, and thrown away
+// unless the commit succeeds.
+//
+// A run whose only page brings no event and the cursor it was given leaves no run
+// row and does not touch the checkpoint. Its success and the next due time are
+// recorded within five seconds, for many streams at once. A run that an operator asked for, or that ends a row of
 // failures, always leaves its row.
 //
 // A store that is busy, unavailable or slow does not fail a run. The page is
@@ -54,4 +57,12 @@
 // auth, permanent and bug wait for the next tick. The due time is stored with
 // the failure. Handlers that are abandoned several times in a row quarantine
 // their connection until [Scheduler.Resume] or a restart.
+//
+// A route that fails with framework.ErrRateLimited ends its run without a failure,
+// until its wait is over.
+//
+// # Backfills
+//
+// A backfill reads a range of the past in a lane of its own, one page a turn,
+// after all live streams that are due, see [Scheduler.Backfill].
 package scheduler
