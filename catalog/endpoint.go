@@ -1,6 +1,9 @@
 package catalog
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // EndpointSpec says how an endpoint's deliveries are verified and told apart.
 // Its JSON form is that of manifests and of configured endpoints; see
@@ -280,12 +283,7 @@ func (s EndpointSpec) keyless() bool {
 func (s EndpointSpec) SecretSettings() []string {
 	var names []string
 	add := func(name string) {
-		for _, known := range names {
-			if name == known {
-				return
-			}
-		}
-		if name != "" {
+		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

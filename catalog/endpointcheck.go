@@ -63,6 +63,7 @@ func (p *problems) endpoint(s EndpointSpec, at string) {
 		p.messageSignature(s.MessageSignature)
 	case AuthAllOf:
 		p.allOf(s)
+	default: // nothing to describe
 	}
 	p.misplaced(s)
 	for _, text := range s.AllowedIPs {
@@ -196,7 +197,7 @@ var validHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a
 func (p *problems) signed(g SignatureSpec) {
 	parts, err := g.Parts()
 	if err != nil {
-		p.add("Signature.%s", err)
+		p.add("Signature.Signed %s", err)
 		return
 	}
 	has := func(v string) bool { return slices.Contains(parts, SignedPart{Variable: v}) }
@@ -207,7 +208,7 @@ func (p *problems) signed(g SignatureSpec) {
 	switch {
 	case has("timestamp") && g.Timestamp == "":
 		p.add("signs {timestamp} without Signature.Timestamp; say where it is found, for example \"header:X-Acme-Time\"")
-	case !has("timestamp") && g.Timestamp != "" && !(inBody && has("body")):
+	case !has("timestamp") && g.Timestamp != "" && (!inBody || !has("body")):
 		p.add("Signature.Timestamp is set, but Signed leaves {timestamp} out: an unsigned timestamp proves nothing; add {timestamp}, or remove it")
 	case g.Timestamp == "" && (g.TimestampUnit != "" || g.Tolerance != 0 || g.FutureTolerance != 0):
 		p.add("Signature.TimestampUnit, Tolerance and FutureTolerance need a Timestamp; say where it is found, or remove them")
@@ -310,9 +311,7 @@ func (p *problems) challenge(s EndpointSpec, c ChallengeSpec, at string) {
 	kinds := []string{"", "slack", "hub", "zoom", "crc", "discord", "aws_sns", "graph", "cloudevents"}
 	p.oneOf(at+".Kind", string(c.Kind), kinds)
 	if c.Kind != ChallengeCustom {
-		own := c
-		own.Kind, own.SecretSetting = "", ""
-		if own.Method != "" || len(own.When) > 0 || own.Token != "" || own.VerifyToken != "" || own.Reply != "" || own.JSON || own.Status != 0 || own.Unsigned {
+		if c.Method != "" || len(c.When) > 0 || c.Token != "" || c.VerifyToken != "" || c.Reply != "" || c.JSON || c.Status != 0 || c.Unsigned {
 			p.add("%s has a Kind, which says all the rest; remove either", at)
 		}
 		if c.Kind == ChallengeSNS && s.Auth != AuthSNS {

@@ -59,9 +59,9 @@ func (s SignatureSpec) Parts() ([]SignedPart, error) {
 		name, tail, closed := strings.Cut(after, "}")
 		switch {
 		case !closed || !slices.Contains(signedVariables, name):
-			return nil, fmt.Errorf("Signed %q holds something else in braces than {%s}", text, strings.Join(signedVariables, "}, {"))
+			return nil, fmt.Errorf("%q holds something else in braces than {%s}", text, strings.Join(signedVariables, "}, {"))
 		case slices.Contains(parts, SignedPart{Variable: name}):
-			return nil, fmt.Errorf("Signed %q holds {%s} twice", text, name)
+			return nil, fmt.Errorf("%q holds {%s} twice", text, name)
 		}
 		parts = append(parts, SignedPart{Variable: name})
 		rest = tail

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -36,7 +37,8 @@ func newCertificate(t testing.TB, parent *issuer, change func(*x509.Certificate)
 	t.Helper()
 	_, signer, err := readPublicKey(privateKeys()["rsa"], "")
 	require.NoError(t, err)
-	key := signer.(*rsa.PrivateKey)
+	key, ok := signer.(*rsa.PrivateKey)
+	require.True(t, ok)
 	if parent == nil {
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
 		require.NoError(t, err)
@@ -145,9 +147,7 @@ func snsBody(t testing.TB, key *rsa.PrivateKey, change map[string]string) []byte
 		"Type": "Notification", "MessageId": "m1", "TopicArn": topic, "Message": "hello\nworld", "Timestamp": clock.Format("2006-01-02T15:04:05.000Z"),
 		"SignatureVersion": "2", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/cert.pem",
 	}
-	for name, value := range change {
-		m[name] = value
-	}
+	maps.Copy(m, change)
 	b, err := json.Marshal(m)
 	require.NoError(t, err)
 	parsed, err := readSNS(b)

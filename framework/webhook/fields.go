@@ -49,7 +49,7 @@ func valueOf(all []member, name string) (string, bool) {
 func nameEnd(s string) int {
 	for i, c := range []byte(s) {
 		lower := c >= 'a' && c <= 'z' || c == '*'
-		if !lower && (i == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.')) {
+		if !lower && (i == 0 || (c < '0' || c > '9') && c != '_' && c != '-' && c != '.') {
 			return i
 		}
 	}

@@ -42,7 +42,6 @@ type tokenCheck struct {
 	audiences []key
 	secrets   []tokenKey
 	published *keySet
-	publicURL string
 }
 
 // tokenKey is a key that may verify tokens. id is that of a published key.

@@ -46,6 +46,8 @@ var (
 )
 
 // presets is the one table of schemes that have a name of their own.
+//
+//nolint:gosec // places of tokens, no tokens
 var presets = map[catalog.Auth]preset{
 	// https://www.standardwebhooks.com; Svix sends the same with headers of its own name.
 	catalog.AuthStandardWebhooks: {

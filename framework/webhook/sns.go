@@ -21,7 +21,7 @@ const snsTolerance = 24 * time.Hour
 
 // snsMessage is a message as SNS posts it. All fields are text.
 type snsMessage struct {
-	Type, MessageId, TopicArn, Subject, Message, Timestamp, Token, SubscribeURL string //nolint:revive // the sender's names
+	Type, MessageId, TopicArn, Subject, Message, Timestamp, Token, SubscribeURL string
 	SignatureVersion, Signature, SigningCertURL                                 string
 	hasSubject                                                                  bool
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -75,10 +76,7 @@ func TestATokenMustBeWhatTheEndpointExpects(t *testing.T) {
 	v := newVerifier(t, spec, publicPEM(t, rsaPrivate))
 	require.NoError(t, v.Verify(clock, tokenOf(t, "RS256", rsaPrivate, nil, good)))
 	with := func(name string, value any) map[string]any {
-		claims := map[string]any{}
-		for k, v := range good {
-			claims[k] = v
-		}
+		claims := maps.Clone(good)
 		claims[name] = value
 		if value == nil {
 			delete(claims, name)
@@ -139,7 +137,9 @@ func TestPublishedKeysAreFetchedSeldom(t *testing.T) {
 	private := privateKeys()["rsa"]
 	public, _, err := readPublicKey(private, "")
 	require.NoError(t, err)
-	n := base64.RawURLEncoding.EncodeToString(public.(*rsa.PublicKey).N.Bytes())
+	key, ok := public.(*rsa.PublicKey)
+	require.True(t, ok)
+	n := base64.RawURLEncoding.EncodeToString(key.N.Bytes())
 	var asked atomic.Int32
 	var broken atomic.Bool
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
