@@ -38,13 +38,17 @@ func (m *model) checkDeclarations() {
 				if d.Kind != webhookEndpoint && key != "" && !taken {
 					wrong.fix = fixConstant("rename it to "+key, at, strconv.Quote(key))
 				}
+			case "SC113":
+				wrong.fix = evenStep(at, d.Poll.Schedule)
 			case "SC116":
 				wrong.fix = fixConstant("write the zone that it has now", at, strconv.Quote("TZ=UTC "+d.Poll.Schedule))
 			}
 			m.report(wrong)
 		}
 		if d.Kind != webhookEndpoint && d.Description == "" {
-			m.report(found("SC104", d.at, "%s has no doc comment; say above it what its records are, for the dashboard", d.label()))
+			undescribed := found("SC104", d.at, "%s has no doc comment; say above it what its records are, for the dashboard", d.label())
+			undescribed.fix = d.describe()
+			m.report(undescribed)
 		}
 	}
 }
@@ -157,14 +161,15 @@ func (m *model) checkConnectors() {
 		if listed || d.inFunction {
 			continue
 		}
-		list := "Streams"
+		list, index := "Streams", 1
 		if d.Kind == webhookEndpoint {
-			list = "Endpoints"
+			list, index = "Endpoints", 2
 		}
 		f := found("SC105", d.at, "%s is declared but not listed in Connector.%s; add %s to the list, or remove the declaration", d.label(), list, d.refer())
 		for _, c := range m.connectors {
 			f = f.with(c.at, "the catalog is here")
 		}
+		f.fix = m.list(d, list, index)
 		m.report(f)
 	}
 }
@@ -214,8 +219,12 @@ func (m *model) checkDuplicates(c *connector) {
 		case !seen:
 			keys[l.Key] = l
 		case first.declaration == l.declaration:
-			m.report(found("SC105", l.expr, "%s is listed twice in Connector.Streams; remove one entry", l.label()).
-				with(first.expr, "the first entry is here"))
+			twice := found("SC105", l.expr, "%s is listed twice in Connector.Streams; remove one entry", l.label()).
+				with(first.expr, "the first entry is here")
+			if literal := c.entryList("Streams", 1); literal != nil {
+				twice.fix = unlist(literal, l.expr)
+			}
+			m.report(twice)
 		default:
 			m.report(found("SC103", l.place(), "stream key %q is declared twice; give each stream its own key", l.Key).
 				with(first.place(), "%q is first declared here", l.Key))

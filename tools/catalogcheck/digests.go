@@ -9,7 +9,6 @@ import (
 // checkDigests reports message authentication codes that are compared in a time
 // that tells how much of them is right.
 func (s *routeStage) checkDigests() {
-	const fix = "hmac.Equal"
 	for _, file := range s.files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			var operands []ast.Expr
@@ -26,7 +25,9 @@ func (s *routeStage) checkDigests() {
 			}
 			for _, e := range operands {
 				if s.isDigest(s.tracer(), of(e), 0) {
-					s.report(found("SC307", n, "a signature is compared byte by byte, so the time tells an attacker how much of it is right; use %s on the bytes", fix))
+					compared := found("SC307", n, "a signature is compared byte by byte, so the time tells an attacker how much of it is right; use hmac.Equal on the bytes")
+					compared.fix = s.compareSteadily(n, operands)
+					s.report(compared)
 					return true
 				}
 			}

@@ -76,7 +76,9 @@ func suppress(fset *token.FileSet, files []*ast.File, findings []finding) []find
 					continue
 				}
 				if err != nil {
-					complaints = append(complaints, found("SC001", comment, "%s", err))
+					wrong := found("SC001", comment, "%s", err)
+					wrong.fix = removeComment(comment)
+					complaints = append(complaints, wrong)
 					continue
 				}
 				at := fset.Position(comment.Pos())
@@ -104,7 +106,9 @@ func suppress(fset *token.FileSet, files []*ast.File, findings []finding) []find
 	for _, comment := range order {
 		if !used[comment] {
 			d, _, _ := parseDirective(comment.Text)
-			complaints = append(complaints, found("SC001", comment, "ignore comment for %s is not used: there is no such finding on this line or the next; remove it", d.rule))
+			unused := found("SC001", comment, "ignore comment for %s is not used: there is no such finding on this line or the next; remove it", d.rule)
+			unused.fix = removeComment(comment)
+			complaints = append(complaints, unused)
 		}
 	}
 	return append(kept, complaints...)

@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// stubRoute returns the fix for a poll stream without a sync route: the route,
-// and a function in a file of its own that compiles and returns an error which
-// names what is not written. It is nil where either could not be right.
+// stubRoute returns the fix for a poll stream without a sync route, or for an
+// endpoint without a handler: the route, and a function in a file of its own that
+// compiles and returns an error which names what is not written. It is nil where
+// either could not be right.
 func (s *routeStage) stubRoute(l listing, h handout) *fix {
 	id, ok := l.at.(*ast.Ident)
-	if !ok || l.Kind != pollStream || l.call == nil || !l.KeyKnown || s.variableOf(l.declaration) == nil {
+	if !ok || l.Kind == webhookStream || l.call == nil || !l.KeyKnown || s.variableOf(l.declaration) == nil {
 		return nil
 	}
 	at, ok := h.at.(ast.Expr)
@@ -25,56 +26,70 @@ func (s *routeStage) stubRoute(l listing, h handout) *fix {
 	if !ok || !isLiteral || !imported {
 		return nil
 	}
-	stream, ok := types.Unalias(s.pass.TypesInfo.TypeOf(l.call)).(*types.Named)
-	if !ok || stream.TypeArgs().Len() != 2 {
+	stub := handlerStub{
+		pkg: s.pass.Pkg.Name(), key: l.Key, verb: "sync", constructor: "Sync",
+		imports: map[string]string{"context": "context", "errors": "errors", frameworkPath: "framework", ingestPath: "ingest"},
+	}
+	if l.Kind == webhookEndpoint {
+		stub.verb, stub.constructor = "receive", "Webhook"
+	} else if !s.cursorOf(l, &stub) {
 		return nil
 	}
-	imports := map[string]string{"context": "context", "errors": "errors", frameworkPath: "framework", ingestPath: "ingest"}
-	cursor := types.TypeString(stream.TypeArgs().At(1), func(p *types.Package) string {
-		if p == s.pass.Pkg {
-			return ""
-		}
-		imports[p.Path()] = p.Name()
-		return p.Name()
-	})
-	names := slices.Sorted(maps.Values(imports))
-	if len(slices.Compact(names)) != len(imports) {
-		return nil // two packages of one name
-	}
-	name := "sync" + strings.ToUpper(id.Name[:1]) + id.Name[1:]
-	receiver, handler := "", name
+	stub.name = stub.verb + strings.ToUpper(id.Name[:1]) + id.Name[1:]
+	handler := stub.name
 	if v, named := s.client(h); v != nil {
-		if obj, _, _ := types.LookupFieldOrMethod(named, true, s.pass.Pkg, name); obj != nil {
+		if obj, _, _ := types.LookupFieldOrMethod(named, true, s.pass.Pkg, stub.name); obj != nil {
 			return nil
 		}
-		receiver, handler = fmt.Sprintf("(%s *%s) ", v.Name(), named.Obj().Name()), v.Name()+"."+name
-	} else if s.pass.Pkg.Scope().Lookup(name) != nil {
+		stub.receiver, handler = fmt.Sprintf("(%s *%s) ", v.Name(), named.Obj().Name()), v.Name()+"."+stub.name
+	} else if s.pass.Pkg.Scope().Lookup(stub.name) != nil {
 		return nil
 	}
-	content, err := format.Source(stubSource(s.pass.Pkg.Name(), imports, receiver, name, cursor, l.Key))
+	content, err := format.Source(stub.source())
 	if err != nil {
 		return nil
 	}
-	route := fmt.Sprintf("%sSync(%s, %s)", pkg, id.Name, handler)
-	edit := insertion(literal.Lbrace+1, route)
-	if n := len(literal.Elts); n > 0 {
-		last := literal.Elts[n-1]
-		separator := ", "
-		if s.pass.Fset.Position(last.End()).Line != s.pass.Fset.Position(literal.Rbrace).Line {
-			separator = ",\n"
-		}
-		edit = insertion(last.End(), separator+route)
-	}
 	folder := filepath.Dir(s.pass.Fset.Position(id.Pos()).Filename)
-	f := &fix{label: "add a sync route that is still to be written", file: filepath.Join(folder, "sync_"+l.Key+".go"), content: content}
-	f.edits = append(f.edits, edit)
+	file := stub.verb + "_" + strings.ReplaceAll(l.Key, "-", "_") + ".go"
+	f := &fix{label: "add a route that is still to be written", file: filepath.Join(folder, file), content: content}
+	f.edits = append(f.edits, s.appendTo(literal, fmt.Sprintf("%s%s(%s, %s)", pkg, stub.constructor, id.Name, handler)))
 	return f
 }
 
-func stubSource(pkg string, imports map[string]string, receiver, name, cursor, key string) []byte {
+// cursorOf writes the cursor type of a poll stream into the stub, with what it
+// takes to name it.
+func (s *routeStage) cursorOf(l listing, stub *handlerStub) bool {
+	stream, ok := types.Unalias(s.pass.TypesInfo.TypeOf(l.call)).(*types.Named)
+	if !ok || stream.TypeArgs().Len() != 2 {
+		return false
+	}
+	stub.cursor = types.TypeString(stream.TypeArgs().At(1), func(p *types.Package) string {
+		if p == s.pass.Pkg {
+			return ""
+		}
+		stub.imports[p.Path()] = p.Name()
+		return p.Name()
+	})
+	names := slices.Sorted(maps.Values(stub.imports))
+	return len(slices.Compact(names)) == len(stub.imports) // no two packages of one name
+}
+
+// handlerStub is a handler that is still to be written.
+type handlerStub struct {
+	pkg, receiver, name string
+	// verb is sync or receive, constructor what makes the route.
+	verb, constructor string
+	// cursor is the type of a sync function's cursor.
+	cursor string
+	// key is the stream's key or the endpoint's path.
+	key     string
+	imports map[string]string
+}
+
+func (h handlerStub) source() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "package %s\n\nimport (\n", pkg)
-	for _, path := range slices.SortedFunc(maps.Keys(imports), func(a, b string) int {
+	fmt.Fprintf(&b, "package %s\n\nimport (\n", h.pkg)
+	for _, path := range slices.SortedFunc(maps.Keys(h.imports), func(a, b string) int {
 		// The standard library first, in a group of its own.
 		if std := strings.Compare(fmt.Sprint(strings.Contains(a, ".")), fmt.Sprint(strings.Contains(b, "."))); std != 0 {
 			return std
@@ -86,13 +101,20 @@ func stubSource(pkg string, imports map[string]string, receiver, name, cursor, k
 		}
 		fmt.Fprintf(&b, "\t%q\n", path)
 	}
-	fmt.Fprintf(&b, `)
-
-// %[2]s reads one page of the stream %[4]q.
+	b.WriteString(")\n\n")
+	if h.verb == "receive" {
+		fmt.Fprintf(&b, `// %[2]s takes one delivery of the endpoint %[3]q.
+func %[1]s%[2]s(ctx context.Context, d *framework.Delivery, out *ingest.Buffer) error {
+	return errors.New(%[4]q)
+}
+`, h.receiver, h.name, h.key, fmt.Sprintf("the webhook route of endpoint %q is not written", h.key))
+		return []byte(b.String())
+	}
+	fmt.Fprintf(&b, `// %[2]s reads one page of the stream %[4]q.
 func %[1]s%[2]s(ctx context.Context, in framework.SyncRequest[%[3]s], out *ingest.Buffer) (framework.SyncResult[%[3]s], error) {
 	return framework.SyncResult[%[3]s]{}, framework.Permanent(errors.New(%[5]q))
 }
-`, receiver, name, cursor, key, fmt.Sprintf("the sync route of stream %q is not written", key))
+`, h.receiver, h.name, h.cursor, h.key, fmt.Sprintf("the sync route of stream %q is not written", h.key))
 	return []byte(b.String())
 }
 

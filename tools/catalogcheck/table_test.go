@@ -68,21 +68,66 @@ func TestRulePageIsFresh(t *testing.T) {
 	require.Equal(t, catalogcheck.Markdown(), string(page), "run go generate ./tools/catalogcheck")
 }
 
-// TestRulesOfTheRuntimeAreInTheTable looks for rule ids in what package catalog
-// and package schedule report, and compares how bad they are.
-func TestRulesOfTheRuntimeAreInTheTable(t *testing.T) {
+// startup lists the files in which the running program finds what the checker
+// finds, by where it does so.
+var startup = map[string][]string{
+	catalogcheck.AtValidate: {"catalog/validate.go", "catalog/schedule/problem.go"},
+	catalogcheck.AtOpen:     {"framework/binding.go"},
+	catalogcheck.AtStart:    {"framework/runtime/catalogs.go"},
+	catalogcheck.AtEmission: {"ingest/buffer.go", "ingest/key.go"},
+}
+
+// TestTheRuntimeFindsWhatTheTableSays looks for rule ids in what the running
+// program reports: exactly those that the table says, and where it says so.
+func TestTheRuntimeFindsWhatTheTableSays(t *testing.T) {
 	t.Parallel()
-	var ids []string
-	for _, name := range []string{"catalog/validate.go", "catalog/schedule/problem.go"} {
-		source, err := os.ReadFile(filepath.Join(repository, name))
+	for where, files := range startup {
+		var reported, promised []string
+		for _, name := range files {
+			source, err := os.ReadFile(filepath.Join(repository, name))
+			require.NoError(t, err)
+			code := regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(string(source), "")
+			for _, match := range regexp.MustCompile(`["(](SC\d{3})[")]`).FindAllStringSubmatch(code, -1) {
+				reported = append(reported, match[1])
+			}
+		}
+		for _, r := range catalogcheck.Rules() {
+			if r.Repeated == where {
+				promised = append(promised, r.ID)
+			}
+		}
+		slices.Sort(reported)
+		require.Equal(t, promised, slices.Compact(reported), where)
+	}
+	for _, r := range catalogcheck.Rules() {
+		_, known := startup[r.Repeated]
+		require.True(t, known || strings.HasPrefix(r.Repeated, "-: ") && len(r.Repeated) > 10,
+			"%s: say where the running program finds it again, or why it cannot", r.ID)
+		require.False(t, regexp.MustCompile(`^SC60[123]$`).MatchString(r.ID), "%s is kept for sinks", r.ID)
+	}
+}
+
+// TestFixesAreInTheTable runs over the goldens of fixes and compares the rules
+// that they name with the table.
+func TestFixesAreInTheTable(t *testing.T) {
+	t.Parallel()
+	var golden string
+	for _, name := range []string{"fix.txtar", "mend.txtar", "write.txtar"} {
+		content, err := os.ReadFile(filepath.Join("testdata", "script", name))
 		require.NoError(t, err)
-		ids = append(ids, regexp.MustCompile(`"SC\d{3}"`).FindAllString(string(source), -1)...)
+		golden += string(content)
 	}
-	require.NotEmpty(t, ids)
-	for _, id := range ids {
-		_, ok := catalogcheck.RuleByID(strings.Trim(id, `"`))
-		require.True(t, ok, "rule %s of the runtime is not in the table", id)
+	for _, r := range catalogcheck.Rules() {
+		if r.Fix != "" {
+			require.Contains(t, golden, r.ID, "no golden shows the fix of %s", r.ID)
+		}
 	}
+}
+
+// TestBadSchedulesOfTheTableAreBad compares the examples of the rules about
+// schedules with what package schedule says of them.
+func TestBadSchedulesOfTheTableAreBad(t *testing.T) {
+	t.Parallel()
 	for _, r := range catalogcheck.Rules() {
 		_, spec, ok := strings.Cut(r.Bad, `Schedule: "`)
 		if !ok || !strings.HasPrefix(r.ID, "SC11") {

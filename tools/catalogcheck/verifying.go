@@ -38,7 +38,9 @@ func (s *routeStage) checkVerification(handouts []handout) {
 			continue
 		}
 		if !f.verifies(fn, map[*ssa.Function]bool{}) {
-			s.report(found("SC303", b.call.Args[1], "%s is AuthCustom, but its handler never calls Verify on the delivery; call d.Verify(ctx) before anything else and return its error", b.serves[0].label()))
+			never := found("SC303", b.call.Args[1], "%s is AuthCustom, but its handler never calls Verify on the delivery; call d.Verify(ctx) before anything else and return its error", b.serves[0].label())
+			never.fix = s.verifyFirst(b.handler)
+			s.report(never)
 			continue
 		}
 		if at := f.unverified(fn, decodes, map[*ssa.Function]bool{}); at.IsValid() {
