@@ -19,6 +19,7 @@ import (
 func (a *app) catalog() *cobra.Command {
 	var asJSON bool
 	var file string
+	times := 1
 	command := &cobra.Command{
 		Use: "catalog [connector]", Short: "Show what the linked connectors declare", Args: cobra.MaximumNArgs(1),
 		Long: "Show what the linked connectors declare. With a connector, its settings follow; with --config, what\n" +
@@ -28,7 +29,7 @@ func (a *app) catalog() *cobra.Command {
 				return err
 			}
 			if file != "" {
-				return a.configuredCatalog(file, asJSON)
+				return a.configuredCatalog(file, asJSON, times)
 			}
 			manifests := []catalog.Manifest{}
 			var known []string
@@ -52,7 +53,7 @@ func (a *app) catalog() *cobra.Command {
 				if i > 0 {
 					a.printf("\n")
 				}
-				if err := a.printManifest(m); err != nil {
+				if err := a.printManifest(m, times); err != nil {
 					return err
 				}
 			}
@@ -62,6 +63,7 @@ func (a *app) catalog() *cobra.Command {
 			return nil
 		},
 	}
+	command.Flags().IntVar(&times, "next", times, fmt.Sprintf("how many of the next times of each schedule to show, at most %d", maxTimes))
 	command.Flags().BoolVar(&asJSON, "json", false, "print the manifests")
 	command.AddCommand(a.catalogDiff(), a.catalogAccept())
 	command.Flags().StringVarP(&file, "config", "c", "", "show the connections of this configuration file")
@@ -69,7 +71,7 @@ func (a *app) catalog() *cobra.Command {
 }
 
 // configuredCatalog prints what the connections of a file declare.
-func (a *app) configuredCatalog(file string, asJSON bool) error {
+func (a *app) configuredCatalog(file string, asJSON bool, times int) error {
 	loaded, err := config.Load(file, a.plugins)
 	if err != nil {
 		return wrongUsage(err)
@@ -104,7 +106,7 @@ func (a *app) configuredCatalog(file string, asJSON bool) error {
 			a.printf("\n")
 		}
 		a.printf("%s/%s: ", r.Project, r.Connection)
-		if err := a.printManifest(r.Manifest); err != nil {
+		if err := a.printManifest(r.Manifest, times); err != nil {
 			return err
 		}
 	}
@@ -139,7 +141,7 @@ func (a *app) printSettings(connector string) error {
 	return table.Flush()
 }
 
-func (a *app) printManifest(m catalog.Manifest) error {
+func (a *app) printManifest(m catalog.Manifest, times int) error {
 	a.printf("%s\n", m.Connector)
 	if m.Dynamic && len(m.Streams) == 0 {
 		a.printf("  streams come from the settings of each connection\n")
@@ -156,7 +158,7 @@ func (a *app) printManifest(m catalog.Manifest) error {
 				cadence = "schedule is wrong: " + err.Error()
 			} else {
 				cadence = parsed.Words()
-				next = "next " + parsed.Next(time.Now()).Format(time.RFC3339)
+				next = nextTimes(parsed, times)
 			}
 		}
 		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", s.Key, s.Mode, s.Schedule, cadence, next)
@@ -165,4 +167,20 @@ func (a *app) printManifest(m catalog.Manifest) error {
 		_, _ = fmt.Fprintf(table, "  POST /webhooks/{connection}/%s\twebhook\t\tauth %s\t\n", e.Path, e.Auth)
 	}
 	return table.Flush()
+}
+
+// maxTimes bounds the times that are listed of one schedule.
+const maxTimes = 100
+
+// nextTimes lists when a schedule fires next, in its own zone, so that a change
+// of the clocks can be seen.
+func nextTimes(s schedule.Schedule, n int) string {
+	var list []string
+	for _, at := range s.NextN(time.Now(), min(max(n, 0), maxTimes)) {
+		list = append(list, at.Format(time.RFC3339))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "next " + strings.Join(list, ", ")
 }

@@ -186,7 +186,7 @@ func sync(ctx context.Context, in framework.SyncRequest[string], out *ingest.Buf
 			ID: "SC207", Title: "sync route never reads its cursor, or the range that it promises",
 			Severity: catalog.SeverityWarning, Stage: StageFlow,
 			Doc: "Without the cursor every page starts from the beginning. A stream that declares Window or Backfill is asked for a range, " +
-				"and would record what lies outside of it. A stream that is always read whole has the cursor type struct{}. " +
+				"and would record what lies outside of it. A stream that is always read whole has the cursor type struct{}. The declared range is an error, the cursor a warning. " +
 				"Nothing is said of a route that hands its request on as a whole.",
 			Bad:  `func sync(ctx context.Context, _ framework.SyncRequest[cursor], out *ingest.Buffer) (framework.SyncResult[cursor], error)`,
 			Good: `page, err := c.list(ctx, in.Cursor.Next)`,
