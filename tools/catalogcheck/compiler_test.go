@@ -40,7 +40,7 @@ func emit(out *ingest.Buffer) {`
 		{
 			"WebhookStreamWithASchedule (SC107)",
 			`_ = catalog.Webhook[record]("a")`,
-			`_ = catalog.Webhook[record]("a", catalog.PollSpec{Schedule: "@hourly"})`, "too many arguments",
+			`_ = catalog.Webhook[record]("a", catalog.PollSpec{Schedule: "@hourly"})`, "cannot use catalog.PollSpec",
 		},
 		{
 			"PollStreamWithoutASpec (SC107)",

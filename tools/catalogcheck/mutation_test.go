@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/packages"
 )
 
@@ -125,7 +124,7 @@ func (m *mutated) generate(t *testing.T, p *packages.Package) {
 func (m *mutated) check(p *packages.Package, pkg *types.Package, info *types.Info, files []*ast.File) ([]Finding, *generation, error) {
 	copied := *p
 	copied.Types, copied.TypesInfo, copied.Syntax = pkg, info, files
-	d := &driver{loaded: &loaded{asked: map[*packages.Package]bool{}}, analyzer: newAnalyzers(nil), facts: map[factKey]analysis.Fact{}}
+	d := newDriver(&loaded{asked: map[*packages.Package]bool{}})
 	findings, file, err := d.run(&copied)
 	sortFindings(findings)
 	return findings, file, err
