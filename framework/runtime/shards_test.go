@@ -242,6 +242,14 @@ func TestOperatorsReachTheNodeOfAConnection(t *testing.T) {
 	s.mu.Lock()
 	require.JSONEq(t, `{"kind":"pause","connection":"`+id+`","stream":"things"}`, s.asked[1])
 	s.mu.Unlock()
+	s.mu.Lock()
+	s.answer = `{"result":[{"id":"bf_1","connection_id":"` + id + `","stream":"things","from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z",` +
+		`"state":"running","paused":true,"remaining":90000000000}]}`
+	s.mu.Unlock()
+	status, body = w.do(t, http.MethodGet, "/api/v1/connections/one/streams/things/backfills", nil, nil)
+	require.Equal(t, http.StatusOK, status, string(body))
+	require.Contains(t, string(body), `"paused":true`, "what only the node that works on it knows")
+	require.Contains(t, string(body), `"remaining_seconds":90`)
 
 	// Asked at another node about a connection of ours.
 	s.mine.Store(true)

@@ -106,7 +106,7 @@ func (s BackfillSpec) validate() error {
 // Backfill is a backfill and what it has done.
 type Backfill struct {
 	ID           string        `json:"id"`
-	ConnectionID string        `json:"-"`
+	ConnectionID string        `json:"connection_id,omitempty"`
 	Stream       string        `json:"stream"`
 	From         time.Time     `json:"from"`
 	To           time.Time     `json:"to"`
@@ -132,9 +132,9 @@ type Backfill struct {
 	RunID string `json:"run_id,omitempty"`
 	// Paused says that it waits because its stream is paused, and Remaining is
 	// how long the rest will take at the pace of this process, 0 if nobody
-	// knows. Neither is stored.
-	Paused    bool          `json:"-"`
-	Remaining time.Duration `json:"-"`
+	// knows. Neither is stored, as the connection's id is not: its rows say it.
+	Paused    bool          `json:"paused,omitempty"`
+	Remaining time.Duration `json:"remaining,omitempty"`
 }
 
 // Progress is the part of the range whose windows were read, from 0 to 1.
@@ -151,6 +151,7 @@ func (b Backfill) overlaps(from, to time.Time) bool { return b.From.Before(to) &
 
 // stateOf is b as it is stored.
 func (b Backfill) stateOf() store.StateWrite {
+	b.ConnectionID, b.Paused, b.Remaining = "", false, 0
 	value, err := json.Marshal(b)
 	if err != nil { // there is nothing in it that JSON cannot say
 		panic(err)
@@ -168,7 +169,7 @@ func ReadBackfills(states []store.State) []Backfill {
 		if !ok || json.Unmarshal(s.Value, &b) != nil || b.ID != id || !b.From.Before(b.To) || b.Window < minWindow {
 			continue
 		}
-		b.ConnectionID = s.ConnectionID
+		b.ConnectionID, b.Paused, b.Remaining = s.ConnectionID, false, 0
 		out = append(out, b)
 	}
 	slices.SortFunc(out, func(x, y Backfill) int { return strings.Compare(x.ID, y.ID) })

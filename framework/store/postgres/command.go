@@ -17,6 +17,10 @@ type Command = store.Command
 // commandPoll is how often an answer is looked for.
 const commandPoll = 100 * time.Millisecond
 
+// commandAge is how long a request is kept whose asker has ended without taking
+// it back: much longer than anybody waits for an answer.
+const commandAge = time.Hour
+
 // Ask hands a request about a connection to the node that has its lease, and
 // waits for the answer. A request that nobody has taken when ctx ends is taken back.
 func (s *Store) Ask(ctx context.Context, connectionID string, request []byte) (answer []byte, err error) {

@@ -30,15 +30,15 @@ func (s *Store) retain(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	now := time.Now()
+	var now time.Time
 	if s.options.clock != nil {
 		now = s.options.clock()
 	} else {
-		list, err := list(ctx, s, "read clock", "SELECT clock_timestamp()", pgx.RowTo[time.Time])
+		clock, err := list(ctx, s, "read clock", "SELECT clock_timestamp()", pgx.RowTo[time.Time])
 		if err != nil {
 			return err
 		}
-		now = list[0]
+		now = clock[0]
 	}
 	return retention.Apply(ctx, retained{s}, p, now)
 }

@@ -135,7 +135,7 @@ func TestAMoveThatFailsLeavesTheTargetAsItWas(t *testing.T) {
 			} else {
 				require.ErrorContains(t, err, "table "+f.change+" of the target differs from the source")
 			}
-			require.NoError(t, f.Target.Close())
+			require.NoError(t, f.Close())
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "weir.db*"))

@@ -43,7 +43,7 @@ func TestAFilledStoreIsWhatItsCheckSays(t *testing.T) {
 	if into := os.Getenv("WEIR_WRITE_SCHEMA"); into != "" {
 		require.NoError(t, s.Close())
 		var dump bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), "pg_dump", "--inserts", "--no-owner", "--no-privileges", url) //nolint:gosec // a test's own
+		cmd := exec.CommandContext(t.Context(), "pg_dump", "--inserts", "--no-owner", "--no-privileges", url)
 		cmd.Stdout, cmd.Stderr = &dump, os.Stderr
 		require.NoError(t, cmd.Run())
 		var plain []byte

@@ -66,10 +66,10 @@ func (s *Store) openSegment(ctx context.Context) error {
 	})
 }
 
-// Trim removes expired delivery keys, the rows of deleted connections and what
-// the retention does not keep, in transactions of at most 1,000 rows, or as whole
-// segments of the log. The store does it by itself every hour, after a deletion
-// and when the retention changes.
+// Trim removes expired delivery keys, forgotten commands, the rows of deleted
+// connections and what the retention does not keep, in transactions of at most
+// 1,000 rows, or as whole segments of the log. The store does it by itself every
+// hour, after a deletion and when the retention changes.
 func (s *Store) Trim(ctx context.Context) error {
 	if err := s.trimExpired(ctx); err != nil {
 		return err
@@ -99,7 +99,13 @@ func trimSome(ctx context.Context, tx pgx.Tx, now time.Time) (more bool, err err
 		SELECT ctid FROM delivery_keys WHERE at < $1 ORDER BY at LIMIT $2))`,
 		now.Add(-groupcommit.DeliveryKeyAge), trimRows)
 	if err != nil || tag.RowsAffected() > 0 {
-		return tag.RowsAffected() == trimRows, err
+		return true, err
+	}
+	// Nobody waits for the answer any more: whoever asked ended before taking it back.
+	tag, err = tx.Exec(ctx, `DELETE FROM commands WHERE id = ANY (ARRAY (
+		SELECT id FROM commands WHERE asked_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, now.Add(-commandAge), trimRows)
+	if err != nil || tag.RowsAffected() > 0 {
+		return true, err
 	}
 	var connection int32
 	err = tx.QueryRow(ctx, "SELECT num FROM connections WHERE deleted_at IS NOT NULL ORDER BY num LIMIT 1").Scan(&connection)

@@ -1,0 +1,68 @@
+//go:build unix
+
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+func TestACommandIsAnsweredByTheNodeThatHasTheConnection(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	one := open(t, Options{URL: url})
+	observer := open(t, Options{URL: url, Observe: true})
+	con := connection(t, one, "acme")
+	require.Eventually(t, func() bool { _, ok := one.Epoch(con.ID); return ok }, 20*time.Second, time.Millisecond)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		text, err := observer.Ask(t.Context(), con.ID, []byte("run"))
+		answers <- answer{text, err}
+	}()
+	var taken []store.Command
+	require.Eventually(t, func() bool {
+		var err error
+		taken, err = one.Commands(t.Context())
+		return err == nil && len(taken) == 1
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, "run", string(taken[0].Request))
+	again, err := one.Commands(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, again, "a command is taken once")
+	require.NoError(t, one.Answer(t.Context(), taken[0].ID, []byte("done")))
+	a := <-answers
+	require.NoError(t, a.err)
+	require.Equal(t, "done", string(a.text))
+
+	// Nobody answers: it is taken back.
+	ctx, cancel := context.WithTimeout(t.Context(), 2*commandPoll)
+	defer cancel()
+	_, err = observer.Ask(ctx, con.ID, []byte("run"))
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	var left int
+	require.NoError(t, dial(t, url).QueryRow(t.Context(), "SELECT count(*) FROM commands").Scan(&left))
+	require.Zero(t, left)
+}
+
+func TestACommandWhoseAskerHasDiedIsForgotten(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	s := open(t, Options{URL: url})
+	conn := dial(t, url)
+	_, err := conn.Exec(t.Context(), `INSERT INTO commands (id, shard, request, asked_at) VALUES
+		('cmd_old', 1, '', now() - interval '61 minutes'), ('cmd_new', 1, '', now() - interval '59 minutes')`)
+	require.NoError(t, err)
+	require.NoError(t, s.Trim(t.Context()))
+	var left string
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT string_agg(id, ' ') FROM commands").Scan(&left))
+	require.Equal(t, "cmd_new", left)
+}
