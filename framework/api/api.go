@@ -214,6 +214,9 @@ func (a *API) serveReady(w http.ResponseWriter, r *http.Request) {
 		// The log has the cause: a probe is public.
 		a.cfg.Log.WarnContext(r.Context(), "not ready", "err", err)
 		p := newProblem(http.StatusServiceUnavailable, "not_ready", "this process should get no traffic now")
+		if errors.Is(err, store.ErrDiskLow) {
+			p = ProblemOf(err)
+		}
 		p.retryAfter = busySeconds
 		p.write(w)
 		return

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,6 +121,10 @@ func TestProbesSayWhetherTheProcessTakesTraffic(t *testing.T) {
 	b.ready = errDisk
 	a := b.get(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, a.status)
+	require.NotContains(t, a.body, "secret-path")
+	b.ready = fmt.Errorf("ping: %w: 1 MiB is free at /secret-path", store.ErrDiskLow)
+	a = b.get(t, "/readyz")
+	require.Equal(t, "disk_low", a.problem(t).Code)
 	require.NotContains(t, a.body, "secret-path")
 	require.Equal(t, http.StatusOK, b.get(t, "/healthz").status)
 }

@@ -99,6 +99,10 @@ func ProblemOf(err error) *Problem {
 		return newProblem(http.StatusConflict, "conflict", "the stream's checkpoint was moved meanwhile; try again")
 	case errors.Is(err, store.ErrNotFound):
 		return newProblem(http.StatusNotFound, "not_found", "it was removed meanwhile")
+	case errors.Is(err, store.ErrDiskLow):
+		p = newProblem(http.StatusServiceUnavailable, "disk_low", "the disk of the store is nearly full, so nothing more is recorded; make room there")
+		p.retryAfter = busySeconds
+		return p
 	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFenced):
 		p = newProblem(http.StatusServiceUnavailable, "store_unavailable", "the store cannot do this now; try again")
 		p.retryAfter = busySeconds

@@ -168,6 +168,9 @@ func (h *Handler) notStored(ctx context.Context, t Target, d delivery, err error
 	switch {
 	case errors.Is(err, store.ErrBusy):
 		return busy("the store is busy")
+	case errors.Is(err, store.ErrDiskLow):
+		// The store has said so once; a line for each delivery would fill the disk.
+		return busy("the disk is nearly full")
 	case errors.Is(err, store.ErrNotFound):
 		// The connection was deleted while the delivery was on its way.
 		a := notFound()

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -64,6 +65,9 @@ func newMetrics(r *Runtime) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&streamGauges{runtime: r},
 	)
+	if disk, ok := r.store.(diskSpace); ok {
+		m.registry.MustRegister(diskMetrics(disk)...)
+	}
 	if source, ok := r.store.(writerStats); ok {
 		m.registry.MustRegister(writerMetrics(source)...)
 	}
@@ -122,6 +126,28 @@ func writerMetrics(source writerStats) []prometheus.Collector {
 		counter("weir_commit_seconds_total", "Time spent in transactions, with their sync to disk.", func(s groupcommit.Stats) float64 { return s.Seconds }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_commit_queue", Help: "Units that wait for the store's writer."},
 			func() float64 { return float64(source.Stats().Waiting) }),
+	}
+}
+
+// diskSpace is what a store with a disk of its own tells of it.
+type diskSpace interface {
+	DiskSpace() (free, reserve uint64, err error)
+}
+
+// diskMetrics tell of the store's disk: below the reserve nothing is recorded.
+func diskMetrics(disk diskSpace) []prometheus.Collector {
+	gauge := func(name, help string, value func(free, reserve uint64) uint64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			free, reserve, err := disk.DiskSpace()
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(value(free, reserve))
+		})
+	}
+	return []prometheus.Collector{
+		gauge("weir_disk_free_bytes", "Free room on the disk of the store.", func(free, _ uint64) uint64 { return free }),
+		gauge("weir_disk_reserve_bytes", "Room that must be free: below it webhooks are refused and runs wait.", func(_, reserve uint64) uint64 { return reserve }),
 	}
 }
 

@@ -141,6 +141,12 @@ func run(t *testing.T, dir string, b behaviour, connections ...config.Connection
 	t.Helper()
 	r, log, err := build(t, dir, b, connections...)
 	require.NoError(t, err)
+	return serve(t, r, log)
+}
+
+// serve runs a runtime until the test ends, and waits until it is ready.
+func serve(t *testing.T, r *runtime.Runtime, log *lines) *weir {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -172,10 +178,24 @@ func (w *weir) do(t *testing.T, method, path string, header http.Header, body []
 // send delivers a signed webhook.
 func (w *weir) send(t *testing.T, connection, id string) (int, []byte) {
 	t.Helper()
+	response, err := w.client.Do(w.signed(t, connection, id))
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, answer
+}
+
+// signed is a delivery with the given id.
+func (w *weir) signed(t *testing.T, connection, id string) *http.Request {
+	t.Helper()
 	body := []byte(`{"id":"` + id + `"}`)
 	header, err := webhook.Sign(inbox.Spec(), secret, time.Now(), id, body)
 	require.NoError(t, err)
-	return w.do(t, http.MethodPost, "/webhooks/"+connection+"/in", header, body)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL()+"/webhooks/"+connection+"/in", bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header = header
+	return request
 }
 
 type row struct {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weirhq/weir/ingest"
@@ -252,6 +253,9 @@ var (
 	// ErrUnavailable says that the backend cannot be written now: a full disk, a
 	// lost connection. It heals by itself when the cause goes.
 	ErrUnavailable = errors.New("store is unavailable")
+	// ErrDiskLow is an ErrUnavailable: the disk is nearly full, so a store takes
+	// nothing more that it would grow by. It heals when there is room.
+	ErrDiskLow = fmt.Errorf("%w: the disk is nearly full", ErrUnavailable)
 	// ErrNewerSchema says that a later version of Weir made the store.
 	ErrNewerSchema = errors.New("store was written by a newer version of Weir")
 	// ErrInvalid says that a unit holds what a store cannot keep: a missing id,

@@ -231,7 +231,7 @@ func (p *plan) status(u *store.Unit, w *store.StreamWrite) {
 		p.count(StreamKey{u.ConnectionID, w.Stream}, u.At).Runs += w.Runs
 	}
 	at := micro(cmp.Or(w.At, u.At))
-	if !w.At.IsZero() && !(at.After(head.LastSuccessAt) && at.After(head.LastErrorAt)) {
+	if !w.At.IsZero() && (!at.After(head.LastSuccessAt) || !at.After(head.LastErrorAt)) {
 		return // what is recorded is newer
 	}
 	if w.Succeeded {

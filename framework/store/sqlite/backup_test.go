@@ -67,7 +67,7 @@ func TestABackupInTheMiddleOfTrafficIsAStoreOfOneMoment(t *testing.T) {
 	require.GreaterOrEqual(t, int64(len(events)), before)
 	for i, e := range events {
 		require.Equal(t, int64(i+1), e.Sequence)
-		require.Equal(t, fmt.Sprintf(`{"id":"%d"}`, i), string(e.Payload))
+		require.JSONEq(t, fmt.Sprintf(`{"id":"%d"}`, i), string(e.Payload))
 	}
 	there := storetest.NewPages(restored, polled.ID)
 	require.Equal(t, 20, there.Agree(t))

@@ -24,6 +24,7 @@ type Store struct {
 	epoch   int64
 	log     int64
 	engine  *groupcommit.Engine
+	room    *room
 	// writer belongs to the goroutine of engine.
 	writer *writer
 	// reads are the reading connections.
@@ -98,6 +99,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if s.engine, err = groupcommit.New(s.writer, options.engine(secret)); err != nil {
 		return nil, err
 	}
+	s.room = newRoom(dir, options)
 	s.background, s.stop = context.WithCancel(context.Background())
 	if !options.manual {
 		s.running.Go(s.copyBack)
@@ -196,16 +198,26 @@ func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }
 
 // Commit records u durably.
 func (s *Store) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	if err := s.room.admit(&u); err != nil {
+		return store.Receipt{}, err
+	}
 	return s.engine.Commit(ctx, u)
 }
 
 // Offer is Commit that fails with [store.ErrBusy] when too many units wait.
 func (s *Store) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	if err := s.room.admit(&u); err != nil {
+		return store.Receipt{}, err
+	}
 	return s.engine.Offer(ctx, u)
 }
 
-// Ping writes to the store, to say whether it can be written.
+// Ping writes to the store, to say whether it can be written. It fails with
+// [store.ErrDiskLow] while the store takes nothing more.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.room.err(); err != nil {
+		return fmt.Errorf("ping store: %w", err)
+	}
 	return s.change(ctx, "ping store", func(c *conn) error {
 		_, err := c.exec("UPDATE writer SET marker = ? WHERE id = 1", store.NewCommitID())
 		return err

@@ -30,6 +30,9 @@ type Options struct {
 	// QueueUnits and QueueBytes bound what waits for the writer. Defaults: those
 	// of package groupcommit.
 	QueueUnits, QueueBytes int
+	// Space asks for the room on the file system of a folder. Default: DiskSpace.
+	// It is asked at most once a second, by whoever commits next.
+	Space func(dir string) (Space, error)
 
 	// failpoint is called before every statement of the writer, in tests.
 	failpoint func(statement string) error
@@ -37,6 +40,8 @@ type Options struct {
 	walLimit int
 	// manual leaves expired rows and the log to the test.
 	manual bool
+	// spaceEvery replaces the constant.
+	spaceEvery time.Duration
 	// synchronous replaces FULL in the test that proves that FULL is needed.
 	synchronous string
 }
@@ -88,6 +93,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.walLimit == 0 {
 		o.walLimit = walLimit
+	}
+	if o.Space == nil {
+		o.Space = DiskSpace
+	}
+	if o.spaceEvery == 0 {
+		o.spaceEvery = spaceEvery
 	}
 	if o.synchronous == "" {
 		o.synchronous = "FULL"

@@ -66,7 +66,7 @@ func (d *digest) add(r Row) {
 		switch v := r[i].(type) {
 		case int64:
 			d.buf = append(d.buf, 1)
-			d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(v)) //nolint:gosec // the bits are what counts
+			d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(v))
 		case string:
 			d.buf = append(d.buf, 2)
 			d.buf = append(binary.BigEndian.AppendUint64(d.buf, uint64(len(v))), v...)
