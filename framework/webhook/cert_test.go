@@ -135,7 +135,7 @@ type rerouted struct {
 
 func (r rerouted) RoundTrip(request *http.Request) (*http.Response, error) {
 	out := request.Clone(request.Context())
-	out.URL.Host = r.to
+	out.Host, out.URL.Host = request.URL.Host, r.to
 	return r.RoundTripper.RoundTrip(out)
 }
 

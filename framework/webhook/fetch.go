@@ -109,11 +109,11 @@ func newCertKeys(client func([]string) *http.Client, hosts []string) *certKeys {
 	}
 }
 
-// pinned parses an address and holds it to the pin: https, no port, no
-// credentials, no fragment, and a host that was named.
+// pinned parses an address and holds it to the pin: https in this spelling, no
+// port, no credentials, no fragment, and a host that was named.
 func (c *certKeys) pinned(address string) (*url.URL, bool) {
 	u, err := url.Parse(address)
-	if err != nil || len(address) > 1024 || u.Scheme != "https" || u.User != nil || u.Fragment != "" || u.Opaque != "" || !c.allowed(u) {
+	if err != nil || len(address) > 1024 || !strings.HasPrefix(address, "https://") || u.User != nil || u.Fragment != "" || u.Opaque != "" || !c.allowed(u) {
 		return nil, false
 	}
 	return u, true

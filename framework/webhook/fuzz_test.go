@@ -61,6 +61,9 @@ func FuzzChangedByte(f *testing.F) {
 			} else {
 				signature := []byte(h.Get(signatureHeader(v)))
 				signature[at%uint(len(signature))] ^= change
+				if versions := v.schemes[0].spec.VersionKeys; oneVersion(string(signature), versions) == oneVersion(h.Get(signatureHeader(v)), versions) {
+					continue // another key of the list, whose signatures are tried in the same way
+				}
 				h.Set(signatureHeader(v), string(signature))
 			}
 			require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: changed}), ErrUnverified, name)

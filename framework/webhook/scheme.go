@@ -311,6 +311,13 @@ func sortedForm(r Request) (string, error) {
 	if err != nil {
 		return "", refuse("form is malformed")
 	}
+	// Names and values are signed run together. Senders write the sign between
+	// them also where the value is empty; without it, name and value could swap.
+	for pair := range strings.SplitSeq(string(r.Body), "&") {
+		if pair != "" && !strings.Contains(pair, "=") {
+			return "", refuse("form is malformed")
+		}
+	}
 	var names []string
 	for name := range form {
 		names = append(names, name)

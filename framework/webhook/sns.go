@@ -49,7 +49,9 @@ func readSNS(body []byte) (snsMessage, error) {
 	return m, nil
 }
 
-// signed returns the text that SNS signs: names and values, sorted by name.
+// signed returns the text that SNS signs: names and values, sorted by name. A
+// line ends a value, so only the first of them may hold line breaks: else one
+// signature would be good for several messages.
 func (m snsMessage) signed() ([]byte, error) {
 	fields := [][2]string{{"Message", m.Message}, {"MessageId", m.MessageId}}
 	switch m.Type {
@@ -68,7 +70,10 @@ func (m snsMessage) signed() ([]byte, error) {
 	}
 	fields = append(fields, [2]string{"TopicArn", m.TopicArn}, [2]string{"Type", m.Type})
 	var b strings.Builder
-	for _, f := range fields {
+	for i, f := range fields {
+		if i > 0 && strings.Contains(f[1], "\n") {
+			return nil, refuse("a field of the message holds a line break")
+		}
 		b.WriteString(f[0] + "\n" + f[1] + "\n")
 	}
 	return []byte(b.String()), nil

@@ -42,7 +42,8 @@ func opensslHMAC(t *testing.T, hash, text string) []byte {
 	return openssl(t, text, "dgst", "-"+hash, "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString([]byte(secret)), "-binary")
 }
 
-// What a provider's documentation says is signed, as OpenSSL signs it.
+// What a provider's documentation says is signed, as OpenSSL signs it: ours accepts it, and signs
+// the same.
 func TestOpenSSLSignsAsTheProvidersSay(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -63,20 +64,37 @@ func TestOpenSSLSignsAsTheProvidersSay(t *testing.T) {
 		catalog.AuthBitbucket: {body, http.Header{"X-Hub-Signature": {"sha256=" + hex.EncodeToString(sha256(body))}}},
 		catalog.AuthIntercom:  {body, http.Header{"X-Hub-Signature": {"sha1=" + hex.EncodeToString(opensslHMAC(t, "sha1", body))}}},
 		catalog.AuthX:         {body, http.Header{"X-Twitter-Webhooks-Signature": {"sha256=" + b64(sha256(body))}}},
-		catalog.AuthHookdeck:  {body, http.Header{"X-Hookdeck-Signature": {b64([]byte(strings.Repeat("x", 32)))}, "X-Hookdeck-Signature-2": {b64(sha256(body))}}},
+		catalog.AuthHookdeck:  {body, http.Header{"X-Hookdeck-Signature": {b64(sha256(body))}}},
 		catalog.AuthConvoy:    {body, http.Header{"X-Convoy-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+","+body))}}},
 		catalog.AuthTypeform:  {body, http.Header{"Typeform-Signature": {"sha256=" + b64(sha256(body))}}},
 		catalog.AuthCalendly:  {body, http.Header{"Calendly-Webhook-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+"."+body))}}},
 		catalog.AuthSquare:    {body, http.Header{"X-Square-Hmacsha256-Signature": {b64(sha256(public + uri + body))}}},
 		catalog.AuthHubSpot:   {body, http.Header{"X-Hubspot-Request-Timestamp": {millis}, "X-Hubspot-Signature-V3": {b64(sha256("POST" + public + uri + body + millis))}}},
-		catalog.AuthLinear:    {linear, http.Header{"Linear-Signature": {hex.EncodeToString(sha256(linear))}}},
-		catalog.AuthStripe:    {body, http.Header{"Stripe-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+"."+body))}}},
+		catalog.AuthTwilio: {"To=%2B1800&CallSid=CA1&To=%2B1800&From=a+b", http.Header{
+			"Content-Type":       {"application/x-www-form-urlencoded"},
+			"X-Twilio-Signature": {b64(opensslHMAC(t, "sha1", public+uri+"CallSidCA1"+"Froma b"+"To+1800"))},
+		}},
+		catalog.AuthLinear: {linear, http.Header{"Linear-Signature": {hex.EncodeToString(sha256(linear))}}},
+		catalog.AuthStripe: {body, http.Header{"Stripe-Signature": {"t=" + stamp + ",v1=" + hex.EncodeToString(sha256(stamp+"."+body))}}},
 	} {
 		t.Run(string(auth), func(t *testing.T) {
 			t.Parallel()
 			verify(t, auth, secret, webhook.Request{Header: c.header, Body: []byte(c.body)})
+			ours := webhook.Request{URI: uri, Header: http.Header{}, Body: []byte(c.body)}
+			if kind := c.header.Get("Content-Type"); kind != "" {
+				ours.Header.Set("Content-Type", kind)
+			}
+			require.NoError(t, webhook.SignRequest(catalog.EndpointSpec{Auth: auth}, settings(auth, secret), now, "", &ours))
+			require.Equal(t, c.body, string(ours.Body))
+			for name, values := range c.header {
+				require.Equal(t, values, ours.Header.Values(name), name)
+			}
 		})
 	}
+	// While a secret is rotated a second header carries the other signature.
+	verify(t, catalog.AuthHookdeck, secret, webhook.Request{Body: payload, Header: http.Header{
+		"X-Hookdeck-Signature": {b64([]byte(strings.Repeat("x", 32)))}, "X-Hookdeck-Signature-2": {b64(sha256(body))},
+	}})
 	simple := http.Header{"X-Convoy-Signature": {hex.EncodeToString(sha256(body))}}
 	verify(t, catalog.AuthConvoy, secret, webhook.Request{Header: simple, Body: payload})
 }
@@ -95,6 +113,17 @@ func TestMailgun(t *testing.T) {
 	good := body(hex.EncodeToString(opensslHMAC(t, "sha256", stamp+token)))
 	require.NoError(t, v.Verify(time.Now(), webhook.Request{Header: http.Header{}, Body: good}))
 	require.Equal(t, token, webhook.DeliveryID(v.DeliveryKey(http.Header{}, good)), "one signature serves one delivery")
+	ours := webhook.Request{Header: http.Header{}, Body: []byte(`{"event-data":{"id":"e1"}}`)}
+	require.NoError(t, webhook.SignRequest(catalog.EndpointSpec{Auth: catalog.AuthMailgun}, settings(catalog.AuthMailgun, secret), time.Now(), token, &ours))
+	var sent struct {
+		Signature struct {
+			Timestamp        json.Number
+			Token, Signature string
+		}
+	}
+	require.NoError(t, json.Unmarshal(ours.Body, &sent))
+	require.Equal(t, token, sent.Signature.Token)
+	require.Equal(t, hex.EncodeToString(opensslHMAC(t, "sha256", sent.Signature.Timestamp.String()+token)), sent.Signature.Signature)
 	for _, bad := range []string{"", "00", strings.Repeat("0", 64)} {
 		require.ErrorIs(t, v.Verify(time.Now(), webhook.Request{Header: http.Header{}, Body: body(bad)}), webhook.ErrUnverified)
 	}
@@ -156,6 +185,31 @@ func TestOpenSSLsKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Discord and SendGrid publish verifiers only; OpenSSL signs in their place.
+func TestOpenSSLSignsAsDiscordAndSendGrid(t *testing.T) {
+	t.Parallel()
+	stamp := unix(time.Now())
+	text := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(text, []byte(stamp+string(payload)), 0o600))
+	key := filepath.Join(t.TempDir(), "key.pem")
+
+	private := openssl(t, "", "genpkey", "-algorithm", "ed25519")
+	require.NoError(t, os.WriteFile(key, private, 0o600))
+	der, err := base64.StdEncoding.DecodeString(spki(t, openssl(t, string(private), "pkey", "-pubout")))
+	require.NoError(t, err)
+	signature := openssl(t, "", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", text)
+	verify(t, catalog.AuthDiscord, hex.EncodeToString(der[len(der)-32:]), webhook.Request{Body: payload, Header: http.Header{
+		"X-Signature-Timestamp": {stamp}, "X-Signature-Ed25519": {hex.EncodeToString(signature)},
+	}})
+
+	private = openssl(t, "", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+	require.NoError(t, os.WriteFile(key, private, 0o600))
+	signature = openssl(t, "", "dgst", "-sha256", "-sign", key, text)
+	verify(t, catalog.AuthSendGrid, spki(t, openssl(t, string(private), "pkey", "-pubout")), webhook.Request{Body: payload, Header: http.Header{
+		"X-Twilio-Email-Event-Webhook-Timestamp": {stamp}, "X-Twilio-Email-Event-Webhook-Signature": {base64.StdEncoding.EncodeToString(signature)},
+	}})
 }
 
 // spki is the public key of a PEM block as SendGrid shows it.

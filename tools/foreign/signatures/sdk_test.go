@@ -78,6 +78,7 @@ func TestGitHub(t *testing.T) {
 	}
 }
 
+// Slack's package verifies and does not sign; OpenSSL signs in TestOpenSSLSignsAsTheProvidersSay.
 func TestSlack(t *testing.T) {
 	t.Parallel()
 	ours := sign(t, catalog.AuthSlack, secret, payload, nil)
