@@ -76,7 +76,7 @@ func (r Route) wrongMigrations() (faults []string) {
 }
 
 // readCursor returns a saved cursor as one of today's type.
-func (r Route) readCursor(saved CursorType, cursor []byte) (now []byte, err error) {
+func (r Route) readCursor(saved CursorType, cursor []byte) ([]byte, error) {
 	kind := r.cursor.kind
 	switch {
 	case cursor == nil || saved == kind:
@@ -95,16 +95,21 @@ func (r Route) readCursor(saved CursorType, cursor []byte) (now []byte, err erro
 			return nil, fmt.Errorf("%w: it was saved with cursor version %d by a type with other fields than framework.FromVersion(%d, …) reads; give it the type that the stream had then, or reset the stream",
 				ErrCursorUnreadable, saved.Version, saved.Version)
 		}
-		defer func() {
-			if v := recover(); v != nil {
-				now, err = nil, fmt.Errorf("migrate cursor from version %d: %w", saved.Version, newPanicError(v))
-			}
-		}()
-		if now, err = m.read(cursor); err != nil {
-			return nil, fmt.Errorf("migrate cursor from version %d: %w", saved.Version, Permanent(err))
-		}
-		return now, nil
+		return m.migrate(cursor)
 	}
 	return nil, fmt.Errorf("%w: it was saved with cursor version %d and the code has version %d; add framework.FromVersion(%d, …), restore the version, or reset the stream",
 		ErrCursorUnreadable, saved.Version, kind.Version, saved.Version)
+}
+
+// migrate reads a saved cursor; a panic of the author's function is an error.
+func (r cursorReader) migrate(saved []byte) (cursor []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			cursor, err = nil, fmt.Errorf("migrate cursor from version %d: %w", r.from.Version, newPanicError(v))
+		}
+	}()
+	if cursor, err = r.read(saved); err != nil {
+		return nil, fmt.Errorf("migrate cursor from version %d: %w", r.from.Version, Permanent(err))
+	}
+	return cursor, nil
 }

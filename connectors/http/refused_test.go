@@ -35,12 +35,17 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 	err = connector.Plugin.CheckSettings(map[string]any{
 		"endpoint": "https://{{ .vars.host }}/x", "interval_ms": 1500, "path": "x", "body": "x", "auth": "stripe", "allow_hosts": []any{"a/b"},
 		"headers": []any{
-			map[string]any{"name": "Host", "value": "x"}, map[string]any{"name": "a b", "value": "x"}, map[string]any{"name": "X", "value": "a\nb"},
-			map[string]any{"name": "webhook-id", "value": "x"}, map[string]any{"name": "svix-id", "value": "x"},
+			map[string]any{"name": "Host", "value": "x"},
+			map[string]any{"name": "a b", "value": "x"},
+			map[string]any{"name": "X", "value": "a\nb"},
+			map[string]any{"name": "webhook-id", "value": "x"},
+			map[string]any{"name": "svix-id", "value": "x"},
 		},
 		"streams": []any{
-			map[string]any{"stream": "a", "endpoint": "ftp://x"}, map[string]any{"stream": "b", "endpoint": "https://u:p@x"},
-			map[string]any{"stream": "c", "endpoint": "https://api.example.com{{ .cursor }}"}, map[string]any{"stream": "d", "format": "csv", "pagination": map[string]any{"type": "cursor"}},
+			map[string]any{"stream": "a", "endpoint": "ftp://x"},
+			map[string]any{"stream": "b", "endpoint": "https://u:p@x"},
+			map[string]any{"stream": "c", "endpoint": "https://api.example.com{{ .cursor }}"},
+			map[string]any{"stream": "d", "format": "csv", "pagination": map[string]any{"type": "cursor"}},
 		},
 		"tls": map[string]any{"ca": "nothing"},
 	})

@@ -57,7 +57,7 @@ func parseAge(text string) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		d = time.Duration(min(n, uint64(2*maxAge/(24*time.Hour)))) * 24 * time.Hour //nolint:gosec // bounded on the same line
+		d = time.Duration(min(n, uint64(2*maxAge/(24*time.Hour)))) * 24 * time.Hour
 	} else {
 		var err error
 		if d, err = time.ParseDuration(text); err != nil {

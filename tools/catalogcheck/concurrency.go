@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/ssa"
 	"golang.org/x/tools/go/types/typeutil"
@@ -42,9 +43,9 @@ func (s *routeStage) checkConcurrency(bound []binding) {
 
 // enclosing returns the innermost function around the last node of stack.
 func enclosing(stack []ast.Node) ast.Node {
-	for i := len(stack) - 1; i >= 0; i-- {
-		if bodyOf(stack[i]) != nil {
-			return stack[i]
+	for _, s := range slices.Backward(stack) {
+		if bodyOf(s) != nil {
+			return s
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func Locks(ctx context.Context, dir string, patterns []string) ([]LinkedLock, er
 	for _, one := range d.linkers() {
 		now, ok := one.lock()
 		if !ok {
-			return nil, fmt.Errorf("%w: %s; run weir check ./...", ErrIncomplete, one.PkgPath)
+			return nil, fmt.Errorf("%w: %s; weir check ./... says why", ErrIncomplete, one.PkgPath)
 		}
 		lock := LinkedLock{Path: one.path, Now: now}
 		content, err := os.ReadFile(one.path)

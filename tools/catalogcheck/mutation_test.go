@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -167,9 +168,7 @@ func (m *mutated) tryMutant(p *packages.Package, change mutant) string {
 // judge type-checks a package, and what links it, and runs the checker over it.
 func (m *mutated) judge(p *packages.Package, files []*ast.File) string {
 	imports := make(importMap, len(m.imports))
-	for path, imported := range m.imports {
-		imports[path] = imported
-	}
+	maps.Copy(imports, m.imports)
 	pkg, info, err := typed(m.fset, p.PkgPath, files, imports)
 	if err != nil {
 		return "does not compile: " + err.Error()

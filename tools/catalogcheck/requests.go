@@ -3,6 +3,7 @@ package catalogcheck
 import (
 	"go/ast"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/ssa"
@@ -82,9 +83,9 @@ func (s *routeStage) clientShortcut(call *ast.CallExpr) bool {
 // contextName returns the name of the nearest context parameter, "_" for one
 // without a name, or "" when there is none.
 func (s *routeStage) contextName(stack []ast.Node) string {
-	for i := len(stack) - 1; i >= 0; i-- {
+	for _, s0 := range slices.Backward(stack) {
 		var typ *ast.FuncType
-		switch n := stack[i].(type) {
+		switch n := s0.(type) {
 		case *ast.FuncDecl:
 			typ = n.Type
 		case *ast.FuncLit:
@@ -108,11 +109,11 @@ func (s *routeStage) contextName(stack []ast.Node) string {
 // detaches reports whether a fresh context is only the value of a deadline that
 // the handler sets itself after its own context ended, for cleaning up.
 func (s *routeStage) detaches(stack []ast.Node) bool {
-	for i := len(stack) - 1; i >= 0; i-- {
-		if _, ok := stack[i].(*ast.DeferStmt); ok {
+	for _, s := range slices.Backward(stack) {
+		if _, ok := s.(*ast.DeferStmt); ok {
 			return true
 		}
-		if _, ok := stack[i].(*ast.FuncDecl); ok {
+		if _, ok := s.(*ast.FuncDecl); ok {
 			return false
 		}
 	}
@@ -215,8 +216,8 @@ func reference(t types.Type) bool {
 	case *types.Pointer, *types.Map, *types.Slice, *types.Interface:
 		return true
 	case *types.Struct:
-		for i := range u.NumFields() {
-			if reference(u.Field(i).Type()) {
+		for field := range u.Fields() {
+			if reference(field.Type()) {
 				return true
 			}
 		}

@@ -163,10 +163,8 @@ func (s *routeStage) checkSilent(b binding) {
 	}
 	for reached := range f.reach(fn) {
 		for _, block := range reached.Blocks {
-			for _, instruction := range block.Instrs {
-				if f.mayEmit(instruction) {
-					return
-				}
+			if slices.ContainsFunc(block.Instrs, f.mayEmit) {
+				return
 			}
 		}
 	}

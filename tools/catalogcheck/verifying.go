@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/ssa"
 
@@ -311,10 +312,8 @@ func decodes(call *ssa.CallCommon) bool {
 		return true
 	}
 	if path == "encoding/json" && name == "Unmarshal" || name == "UnmarshalJSON" {
-		for _, arg := range call.Args {
-			if isBody(arg) {
-				return true
-			}
+		if slices.ContainsFunc(call.Args, isBody) {
+			return true
 		}
 	}
 	return false
