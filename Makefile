@@ -100,7 +100,7 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
 
 .PHONY: soak
-soak: ## the long tests again and again for SOAK minutes, until one fails
+soak: ## 1,000 kills under load, then the long tests again and again for SOAK minutes, until one fails
 	@tools/setup/soak.sh $(SOAK) $(GOTEST)
 
 .PHONY: fuzz

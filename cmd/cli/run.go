@@ -116,6 +116,7 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return failed(err)
 	}
+	surviveFileLimit()
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
 		OpenStore: func(ctx context.Context) (store.Store, error) { return open.URL(ctx, c.Store, c.DataDir, log) },
