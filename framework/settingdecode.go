@@ -45,7 +45,7 @@ type settingsDecoder struct {
 }
 
 func (d *settingsDecoder) fail(path, format string, args ...any) {
-	d.errs = append(d.errs, &SettingError{path, fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, &SettingError{Name: path, Reason: fmt.Sprintf(format, args...)})
 }
 
 // fields decodes a mapping into a struct and lets the struct check itself.
@@ -76,10 +76,10 @@ func (d *settingsDecoder) adopt(path string, err error) {
 	case err == nil:
 	case errors.As(err, &list):
 		for _, e := range list {
-			d.fail(joinPath(path, e.Name), "%s", e.Reason)
+			d.errs = append(d.errs, &SettingError{Name: joinPath(path, e.Name), Reason: e.Reason, Rule: e.Rule})
 		}
 	case errors.As(err, &one):
-		d.fail(joinPath(path, one.Name), "%s", one.Reason)
+		d.errs = append(d.errs, &SettingError{Name: joinPath(path, one.Name), Reason: one.Reason, Rule: one.Rule})
 	case path == "":
 		d.own = err
 	default:

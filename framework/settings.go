@@ -93,6 +93,8 @@ type SettingError struct {
 	Name string
 	// Reason says what is wrong and what to do. It never holds the value.
 	Reason string
+	// Rule is the id of the rule that is broken, or "".
+	Rule string
 }
 
 // Error formats the error.

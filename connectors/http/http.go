@@ -14,8 +14,8 @@ import (
 // Connector declares nothing itself: streams and endpoint come from settings.
 var Connector = catalog.Connector{Key: "http", Dynamic: true}
 
-// Plugin links declaration, settings and routes.
-var Plugin = framework.DefineDynamic(Connector, declare, open)
+// Plugin links declaration, settings and routes, and what the connector is as a sink.
+var Plugin = framework.WithSink(framework.DefineDynamic(Connector, declare, open), openSink)
 
 // record is what every stream holds: the provider's bytes.
 type record = json.RawMessage

@@ -17,7 +17,7 @@ import (
 
 // connectionNodes are where the keys of a connection stand.
 type connectionNodes struct {
-	whole, name, project, connector, class, kind, stream, streams, config, endpoints *yaml.Node
+	whole, name, project, connector, class, kind, stream, streams, topics, start, rate, config, endpoints *yaml.Node
 }
 
 // at returns the node if it is there, else that of the whole connection.
@@ -34,7 +34,7 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	keep := func(at **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
 		return func(n *yaml.Node) { *at = n; read(n) }
 	}
-	var class, stream string
+	var class, stream, start string
 	r.mapping(n, "a connection", []field{
 		{"name", keep(&at.name, r.text(&c.Name, "name"))},
 		{"display_name", r.text(&c.DisplayName, "display_name")},
@@ -45,12 +45,14 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"enabled", r.boolean(&c.Enabled, "enabled")},
 		{"stream", keep(&at.stream, r.text(&stream, "stream"))},
 		{"streams", keep(&at.streams, r.texts(&c.Streams, "streams"))},
+		{"topics", keep(&at.topics, r.topics(&c.Streams))},
+		{"start", keep(&at.start, r.text(&start, "start"))},
 		{"retention", func(n *yaml.Node) {
 			own := f.Retention
 			r.retention(&own)(n)
 			c.Retention = &own
 		}},
-		{"rate_limit", r.rate(&c.RateLimit)},
+		{"rate_limit", keep(&at.rate, r.rate(&c.RateLimit))},
 		{"budget", r.text(&c.Budget, "budget")},
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
 		{"endpoints", keep(&at.endpoints, r.endpoints(&c.Endpoints))},
@@ -69,8 +71,8 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	if c.Name != "" && slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {
 		r.problem(at.at(at.name), "connection %q is listed twice in project %q", c.Name, c.Project)
 	}
-	if c.Type != "source" {
-		r.problem(at.at(at.kind), "type %q is not supported; only source is, so far", c.Type)
+	if c.Type != typeSource && c.Type != typeSink {
+		r.problem(at.at(at.kind), "type %q is not supported; source and sink are, so far", c.Type)
 	}
 	switch {
 	case at.class == nil:
@@ -79,12 +81,28 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	default:
 		c.Connector, at.connector = class, at.class
 	}
-	if plugin, ok := r.plugin(&c, at, plugins); ok {
+	plugin, ok := r.plugin(&c, at, plugins)
+	switch {
+	case !ok:
+		r.unsure[c.Project] = true
+	case c.Type == typeSink:
+		r.asSink(&c, at, plugin, stream, start)
+	case !plugin.Source():
+		r.problem(at.at(at.connector), "connector %q is no source; say type: sink", c.Connector)
+	case at.topics != nil || at.start != nil:
+		r.problem(at.at(cmp.Or(at.topics, at.start)), "topics and start belong to type: sink; a source selects its streams with streams")
+	default:
 		r.oneStream(&c, at, plugin, stream)
 		r.againstConnector(&c, at, plugin)
 	}
 	f.Connections = append(f.Connections, c)
 }
+
+// Types of a connection.
+const (
+	typeSource = "source"
+	typeSink   = "sink"
+)
 
 // rate reads how many requests a provider allows.
 func (r *reader) rate(into *budget.Rate) func(*yaml.Node) {
@@ -149,25 +167,17 @@ func (r *reader) oneStream(c *Connection, at *connectionNodes, plugin framework.
 func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin framework.Plugin) {
 	config := at.at(at.config)
 	declared, err := plugin.Declare(c.Settings)
-	var settings framework.SettingErrors
 	var findings framework.CatalogErrors
-	switch {
-	case errors.As(err, &settings):
-		for _, e := range settings {
-			if r.couldNotRead(e.Name) && !strings.HasPrefix(e.Reason, "is unknown") {
-				continue
-			}
-			r.problem(settingNode(config, e.Name), "connection %q: %s", c.Name, e)
-		}
-	case errors.As(err, &findings):
+	if errors.As(err, &findings) {
 		for _, f := range findings {
 			r.finding(subjectNode(at, f.Subject), c, f)
 		}
-	case err != nil:
-		r.problem(config, "connection %q: %s", c.Name, err)
+	} else {
+		r.settingProblems(c, config, err)
 	}
 	if err != nil {
 		if plugin.Dynamic() {
+			r.unsure[c.Project] = true
 			return // nobody knows the streams
 		}
 		declared = plugin.Connector()
@@ -180,13 +190,46 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 		n := settingNode(config, w.Name)
 		r.warnings = append(r.warnings, Problem{File: r.file, Line: n.Line, Column: n.Column, Message: fmt.Sprintf("connection %q: %s", c.Name, w)})
 	}
-	r.selection(c, at, declared.Manifest())
+	manifest := declared.Manifest()
+	r.selection(c, at, manifest)
+	for _, s := range manifest.Streams {
+		if len(c.Streams) == 0 || slices.Contains(c.Streams, s.Key) {
+			ref := StreamRef{Connection: c.Name, Stream: s.Key}
+			if s.RenamedFrom != "" {
+				ref.Former = []string{s.RenamedFrom}
+			}
+			key := c.Project + "/" + c.Name
+			r.streams[key] = append(r.streams[key], ref)
+		}
+	}
 	var paths []string
 	for _, e := range declared.Endpoints {
 		r.endpointSecret(c, e, config)
 		paths = append(paths, e.Path())
 	}
 	r.knownEndpoints(c, at.at(at.endpoints), paths)
+}
+
+// settingProblems reports what is wrong with settings.
+func (r *reader) settingProblems(c *Connection, config *yaml.Node, err error) {
+	var settings framework.SettingErrors
+	if err != nil && !errors.As(err, &settings) {
+		r.problem(config, "connection %q: %s", c.Name, err)
+	}
+	for _, e := range settings {
+		if r.couldNotRead(e.Name) && !strings.HasPrefix(e.Reason, "is unknown") {
+			continue
+		}
+		rule, prefix := ruleOfSetting(c, e), ""
+		if rule != "" {
+			prefix = rule + " "
+		}
+		before := len(r.problems)
+		r.problem(settingNode(config, e.Name), "%sconnection %q: %s", prefix, c.Name, e)
+		if len(r.problems) > before {
+			r.problems[before].Rule = rule
+		}
+	}
 }
 
 // finding reports what a rule of the catalog says about a connection.
@@ -268,6 +311,14 @@ func (r *reader) endpointSecret(c *Connection, e catalog.Endpoint, n *yaml.Node)
 // one around it that is there.
 func settingNode(n *yaml.Node, path string) *yaml.Node {
 	found := n
+	if at := plain(n); at.Kind == yaml.MappingNode {
+		// A name with dots may be written as it is.
+		for i := 0; i+1 < len(at.Content); i += 2 {
+			if at.Content[i].Value == path {
+				return at.Content[i]
+			}
+		}
+	}
 	for _, step := range framework.SplitPath(path) {
 		at := plain(n)
 		n = nil

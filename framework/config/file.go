@@ -9,6 +9,7 @@ import (
 	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/servertls"
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -58,10 +59,13 @@ type Connection struct {
 	Project, Name, DisplayName string
 	// Connector is the key of the connector.
 	Connector string
-	// Type is "source".
+	// Type is "source" or "sink".
 	Type string
-	// Streams are the keys of the streams to run; empty for all.
+	// Streams are the keys of the streams to run; empty for all. Of a sink they
+	// are what it subscribes to, see [Subscribed]; empty for nothing.
 	Streams []string
+	// Start says where a sink begins in a stream that is new to it; "" for earliest.
+	Start sink.Start
 	// Settings are the connector's settings with references resolved.
 	Settings map[string]any
 	// Endpoints are what the operator decides for webhook endpoints, by path.

@@ -63,7 +63,7 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 	if len(document.Content) == 0 {
 		return f, nil
 	}
-	r := &reader{file: path, resolve: &resolver{env: env}}
+	r := &reader{file: path, resolve: &resolver{env: env}, streams: map[string][]StreamRef{}, unsure: map[string]bool{}}
 	r.fileFields(document.Content[0], f, plugins)
 	if len(r.problems) > 0 {
 		return nil, r.tidy(r.problems)
@@ -146,6 +146,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	for _, c := range connections {
 		r.connection(c, f, plugins)
 	}
+	r.subscriptions(f)
 }
 
 func (r *reader) address(into *string, name string) func(*yaml.Node) {

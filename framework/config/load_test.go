@@ -118,7 +118,7 @@ connections:
 		`weir.yaml:13:7: connection "shop": setting "pages" must be a whole number, not string`,
 		`weir.yaml:14:7: connection "shop": setting "base_url" must start with http:// or https:// and name a host`,
 		`weir.yaml:17:14: project "nowhere" is not listed under projects`,
-		`weir.yaml:18:11: type "sink" is not supported; only source is, so far`,
+		`weir.yaml:18:11: connector "acme" is no sink; use one that is, such as http`,
 		`weir.yaml:19:23: config.api_key: environment variable ALSO_MISSING is not set`,
 		`weir.yaml:19:58: config.webhook_secret: file /does/not/exist cannot be read; make it, or change ${file:…}`,
 		`weir.yaml:23:13: connection "third": setting "api_key" is required`,

@@ -25,6 +25,11 @@ type reader struct {
 	// not be read, so that they are not reported twice.
 	unread   map[string]bool
 	warnings Problems
+	// streams are those of each source, by project and name; unsure are projects
+	// with a source whose streams are not known. subscribers are the sinks.
+	streams     map[string][]StreamRef
+	unsure      map[string]bool
+	subscribers []subscriber
 }
 
 // maxProblems bounds what is reported at once.

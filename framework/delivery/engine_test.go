@@ -309,6 +309,7 @@ func TestASinkThatRetentionOvertakesFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &receiver{}
+		stop(t, startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)) // before there were events
 		m.record(orders, "a", "b", "c")
 		m.trimmed[orders] = 2
 		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
@@ -320,6 +321,20 @@ func TestASinkThatRetentionOvertakesFails(t *testing.T) {
 		require.Contains(t, snapshot.State.Reason, "1 to 2")
 		require.Empty(t, r.received())
 		stop(t, e)
+	})
+}
+
+func TestASinkThatIsNewBeginsWithWhatIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, r := newMemory(), &receiver{}
+		m.record(orders, "a", "b", "c")
+		m.trimmed[orders] = 2
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
+		settle(time.Second)
+		stop(t, e)
+		require.Len(t, r.received(), 1, "c is all that is left")
+		require.Equal(t, int64(4), m.offset(orders).Next)
 	})
 }
 

@@ -76,8 +76,9 @@ type lane struct {
 	// read is the last sequence that was read, head the last that is known of.
 	read, head int64
 	reading    bool
-	// fresh says that the stream's end has not been seen yet.
-	fresh bool
+	// fresh says that the stream's end has not been seen yet, begun that the sink
+	// has been at a place of the stream, which it may miss events from.
+	fresh, begun bool
 	// inFlight counts its batches; redo are batches to send before new ones.
 	inFlight int
 	redo     []*work
@@ -158,7 +159,7 @@ func (s *runner) arrived(c chunk) {
 		s.unread(l, c.err)
 		return
 	}
-	l.fresh = c.events == l.limit
+	l.fresh, l.begun = c.events == l.limit, l.begun || c.events > 0
 	if c.events > 0 {
 		l.read = c.entries[len(c.entries)-1].position.Sequence
 		l.head = max(l.head, l.read)
@@ -205,6 +206,10 @@ func (s *runner) unread(l *lane, err error) {
 	trimmed, gone := errors.AsType[*ingest.TrimmedError](err)
 	switch {
 	case s.reading.Err() != nil:
+	case gone && !l.begun:
+		// A sink that is new to the stream begins with what is kept.
+		l.next, l.read = trimmed.First, trimmed.First-1
+		l.begun, l.fresh, l.dirty = true, true, true
 	case gone:
 		s.stopped(StateFailed, "data lost: events of stream "+l.source.Stream+" were removed by retention before they were delivered: "+trimmed.Error())
 	case errors.Is(err, store.ErrNotFound):

@@ -124,7 +124,7 @@ func (e *Engine) Seek(ctx context.Context, connectionID string, source store.Sou
 			}
 		}
 		l.window, l.redo, l.undispatched, l.bytes = nil, nil, 0, 0
-		l.next, l.read, l.fresh, l.dirty = next, next-1, true, true
+		l.next, l.read, l.fresh, l.dirty, l.begun = next, next-1, true, true, true
 		return nil
 	})
 }

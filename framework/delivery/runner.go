@@ -99,7 +99,7 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		return err
 	}
 	for _, source := range sources {
-		l := &lane{source: source, next: 1, limit: 64}
+		l := &lane{source: source, next: 1, limit: 64, begun: slices.Contains(s.started, source)}
 		for _, status := range statuses {
 			if status.ConnectionID == source.ConnectionID && status.Stream == source.Stream {
 				l.head = status.Head
@@ -108,7 +108,7 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		at := slices.IndexFunc(offsets, func(o store.Offset) bool { return o.Source == source })
 		switch {
 		case at >= 0:
-			l.next = offsets[at].Next
+			l.next, l.begun = offsets[at].Next, true
 		case s.Start == sink.Latest && !slices.Contains(s.started, source):
 			l.next, l.dirty = l.head+1, true
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
@@ -41,6 +42,11 @@ type connection struct {
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]*webhook.Verifier
+	// outlet is what a sink runs on, nil while it is disabled and for a source;
+	// subscribed and start are its own.
+	outlet     *outlet
+	subscribed []string
+	start      sink.Start
 	// policies are what the operator decided for the endpoints.
 	policies map[string]intake.Policy
 }
@@ -89,6 +95,9 @@ func (r *Runtime) prepare(c config.Connection) (*connection, error) {
 		return nil, fmt.Errorf("connection %q: no connector %q is linked into this binary", c.Name, c.Connector)
 	}
 	plugin := r.options.Plugins[index]
+	if c.Type == typeSink {
+		return r.prepareSink(plugin, c)
+	}
 	declared, manifest, errs := r.declared(plugin, c)
 	prepared := &connection{
 		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
@@ -147,6 +156,9 @@ func (r *Runtime) declared(plugin framework.Plugin, c config.Connection) (catalo
 func (r *Runtime) open(ctx context.Context, c *connection) error {
 	if !c.Enabled {
 		return nil
+	}
+	if c.Type == typeSink {
+		return r.openSink(ctx, c)
 	}
 	allowed, err := r.budgets.Open(ctx, c.Project, c.ID, c.budget, c.rate)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
+	"github.com/weirhq/weir/framework/delivery"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
@@ -28,6 +29,7 @@ type Runtime struct {
 	guard     *httpguard.Guard
 	store     store.Store
 	scheduler *scheduler.Scheduler
+	engine    *delivery.Engine
 	intake    *intake.Handler
 	board     *health.Board
 	api       *api.API
@@ -48,6 +50,8 @@ type Runtime struct {
 	// duties are the connections that this process works on, by id. They belong to
 	// New, and then to the goroutine of follow.
 	duties map[string]*duty
+	// delivering says that sinks may run; it belongs to them too.
+	delivering bool
 	// ended and fenced tell that goroutine of connections, endings are those that end.
 	ended, fenced chan string
 	endings       sync.WaitGroup
@@ -154,7 +158,9 @@ func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
 // retention is what the store keeps. Connections that the file does not name any
 // more keep what the file says of all.
 func (r *Runtime) retention(prepared []*connection) store.RetentionPolicy {
-	p := store.RetentionPolicy{Default: r.options.Config.Retention, Connections: map[string]store.Retention{}}
+	p := store.RetentionPolicy{
+		Default: r.options.Config.Retention, Connections: map[string]store.Retention{}, Needed: (&lowWater{runtime: r}).needed,
+	}
 	for _, c := range prepared {
 		if own := c.retention; own != nil && c.ID != "" {
 			p.Connections[c.ID] = *own
@@ -169,8 +175,13 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	r.ended, r.fenced = make(chan string, len(r.byID)), make(chan string, len(r.byID))
 	var err error
 	r.metrics = newMetrics(r)
+	if r.engine, err = delivery.New(delivery.Config{
+		Store: r.store, Logger: r.log, StopTimeout: stopTimeout, Changed: func(string) { r.feed.Notify() },
+	}); err != nil {
+		return err
+	}
 	if r.scheduler, err = scheduler.New(scheduler.Config{
-		Store: r.store, Logger: r.log, Limits: r.options.Limits, Fenced: r.onFenced,
+		Store: waking{r.store, r.engine}, Logger: r.log, Limits: r.options.Limits, Fenced: r.onFenced,
 	}); err != nil {
 		return err
 	}

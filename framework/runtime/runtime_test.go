@@ -21,6 +21,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/sqlite"
 	"github.com/weirhq/weir/framework/webhook"
@@ -59,6 +60,8 @@ type behaviour struct {
 	page    func(ctx context.Context, in framework.SyncRequest[position], out *ingest.Buffer) (framework.SyncResult[position], error)
 	receive func(ctx context.Context, d *framework.Delivery, out *ingest.Buffer) error
 	open    error
+	// deliver makes an attempt of the test connector as a sink.
+	deliver func(batch []*sink.Message) sink.Answer
 }
 
 func emit(out *ingest.Buffer, stream catalog.Of[record], id string) error {
@@ -120,7 +123,7 @@ func build(t *testing.T, dir string, b behaviour, connections ...config.Connecti
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	r, err := runtime.New(t.Context(), runtime.Options{
-		Config: &config.File{Connections: connections}, Plugins: []framework.Plugin{b.plugin()}, Listener: listener,
+		Config: &config.File{Connections: connections}, Plugins: []framework.Plugin{b.plugin(), b.outlet()}, Listener: listener,
 		Log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
 	})

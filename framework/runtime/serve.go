@@ -31,7 +31,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	if r.intake, err = intake.New(intake.Config{
-		Targets: r.targets(), Store: r.store, Log: r.log, Observe: r.delivered, Journal: r.journal(),
+		Targets: r.targets(), Store: waking{r.store, r.engine}, Log: r.log, Observe: r.delivered, Journal: r.journal(),
 		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
@@ -210,6 +210,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	if err := r.scheduler.Start(background); err != nil {
 		return err
 	}
+	work.Go(func() { r.engine.Run(background) })
 	following, unfollow := context.WithCancel(background)
 	defer unfollow()
 	work.Go(func() { r.follow(following) })
@@ -237,6 +238,10 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 	defer done()
 	scheduled := make(chan error, 1)
 	go func() { scheduled <- r.scheduler.Stop(ctx) }()
+	// Requests on their way have as long as pages, beside them: what the last
+	// pages bring is delivered by the next process.
+	delivered := make(chan error, 1)
+	go func() { delivered <- r.engine.Stop(ctx) }()
 	r.api.CloseFeeds()
 	errs := []error{r.intake.Drain(ctx)}
 	for _, s := range []*http.Server{r.public, r.server} {
@@ -247,7 +252,7 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 			errs = append(errs, fmt.Errorf("stop server: %w", err), s.Close())
 		}
 	}
-	errs = append(errs, <-scheduled)
+	errs = append(errs, <-scheduled, <-delivered)
 	r.budgets.Save(ctx)
 	cancel()
 	work.Wait()

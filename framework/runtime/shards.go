@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -16,6 +17,8 @@ type duty struct {
 	epoch int64
 	// ending is set while it ends; it cuts short what is still going on.
 	ending context.CancelCauseFunc
+	// sources are the streams of a sink, nil of one that was not started.
+	sources []store.Source
 }
 
 const (
@@ -28,6 +31,7 @@ const (
 // follow takes connections on and gives them up as the shards of this process
 // change, until ctx ends.
 func (r *Runtime) follow(ctx context.Context) {
+	r.delivering = true
 	ticker := time.NewTicker(peerEvery)
 	defer ticker.Stop()
 	for {
@@ -76,10 +80,12 @@ func (r *Runtime) assign(ctx context.Context, held store.ShardEpochs) error {
 	for id, c := range r.byID {
 		d, epoch := r.duties[id], held.Of(id)
 		switch {
-		case d == nil && epoch != 0 && c.binding != nil:
+		case d == nil && epoch != 0 && (c.binding != nil || c.outlet != nil):
 			gained = append(gained, c)
 		case d != nil && d.epoch != epoch:
 			r.giveUp(id, d)
+		case d != nil && d.sources != nil && !slices.Equal(d.sources, r.sources(c)):
+			r.giveUp(id, d) // and is taken on again with the streams that its globs name now
 		}
 		if r.duties[id] != nil {
 			busy[store.Shard(id)] = -1
@@ -88,6 +94,9 @@ func (r *Runtime) assign(ctx context.Context, held store.ShardEpochs) error {
 	var errs []error
 	if len(gained) > 0 {
 		errs = append(errs, r.takeOn(ctx, gained, held))
+	}
+	if r.delivering {
+		errs = append(errs, r.deliverAll(ctx))
 	}
 	var idle []int
 	for shard, epoch := range busy {
@@ -109,7 +118,7 @@ func (r *Runtime) giveUp(id string, d *duty) {
 		d.ending = cut
 		r.endings.Go(func() {
 			defer cut(nil)
-			if err := r.scheduler.Remove(ctx, id); err != nil {
+			if err := errors.Join(r.scheduler.Remove(ctx, id), r.engine.Remove(ctx, id)); err != nil {
 				r.log.Warn("work of a connection was cut short as it moves to another node", "connection", r.byID[id].Name, "err", err)
 			}
 			r.ended <- id
@@ -144,6 +153,24 @@ func (r *Runtime) takeOn(ctx context.Context, gained []*connection, held store.S
 		return err
 	}
 	return nil
+}
+
+// deliverAll starts the sinks that were taken on and do not run yet.
+func (r *Runtime) deliverAll(ctx context.Context) error {
+	var errs []error
+	for id, d := range r.duties {
+		c := r.byID[id]
+		if d.sources != nil || d.ending != nil || c.outlet == nil {
+			continue
+		}
+		sources := r.sources(c)
+		if err := r.deliver(ctx, c, sources); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		d.sources = sources
+	}
+	return errors.Join(errs...)
 }
 
 // onFenced is told that the store refuses this process's writes.

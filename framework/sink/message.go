@@ -26,6 +26,8 @@ type Message struct {
 	Body []byte
 	// Group names what messages of one batch must share, such as method and URL.
 	Group string
+	// Made is whatever else Prepare has made of the event for Send.
+	Made any
 }
 
 // Answer is what came back of an attempt.

@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/delivery"
+	"github.com/weirhq/weir/framework/sink"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// outlet is what a connection of type sink runs on.
+type outlet struct {
+	spec sink.Spec
+	// streams are its subscriptions as they were written.
+	streams []string
+}
+
+// typeSink is the type of a connection that delivers.
+const typeSink = "sink"
+
+// prepareSink checks a connection of type sink.
+func (r *Runtime) prepareSink(plugin framework.Plugin, c config.Connection) (*connection, error) {
+	as, ok := plugin.AsSink()
+	if !ok {
+		return nil, fmt.Errorf("connection %q: connector %q is no sink", c.Name, c.Connector)
+	}
+	prepared := &connection{
+		Connection: store.Connection{Project: c.Project, Name: c.Name, Connector: c.Connector, Type: c.Type, Enabled: c.Enabled},
+		plugin:     plugin, settings: c.Settings, retention: c.Retention, subscribed: c.Streams, start: c.Start,
+	}
+	for _, w := range as.Warnings(c.Settings) {
+		r.log.Warn("settings", "project", c.Project, "connection", c.Name, "warning", w.Error())
+	}
+	if _, err := as.Declare(c.Settings); err != nil && c.Enabled {
+		return prepared, fmt.Errorf("connection %q: %w", c.Name, err)
+	}
+	return prepared, nil
+}
+
+// openSink opens an enabled connection of type sink.
+func (r *Runtime) openSink(ctx context.Context, c *connection) error {
+	spec, err := c.plugin.OpenSink(ctx, framework.OpenRequest{
+		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
+		NewClient: r.guard.NewClient, Client: r.guard.Client, State: connectionState{r.store, c.ID},
+		Log: r.log.With("project", c.Project, "connection", c.Name),
+	})
+	if err != nil {
+		return fmt.Errorf("connection %q: %w", c.Name, err)
+	}
+	spec.Start = cmp.Or(c.start, spec.Start)
+	c.outlet = &outlet{spec: spec, streams: c.subscribed}
+	return nil
+}
+
+// sources are the streams that a sink reads now: what its subscriptions name
+// among the streams of its project.
+func (r *Runtime) sources(c *connection) []store.Source {
+	var known []config.StreamRef
+	ids := map[string]string{}
+	for id, other := range r.byID {
+		if other.Project != c.Project {
+			continue
+		}
+		ids[other.Name] = id
+		for _, s := range other.manifest.Streams {
+			ref := config.StreamRef{Connection: other.Name, Stream: s.Key}
+			if s.RenamedFrom != "" {
+				ref.Former = []string{s.RenamedFrom}
+			}
+			known = append(known, ref)
+		}
+	}
+	slices.SortFunc(known, func(a, b config.StreamRef) int { return cmp.Compare(a.ID(), b.ID()) })
+	chosen, errs := config.Subscribed(c.subscribed, known)
+	if err := errors.Join(errs...); err != nil {
+		r.log.Warn("a subscription names no stream", "project", c.Project, "connection", c.Name, "err", err)
+	}
+	sources := make([]store.Source, 0, len(chosen))
+	for _, ref := range chosen {
+		sources = append(sources, store.Source{ConnectionID: ids[ref.Connection], Stream: ref.Stream})
+	}
+	return sources
+}
+
+// deliver starts a sink.
+func (r *Runtime) deliver(ctx context.Context, c *connection, sources []store.Source) error {
+	return r.engine.Add(ctx, delivery.Identity{Project: c.Project, Connection: c.Name, ConnectionID: c.ID}, c.outlet.spec, sources)
+}
+
+// waking is a store that tells the sinks of what was recorded.
+type waking struct {
+	store.Store
+
+	engine *delivery.Engine
+}
+
+// Commit records u and wakes the sinks of its streams.
+func (w waking) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	receipt, err := w.Store.Commit(ctx, u)
+	if err != nil || receipt.Appended == 0 {
+		return receipt, err
+	}
+	heads := map[string]int64{}
+	for i, e := range receipt.Events {
+		if !e.Duplicate && i < len(u.Emissions) {
+			stream := u.Emissions[i].Stream
+			heads[stream] = max(heads[stream], e.Sequence)
+		}
+	}
+	for stream, head := range heads {
+		w.engine.Wake(u.ConnectionID, stream, head)
+	}
+	return receipt, nil
+}
+
+// neededFor is how long the answer of [lowWater] may be old. An older one keeps
+// more, never less, unless an operator has moved an offset back meanwhile.
+const neededFor = 5 * time.Second
+
+// lowWater says what sinks still need of streams, for retention. It is asked
+// while connections are still being opened.
+type lowWater struct {
+	runtime *Runtime
+
+	mu   sync.Mutex
+	at   time.Time
+	need map[store.Source]int64
+}
+
+// needed returns the first sequence of a stream that a sink still needs, or 0.
+func (l *lowWater) needed(ctx context.Context, connectionID, stream string) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); l.need == nil || now.Sub(l.at) > neededFor {
+		need, err := l.read(ctx)
+		if err != nil {
+			return 0, err
+		}
+		l.need, l.at = need, now
+	}
+	return l.need[store.Source{ConnectionID: connectionID, Stream: stream}], nil
+}
+
+func (l *lowWater) read(ctx context.Context) (map[store.Source]int64, error) {
+	offsets, err := l.runtime.store.Offsets(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("read what sinks still need: %w", err)
+	}
+	type reader struct {
+		sink   string
+		source store.Source
+	}
+	known := map[reader]int64{}
+	for _, o := range offsets {
+		known[reader{o.ConnectionID, o.Source}] = o.LowWater
+	}
+	need := map[store.Source]int64{}
+	for _, c := range l.runtime.byID {
+		if c.Type != typeSink || !c.Enabled {
+			continue // what is switched off, or gone, holds nothing back
+		}
+		for _, source := range l.runtime.sources(c) {
+			first, ok := known[reader{c.ID, source}]
+			if !ok && c.start != sink.Latest {
+				first = 1 // it has not begun to read
+			}
+			if old, is := need[source]; first > 0 && (!is || first < old) {
+				need[source] = first
+			}
+		}
+	}
+	return need, nil
+}
