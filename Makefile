@@ -98,6 +98,7 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@bin/weirbench webhooks $(if $(PROFILE),-profile bin/profiles)
 	@bin/weirbench poll $(if $(PROFILE),-profile bin/profiles)
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
+	@go run ./tools/catalogbench
 
 .PHONY: soak
 soak: ## 1,000 kills under load, then the long tests again and again for SOAK minutes, until one fails

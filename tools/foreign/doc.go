@@ -38,6 +38,12 @@
 // @octokit/webhooks-examples@VERSION` here; .npmrc keeps the name of a registry out of the lock
 // file, and a test in tools/walls sees to it.
 //
+// # Hosts of the checker
+//
+// Package hosts builds golangci-lint with the checker as golangci-lint custom does, and compares
+// what it, go vet and the checker's own driver find (a long test); and it holds SARIF output to
+// the schema that OASIS publishes.
+//
 // # Browser
 //
 // chromedp drives the chromium that need.Tool finds. As root, and in most containers, chromium
