@@ -1,10 +1,12 @@
-// Command catalogbench measures what the checker costs over 300 generated
-// connectors with 1,800 streams, beside plain go vet on the same tree in the
-// same run. make bench runs it.
+// Command catalogbench measures what the checker costs over generated connectors
+// of six streams each, beside plain go vet on the same tree in the same run. CPU
+// time is of the command and all that it starts: other work on the machine hardly
+// changes it, unlike the time on the wall. make bench runs it.
 package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,40 +16,76 @@ import (
 )
 
 func main() {
-	if err := measure(); err != nil {
+	connectors := flag.Int("connectors", 300, "how many connectors the tree has")
+	flag.Parse()
+	if err := measure(*connectors); err != nil {
 		fmt.Fprintln(os.Stderr, "catalogbench:", err)
 		os.Exit(1)
 	}
 }
 
 // bench is the tree and the tool.
-type bench struct{ dir, cache, tool string }
+type bench struct {
+	dir, root, tool string
+	connectors      int
+	edits           int
+}
 
-// command runs a program in the tree and returns how long it took and the most
-// memory it held. A run that fails is an error: the tree has no findings.
-func (b bench) command(name string, args ...string) (took time.Duration, megabytes int64, err error) {
+// cost is what a command took.
+type cost struct {
+	wall, cpu time.Duration
+	// megabytes is the most memory that one process held.
+	megabytes int64
+}
+
+// run runs a program in the tree. One that fails is an error: the tree has no findings.
+func (b *bench) run(name string, args ...string) (cost, error) {
 	c := exec.Command(name, args...) //nolint:gosec,noctx // our own tools
 	c.Dir = b.dir
-	c.Env = append(os.Environ(), "GOCACHE="+b.cache, "GOFLAGS=-mod=mod", "GOWORK=off")
+	c.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 	started := time.Now()
 	out, err := c.CombinedOutput()
-	took = time.Since(started)
+	took := cost{wall: time.Since(started)}
 	if err != nil {
-		return took, 0, fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
+		return took, fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
 	}
+	took.cpu = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		megabytes = usage.Maxrss / 1024
+		took.megabytes = usage.Maxrss / 1024
 	}
-	return took, megabytes, nil
+	return took, nil
 }
 
-func (b bench) plain() (time.Duration, int64, error) { return b.command("go", "vet", "./...") }
+func (b *bench) plain() (cost, error)   { return b.run("go", "vet", "./...") }
+func (b *bench) vettool() (cost, error) { return b.run("go", "vet", "-vettool="+b.tool, "./...") }
+func (b *bench) own() (cost, error)     { return b.run(b.tool, "./...") }
 
-func (b bench) vettool() (time.Duration, int64, error) {
-	return b.command("go", "vet", "-vettool="+b.tool, "./...")
+// build builds the tool. The go command keeps results by the tool's content, so
+// another stamp makes it forget what an earlier one found.
+func (b *bench) build(stamp string) error {
+	c := exec.Command("go", "build", "-ldflags=-B 0x"+stamp, "-o", b.tool, "./cmd/catalogcheck") //nolint:gosec,noctx // our own tool
+	c.Dir = b.root
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("build catalogcheck: %w\n%s", err, out)
+	}
+	return nil
 }
 
-func measure() error {
+// edit makes the sources of the first n connectors new.
+func (b *bench) edit(n int) error {
+	b.edits++
+	for i := range n {
+		name := connectorName(i)
+		path := filepath.Join(b.dir, "connectors", name, name+".go")
+		text := fmt.Sprintf("%s\n// Edit %d at %d.\n", connector(name), b.edits, time.Now().UnixNano())
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("edit connector: %w", err)
+		}
+	}
+	return nil
+}
+
+func measure(connectors int) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -60,80 +98,69 @@ func measure() error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := bench{dir: filepath.Join(dir, "tree"), tool: filepath.Join(dir, "catalogcheck")}
-	known, err := exec.Command("go", "env", "GOCACHE").Output() //nolint:noctx // a moment
-	if err != nil {
-		return fmt.Errorf("find the build cache: %w", err)
-	}
-	b.cache = string(known[:len(known)-1])
-	build := exec.Command("go", "build", "-o", b.tool, "./cmd/catalogcheck") //nolint:gosec,noctx // our own tool
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build catalogcheck: %w\n%s", err, out)
-	}
-	if err := writeTree(b.dir, root); err != nil {
+	b := &bench{dir: filepath.Join(dir, "tree"), root: root, tool: filepath.Join(dir, "catalogcheck"), connectors: connectors}
+	if err := writeTree(b.dir, root, connectors); err != nil {
 		return err
 	}
-	// What both need is compiled first: the packages, and the generated files.
-	if _, _, err := b.command("go", "build", "./..."); err != nil {
+	fmt.Printf("%d connectors, %d streams\n%-42s %17s %17s %7s %8s\n", connectors, connectors*streams, "", "go vet", "checker", "", "")
+	fmt.Printf("%-42s %8s %8s %8s %8s %7s %8s\n", "seconds", "cpu", "wall", "cpu", "wall", "ratio", "memory")
+	// What both need is compiled, and dependencies are vetted, before anything is measured.
+	stamp := fmt.Sprintf("%016x", time.Now().UnixNano())
+	if err := b.build(stamp); err != nil {
 		return err
 	}
-	if _, _, err := b.command(b.tool, "-write", "./..."); err != nil {
+	if _, err := b.run(b.tool, "-write", "./..."); err != nil {
 		return err
 	}
-	if _, _, err := b.command("go", "build", "./..."); err != nil {
+	if _, err := b.plain(); err != nil {
+		return err
+	}
+	if _, err := b.vettool(); err != nil {
 		return err
 	}
 	return b.report()
 }
 
-// report measures and prints each figure.
-func (b bench) report() error {
-	fmt.Printf("%d connectors, %d streams\n%-44s %10s %10s %8s\n", connectors, connectors*streams, "", "go vet", "checker", "ratio")
-	row := func(what string, plain, checker time.Duration) {
-		fmt.Printf("%-44s %9.2fs %9.2fs %7.1fx\n", what, plain.Seconds(), checker.Seconds(), checker.Seconds()/plain.Seconds())
-	}
-	pair := func(what string) error {
-		plain, _, err := b.plain()
-		if err != nil {
-			return err
-		}
-		checker, _, err := b.vettool()
-		if err != nil {
-			return err
-		}
-		row(what, plain, checker)
-		return nil
-	}
-	if err := pair("go vet, cold"); err != nil {
-		return err
-	}
-	if err := pair("go vet, warm"); err != nil {
-		return err
-	}
-	edited := filepath.Join(b.dir, "connectors", "c007", "c007.go")
-	source, err := os.ReadFile(edited) //nolint:gosec // our own tree
-	if err != nil {
-		return err
-	}
-	source = append(source, fmt.Sprintf("\n// edited at %d\n", time.Now().UnixNano())...)
-	if err := os.WriteFile(edited, source, 0o600); err != nil { //nolint:gosec // our own tree
-		return err
-	}
-	if err := pair("go vet, one connector edited"); err != nil {
-		return err
-	}
-	for _, one := range []struct {
-		what string
-		args []string
+// report measures and prints each row.
+func (b *bench) report() error {
+	for _, row := range []struct {
+		what           string
+		prepare        func() error
+		plain, checker func() (cost, error)
 	}{
-		{"catalogcheck ./... (own driver)", []string{"./..."}},
-		{"catalogcheck -write of one package", []string{"-write", "./connectors/c007"}},
+		{"warm: nothing edited", nil, b.plain, b.vettool},
+		{"one connector edited", func() error { return b.edit(1) }, b.plain, b.vettool},
+		{"own driver, one connector edited", func() error { return b.edit(1) }, b.plain, b.own},
+		{"own driver, nothing edited", nil, b.plain, b.own},
+		{"go generate of one package", nil, nil, func() (cost, error) { return b.run(b.tool, "-write", "./connectors/"+connectorName(0)) }},
+		{"cold: a new checker, nothing edited", func() error { return b.build(fmt.Sprintf("%016x", time.Now().UnixNano())) }, nil, b.vettool},
+		{"cold: every connector edited", func() error { return b.edit(b.connectors) }, b.plain, b.vettool},
 	} {
-		took, megabytes, err := b.command(b.tool, one.args...)
-		if err != nil {
-			return err
+		var costs [2]cost
+		for i, command := range []func() (cost, error){row.plain, row.checker} {
+			if command == nil {
+				continue
+			}
+			if row.prepare != nil {
+				if err := row.prepare(); err != nil {
+					return err
+				}
+			}
+			var err error
+			if costs[i], err = command(); err != nil {
+				return err
+			}
 		}
-		fmt.Printf("%-44s %10s %9.2fs %5d MB\n", one.what, "", took.Seconds(), megabytes)
+		printRow(row.what, costs[0], costs[1])
 	}
 	return nil
+}
+
+func printRow(what string, plain, checker cost) {
+	ratio := "-"
+	if plain.cpu > 0 {
+		ratio = fmt.Sprintf("%.1fx", checker.cpu.Seconds()/plain.cpu.Seconds())
+	}
+	fmt.Printf("%-42s %8.2f %8.2f %8.2f %8.2f %7s %5d MB\n", what,
+		plain.cpu.Seconds(), plain.wall.Seconds(), checker.cpu.Seconds(), checker.wall.Seconds(), ratio, checker.megabytes)
 }
