@@ -166,7 +166,7 @@ func TestEveryDeliveryIsKeptAndCanBeReplayed(t *testing.T) {
 	require.Equal(t, start.Add(7*24*time.Hour), kept.ExpiresAt)
 	require.NotContains(t, string(kept.Header), "Signature")
 
-	n, err := d.store.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: d.connection, State: store.DeliveryKept}, start, 0, 100)
+	n, err := d.store.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: d.connection, State: store.DeliveryKept}, start, 0, 0, 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	_, err = d.RetryDue(t.Context(), start)
@@ -200,7 +200,7 @@ func TestADeadLetterRunsThroughTheNewHandler(t *testing.T) {
 	}
 	require.Len(t, d.stored(t, true), 3)
 	broken = false
-	n, err := d.store.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: d.connection, State: store.DeliveryDead}, start, time.Second, 100)
+	n, err := d.store.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: d.connection, State: store.DeliveryDead}, start, 0, time.Second, 100)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	for i := range 3 {

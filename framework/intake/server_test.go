@@ -17,12 +17,15 @@ import (
 )
 
 // server serves f as the runtime does, with a header limit of 64 KiB.
-func server(t *testing.T, f *fixture) *httptest.Server {
+func server(t *testing.T, f *fixture, change ...func(*http.Server)) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(f)
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.Config.MaxHeaderBytes = 64 << 10
 	s.Config.ReadHeaderTimeout = 300 * time.Millisecond
+	for _, set := range change {
+		set(s.Config)
+	}
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
@@ -121,6 +124,36 @@ func TestReadsRequestsAsTheyWereSent(t *testing.T) {
 		"length and chunked": {func(l, b string) string {
 			return post + "Host: x\r\n" + l + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b)
 		}, []int{200}, 1},
+		"bare line feeds": {func(l, b string) string {
+			return strings.ReplaceAll(post+"Host: x\r\n"+l+length(b)+"\r\n", "\r\n", "\n") + b
+		}, []int{200}, 1},
+		// What another reader takes for one header is two here, and refused.
+		"signature behind a line feed": {func(l, b string) string {
+			return post + "Host: x\r\nX-A: b\nX-Hub-Signature-256: sha256=00\r\n" + l + length(b) + "\r\n" + b
+		}, []int{401}, 0},
+		"bare carriage return": {func(l, b string) string {
+			return post + "Host: x\r\nX-A: b\rX-B: c\r\n" + l + length(b) + "\r\n" + b
+		}, []int{400}, 0},
+		"NUL in a header":      {func(l, b string) string { return post + "Host: x\r\nX-A: b\x00\r\n" + l + length(b) + "\r\n" + b }, []int{400}, 0},
+		"header without colon": {func(l, b string) string { return post + "Host: x\r\nX-A\r\n" + l + length(b) + "\r\n" + b }, []int{400}, 0},
+		"line feed after a chunk's size": {func(l, b string) string {
+			return post + "Host: x\r\n" + l + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\n%s\r\n0\r\n\r\n", len(b), b)
+		}, []int{400}, 0},
+		"two encodings": {func(l, b string) string {
+			return post + "Host: x\r\n" + l + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + chunked(b)
+		}, []int{501}, 0},
+		"encoding of another spelling": {func(l, b string) string {
+			return post + "Host: x\r\n" + l + length(b) + "Transfer-Encoding: xchunked\r\n\r\n" + chunked(b)
+		}, []int{501}, 0},
+		"chunked in HTTP/1.0": {func(l, b string) string {
+			return "POST /webhooks/hooks/github HTTP/1.0\r\nHost: x\r\n" + l + "Transfer-Encoding: chunked\r\n" + length(b) + "\r\n" + chunked(b)
+		}, []int{401}, 0},
+		"space before colon of the length": {func(l, b string) string {
+			return post + "Host: x\r\n" + l + fmt.Sprintf("Content-Length : %d\r\n\r\n", len(b)) + b
+		}, []int{400}, 0},
+		"header of 1 MB in many lines": {func(l, b string) string {
+			return post + "Host: x\r\n" + strings.Repeat("X-Big: aaaaaaaaaaaaaaaaaaaaaaa\r\n", 1<<15) + l + length(b) + "\r\n" + b
+		}, []int{431}, 0},
 		"unread body then one": {func(l, b string) string {
 			return "GET /webhooks/hooks/github HTTP/1.1\r\nHost: x\r\n" + length(b) + "\r\n" + b + post + "Host: x\r\n" + l + length(b) + "\r\n" + b
 		}, []int{405}, 0},

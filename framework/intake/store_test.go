@@ -23,13 +23,19 @@ type memory struct {
 	rows   map[string]store.StoredDelivery
 	// fail is asked before a unit is written.
 	fail func(u store.Unit) error
+	// elsewhere says that another process has the leases.
+	elsewhere bool
 }
 
 func newMemory() *memory {
 	return &memory{keys: map[[3]string]string{}, events: map[[3]string]string{}, rows: map[string]store.StoredDelivery{}}
 }
 
-func (*memory) Epoch(string) (int64, bool) { return 7, true }
+func (m *memory) Epoch(string) (int64, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return 7, !m.elsewhere
+}
 
 func (m *memory) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
 	return m.Commit(ctx, u)

@@ -30,9 +30,9 @@ func (l letters) StoredDelivery(ctx context.Context, connectionID, id string) (s
 
 // Redeliver lets the selected deliveries wait again, one every so often.
 func (l letters) Redeliver(ctx context.Context, r store.DeliveryRange, every time.Duration) (total int, err error) {
-	from := time.Now()
+	now := time.Now()
 	for {
-		n, err := l.runtime.store.Redeliver(ctx, r, from.Add(time.Duration(total)*every), every, changeRows)
+		n, err := l.runtime.store.Redeliver(ctx, r, now, total, every, changeRows)
 		total += n
 		if err != nil || n < changeRows {
 			l.runtime.intake.Wake()

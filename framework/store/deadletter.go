@@ -11,11 +11,11 @@ type DeadLetters interface {
 	// StoredDelivery returns one stored delivery with its header and body. One
 	// that was discarded is ErrNotFound, as one that was never there.
 	StoredDelivery(ctx context.Context, connectionID, id string) (StoredDelivery, error)
-	// Redeliver lets the selected deliveries wait again: the first one from the
-	// given time on, each further one by every later, in the order of their ids.
-	// It changes at most limit of them and returns how many; call it until that
-	// is less. Deliveries without a body are left out.
-	Redeliver(ctx context.Context, r DeliveryRange, from time.Time, every time.Duration, limit int) (int, error)
+	// Redeliver lets the selected deliveries wait again: the first one until now,
+	// each further one by every longer, in the order of their ids. It changes at
+	// most limit of them and returns how many; call it until that is less, with
+	// the number of those changed before. Deliveries without a body are left out.
+	Redeliver(ctx context.Context, r DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error)
 	// Discard erases header and body of the selected deliveries, at most limit
 	// of them, and returns how many. Their rows stay, with the note, until expires.
 	Discard(ctx context.Context, r DeliveryRange, note string, expires time.Time, limit int) (int, error)

@@ -62,16 +62,16 @@ func validRange(r store.DeliveryRange) bool {
 }
 
 // Redeliver lets given up or handled deliveries wait again.
-func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, from time.Time, every time.Duration, limit int) (int, error) {
+func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error) {
 	if !validRange(r) {
 		return 0, nil
 	}
 	return s.changeDeliveries(ctx, "redeliver deliveries", `WITH chosen AS (`+selected+`)
 		UPDATE stored_deliveries s SET dead = false, ending = 0, last_error = '', written_at = $8::timestamptz,
-			next_attempt_at = $8::timestamptz + w.place * $9::bigint * interval '1 microsecond'
+			next_attempt_at = $8::timestamptz + ($10::bigint + w.place) * $9::bigint * interval '1 microsecond'
 		FROM (SELECT connection, id, row_number() OVER (ORDER BY id COLLATE "C") - 1 AS place FROM chosen) w
 		WHERE s.connection = w.connection AND s.id = w.id`,
-		append(rangeArgs(r, limit), from.UTC(), every.Microseconds())...)
+		append(rangeArgs(r, limit), now.UTC(), every.Microseconds(), int64(before))...)
 }
 
 // Discard erases header and body of given up or handled deliveries.

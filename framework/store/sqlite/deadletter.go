@@ -53,11 +53,11 @@ func rangeArgs(r store.DeliveryRange, limit int) []driver.Value {
 }
 
 // Redeliver lets given up or handled deliveries wait again.
-func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, from time.Time, every time.Duration, limit int) (int, error) {
+func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error) {
 	return s.changeDeliveries(ctx, "redeliver deliveries", func(db *conn) (int64, error) {
-		return db.exec(`UPDATE stored_deliveries SET dead = 0, ending = 0, last_error = '', written_at = ?8, next_attempt_at = ?8 + w.place * ?9
+		return db.exec(`UPDATE stored_deliveries SET dead = 0, ending = 0, last_error = '', written_at = ?8, next_attempt_at = ?8 + (?10 + w.place) * ?9
 			FROM (SELECT num, row_number() OVER (ORDER BY id) - 1 AS place FROM (`+selected+`)) w WHERE stored_deliveries.num = w.num`,
-			append(rangeArgs(r, limit), from.UnixMicro(), every.Microseconds())...)
+			append(rangeArgs(r, limit), now.UnixMicro(), every.Microseconds(), int64(before))...)
 	})
 }
 

@@ -68,12 +68,15 @@ var deadLetters = []contract{
 		u.ConnectionID, u.Keep = other.ID, &store.StoredDelivery{ID: "dlv_0", Endpoint: "stripe", Header: []byte("{}"), Dead: true}
 		b.commit(t, u)
 		at := start.Add(time.Hour)
-		n, err := b.Redeliver(t.Context(), b.dead(""), at, time.Second, 3)
+		n, err := b.Redeliver(t.Context(), b.dead(""), at, 0, time.Second, 3)
 		require.NoError(t, err)
 		require.Equal(t, 3, n)
-		n, err = b.Redeliver(t.Context(), b.dead(""), at.Add(3*time.Second), time.Second, 3)
+		n, err = b.Redeliver(t.Context(), b.dead(""), at, 3, time.Second, 3)
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
+		n, err = b.ClampDeliveries(t.Context(), at)
+		require.NoError(t, err)
+		require.Zero(t, n, "the waits seem to begin in the future")
 		require.Empty(t, b.stored(t, false, at.Add(-time.Microsecond)))
 		for i, want := range []string{"dlv_0", "dlv_1", "dlv_2", "dlv_3", "dlv_4"} {
 			list := b.stored(t, false, at.Add(time.Duration(i)*time.Second))
@@ -105,7 +108,7 @@ var deadLetters = []contract{
 			if c.r.State == "" {
 				c.r.State = store.DeliveryDead
 			}
-			n, err := b.Redeliver(t.Context(), c.r, start, 0, 100)
+			n, err := b.Redeliver(t.Context(), c.r, start, 0, 0, 100)
 			require.NoError(t, err)
 			require.Equal(t, len(c.want), n)
 			require.Equal(t, c.want, b.ids(t, store.DeliveryWaiting))
@@ -127,7 +130,7 @@ var deadLetters = []contract{
 		require.Zero(t, list[0].BodyBytes)
 		_, err = b.StoredDelivery(t.Context(), b.con.ID, "dlv_0")
 		require.ErrorIs(t, err, store.ErrNotFound)
-		n, err = b.Redeliver(t.Context(), b.dead("dlv_0"), start, 0, 100)
+		n, err = b.Redeliver(t.Context(), b.dead("dlv_0"), start, 0, 0, 100)
 		require.NoError(t, err)
 		require.Zero(t, n, "nothing is left to redeliver")
 		bounds := store.DeliveryBounds{Rows: 100, Bytes: 1 << 20}
@@ -161,12 +164,17 @@ var deadLetters = []contract{
 		require.True(t, got.Kept)
 		require.False(t, got.Dead)
 		require.Equal(t, start.Add(6*time.Hour), got.ExpiresAt)
-		n, err := b.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: b.con.ID, State: store.DeliveryKept}, start, 0, 100)
+		n, err := b.Redeliver(t.Context(), store.DeliveryRange{ConnectionID: b.con.ID, State: store.DeliveryKept}, start, 0, 0, 100)
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
 		waiting := b.stored(t, false, start)
 		require.Len(t, waiting, 2)
 		require.Equal(t, start.Add(5*time.Hour), waiting[0].ExpiresAt)
+		// No bound of theirs removes what waits or was given up.
+		b.give(t, 4, func(i int, d *store.StoredDelivery) { d.ID, d.Dead = fmt.Sprintf("dlv_0%d", i), i > 1 })
+		trim(start.Add(time.Hour), 0, 0, []string{}...)
+		require.Equal(t, []string{"dlv_00", "dlv_01", "dlv_4", "dlv_5"}, b.ids(t, store.DeliveryWaiting))
+		require.Equal(t, []string{"dlv_02", "dlv_03"}, b.ids(t, store.DeliveryDead))
 	}},
 	{"AreCountedWithTheirBytes", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
