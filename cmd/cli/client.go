@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,11 @@ func (c *client) where() string {
 // call sends one request and decodes the answer into out. Its errors carry the
 // exit code: 3 when nothing answers there, 1 when the server refuses.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, out any) error {
+	return c.send(ctx, method, path, query, nil, out)
+}
+
+// send is call with a body of JSON, if there is one.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, content []byte, out any) error {
 	if c.http == nil {
 		// The server is the operator's own, so this client needs no guard; it
 		// must not send the token to where a redirect points.
@@ -70,11 +76,14 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(content))
 	if err != nil {
 		return wrongUsage(errors.New("--server is no address such as http://127.0.0.1:9657"))
 	}
 	request.Header.Set("Accept", "application/json")
+	if len(content) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}

@@ -73,6 +73,7 @@ func (a *app) events() *cobra.Command {
 			}
 		},
 	}
+	command.AddCommand(a.erase())
 	c.flags(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print each event as one CloudEvents object a line")
 	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events until interrupted")

@@ -47,8 +47,15 @@ func (f *serverFlags) apply(c *config.File) {
 	for _, s := range []struct {
 		flag string
 		into *string
-	}{{f.listen, &c.Listen}, {f.store, &c.Store}, {f.dataDir, &c.DataDir}, {f.token, &c.AdminToken},
-		{f.listenPublic, &c.ListenPublic}, {f.tls.Cert, &c.TLS.Cert}, {f.tls.Key, &c.TLS.Key}, {f.tls.ClientCA, &c.TLS.ClientCA},
+	}{
+		{f.listen, &c.Listen},
+		{f.store, &c.Store},
+		{f.dataDir, &c.DataDir},
+		{f.token, &c.AdminToken},
+		{f.listenPublic, &c.ListenPublic},
+		{f.tls.Cert, &c.TLS.Cert},
+		{f.tls.Key, &c.TLS.Key},
+		{f.tls.ClientCA, &c.TLS.ClientCA},
 	} {
 		if s.flag != "" {
 			*s.into = s.flag

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -107,7 +108,11 @@ func TestWhoMayCallWhat(t *testing.T) {
 			"made-up login": {header("Cookie", "weir_session="+adminToken), false},
 			"admin":         {header("Authorization", "bearer "+adminToken), true},
 		} {
-			a := b.do(t, row.Method, path, c.change)
+			a := b.do(t, row.Method, path, c.change, func(r *http.Request) {
+				if strings.HasSuffix(path, "/erasures") && r.Method == http.MethodPost {
+					r.Body = io.NopCloser(strings.NewReader(`{"entity":"cus_42"}`))
+				}
+			})
 			what := fmt.Sprintf("%s %s by %s", row.Method, path, name)
 			turned := a.status == http.StatusUnauthorized || (a.status == http.StatusSeeOther && strings.HasPrefix(a.header.Get("Location"), "/login"))
 			switch {

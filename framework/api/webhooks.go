@@ -29,6 +29,10 @@ type Deliveries interface {
 	// Discard erases the selected deliveries, keeps the reason, and returns how
 	// many there were.
 	Discard(ctx context.Context, r store.DeliveryRange, reason string) (int, error)
+	// Erase blanks what is known of an entity, see store.Eraser.
+	Erase(ctx context.Context, connectionID, entity string) (store.Erasure, error)
+	// Erasures lists the records of erasures, oldest first.
+	Erasures(ctx context.Context, connectionID string) ([]store.Erasure, error)
 	// Endpoints lists the paths of a connection's webhook endpoints.
 	Endpoints(connectionID string) []string
 	// Report returns what this process knows of an endpoint.
@@ -44,6 +48,8 @@ func (a *API) webhookRoutes(prefix string) {
 	a.router.Get(connection+"/deliveries/{delivery}", a.answer(a.getDelivery))
 	a.router.Post(connection+"/deliveries/redeliver", a.answer(a.redeliver))
 	a.router.Post(connection+"/deliveries/discard", a.answer(a.discard))
+	a.router.Post(connection+"/erasures", a.answer(a.erase))
+	a.router.Get(connection+"/erasures", a.answer(a.listErasures))
 	a.router.Get(connection+"/webhooks", a.answer(a.listWebhooks))
 	a.router.Get(connection+"/webhooks/{path}", a.answer(a.getWebhook))
 	a.router.Post(connection+"/webhooks/{path}/resume", a.answer(a.resumeWebhook))
@@ -56,6 +62,8 @@ func webhookTable(prefix string) []Route {
 		{http.MethodGet, connection + "/deliveries/{delivery}", RoleOperator, 0, readDeadline, FaceAPI},
 		{http.MethodPost, connection + "/deliveries/redeliver", RoleOperator, formLimit, pageDeadline, FaceAPI},
 		{http.MethodPost, connection + "/deliveries/discard", RoleOperator, formLimit, pageDeadline, FaceAPI},
+		{http.MethodPost, connection + "/erasures", RoleOperator, formLimit, pageDeadline, FaceAPI},
+		{http.MethodGet, connection + "/erasures", RoleOperator, 0, readDeadline, FaceAPI},
 		{http.MethodGet, connection + "/webhooks", RoleOperator, 0, readDeadline, FaceAPI},
 		{http.MethodGet, connection + "/webhooks/{path}", RoleOperator, 0, readDeadline, FaceAPI},
 		{http.MethodPost, connection + "/webhooks/{path}/resume", RoleOperator, formLimit, actDeadline, FaceAPI},

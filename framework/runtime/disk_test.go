@@ -42,7 +42,10 @@ func TestANearlyFullDiskTurnsWebhooksAwayLetsRunsWaitAndHeals(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "%s", body)
 
 	free.Store(20)
-	refused := func() bool { status, _ := w.do(t, http.MethodGet, "/readyz", nil, nil); return status == http.StatusServiceUnavailable }
+	refused := func() bool {
+		status, _ := w.do(t, http.MethodGet, "/readyz", nil, nil)
+		return status == http.StatusServiceUnavailable
+	}
 	require.Eventually(t, refused, 10*time.Second, 5*time.Millisecond)
 	_, body = w.do(t, http.MethodGet, "/readyz", nil, nil)
 	require.Contains(t, string(body), "disk_low")

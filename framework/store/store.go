@@ -87,6 +87,7 @@ type Store interface {
 	DeliveryCounts(ctx context.Context, connectionID string) ([]DeliveryCount, error)
 	DeadLetters
 	Sinks
+	Eraser
 
 	// States lists the named pieces of state of a connection, or of all for "",
 	// whose names begin with prefix, by connection id and name.

@@ -85,6 +85,16 @@ func (o *Office) Discard(_ context.Context, r store.DeliveryRange, reason string
 	return o.changeDeliveries(r, func(d *store.DeliverySummary) { d.State, d.Note, d.BodyBytes = store.DeliveryDiscarded, reason, 0 })
 }
 
+// Erase erases one event, of whom it is.
+func (o *Office) Erase(_ context.Context, _, entity string) (store.Erasure, error) {
+	return store.NewErasure([]byte("office"), "", entity, time.Now())
+}
+
+// Erasures lists one erasure.
+func (o *Office) Erasures(context.Context, string) ([]store.Erasure, error) {
+	return []store.Erasure{{ID: "era_1"}}, o.broken
+}
+
 func (o *Office) changeDeliveries(r store.DeliveryRange, change func(*store.DeliverySummary)) (n int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -21,7 +21,9 @@ type Store struct {
 	options Options
 	config  *pgx.ConnConfig
 	// log is the epoch of the log.
-	log    int64
+	log int64
+	// secret is that of the keyed hashes.
+	secret []byte
 	node   *node
 	engine *groupcommit.Engine
 	// backend belongs to the goroutine of engine.
@@ -75,6 +77,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, failureOfOpen(err)
 	}
+	s.secret = secret
 	if s.log, err = readLogEpoch(ctx, s.beats); err != nil {
 		return nil, failureOfOpen(err)
 	}

@@ -23,6 +23,7 @@ type Store struct {
 	lock    *os.File
 	epoch   int64
 	log     int64
+	secret  []byte
 	engine  *groupcommit.Engine
 	room    *room
 	// writer belongs to the goroutine of engine.
@@ -92,6 +93,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.secret = secret
 	s.writer.conn.failpoint = options.failpoint
 	if err := s.openReads(); err != nil {
 		return nil, err

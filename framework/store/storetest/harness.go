@@ -64,6 +64,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Leases", leases},
 		{"Exactness", exactness},
 		{"Retention", retained},
+		{"Erasures", erasures},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
