@@ -58,12 +58,20 @@ type Event struct {
 	Payload json.RawMessage
 }
 
+// MaxReadBytes bounds the payloads that one read of a [Log] brings, whatever its
+// limit: an event may have 25 MiB.
+const MaxReadBytes = 16 << 20
+
 // Log reads recorded events. Sequences are gapless and in commit order, so a
 // reader needs only the last sequence it has seen.
 type Log interface {
 	// Events returns at most limit events of the stream with a sequence greater
 	// than after, in order. It fails with a [TrimmedError] when the first of those
 	// were removed by retention; a negative after begins at the first that is kept.
+	//
+	// Fewer than limit may come before the end: their payloads together have at
+	// most [MaxReadBytes], unless the first alone has more. Only an answer without
+	// events is the end.
 	Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]Event, error)
 }
 

@@ -12,7 +12,7 @@ const (
 	// large.
 	answerBytes = 16 << 20
 	// eventChunk is how many events are read from the store at once.
-	eventChunk = 8
+	eventChunk = 100
 )
 
 // listEvents answers with events as CloudEvents. The array is put together by
@@ -61,7 +61,7 @@ func (a *API) listEvents(r *http.Request) (reply, error) {
 			after = e.Sequence
 			count++
 		}
-		if len(events) < ask {
+		if len(events) == 0 {
 			break
 		}
 	}

@@ -164,27 +164,39 @@ func (d *Dashboard) runs(ctx context.Context, t health.Target) ([]runLine, error
 // events are the newest ones, newest first. Sequences are gapless, so the head
 // says where they begin.
 func (d *Dashboard) events(ctx context.Context, t health.Target, v health.View) ([]eventLine, error) {
-	events, err := d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, max(0, v.EventsTotal-shownEvents), shownEvents)
-	if _, trimmed := errors.AsType[*ingest.TrimmedError](err); trimmed {
-		events, err = d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, -1, shownEvents)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list events: %w", err)
-	}
 	now := d.cfg.Board.Now()
 	var out []eventLine
-	for _, e := range slices.Backward(events) {
-		line := eventLine{
-			Event: e, Recorded: moment{e.RecordedAt, relative(e.RecordedAt, now)}, Happened: moment{e.Time, relative(e.Time, now)},
-			Href: "/api/v1/projects/" + url.PathEscape(t.Connection.Project) + "/connections/" + url.PathEscape(t.Connection.ID) +
-				"/streams/" + url.PathEscape(t.Stream.Key) + "/events?after=" + strconv.FormatInt(e.Sequence-1, 10) + "&limit=1",
+	for after := max(0, v.EventsTotal-shownEvents); len(out) < shownEvents; {
+		events, err := d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, after, shownEvents-len(out))
+		if _, trimmed := errors.AsType[*ingest.TrimmedError](err); trimmed {
+			events, err = d.cfg.Store.Events(ctx, t.Connection.ID, t.Stream.Key, -1, shownEvents-len(out))
 		}
-		if len(e.Payload) > 0 {
-			line.Payload, line.Cut = pretty(e.Payload, shownPayload)
+		if err != nil {
+			return nil, fmt.Errorf("list events: %w", err)
 		}
-		out = append(out, line)
+		if len(events) == 0 {
+			break
+		}
+		after = events[len(events)-1].Sequence
+		for i := range events {
+			out = append(out, eventLineOf(t, &events[i], now))
+		}
 	}
+	slices.Reverse(out)
 	return out, nil
+}
+
+func eventLineOf(t health.Target, e *ingest.Event, now time.Time) eventLine {
+	line := eventLine{
+		Event: *e, Recorded: moment{e.RecordedAt, relative(e.RecordedAt, now)}, Happened: moment{e.Time, relative(e.Time, now)},
+		Href: "/api/v1/projects/" + url.PathEscape(t.Connection.Project) + "/connections/" + url.PathEscape(t.Connection.ID) +
+			"/streams/" + url.PathEscape(t.Stream.Key) + "/events?after=" + strconv.FormatInt(e.Sequence-1, 10) + "&limit=1",
+	}
+	if len(e.Payload) > 0 {
+		line.Payload, line.Cut = pretty(e.Payload, shownPayload)
+	}
+	line.Event.Payload = nil // which may be large; what is shown of it is its own
+	return line
 }
 
 // act does what a button asks and shows the stream again.

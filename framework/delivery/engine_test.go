@@ -401,3 +401,18 @@ func TestAFailingStoreHoldsNothingUpAndLosesNothing(t *testing.T) {
 		stop(t, e)
 	})
 }
+
+func TestAReadThatBringsLessThanWasAskedIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, head := range []int64{0, 1} { // of an old status, the head is less than there is
+		synctest.Test(t, func(t *testing.T) {
+			m, r := newMemory(), &receiver{}
+			m.most, m.head = 2, head
+			m.record(orders, "a", "b", "c", "d", "e", "f", "g")
+			e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
+			settle(time.Second)
+			stop(t, e)
+			require.Equal(t, []string{"a1", "b2", "c3", "d4", "e5", "f6", "g7"}, r.received())
+		})
+	}
+}

@@ -159,9 +159,12 @@ func (s *runner) arrived(c chunk) {
 		s.unread(l, c.err)
 		return
 	}
-	l.fresh, l.begun = c.events == l.limit, l.begun || c.events > 0
+	l.fresh, l.begun = false, l.begun || c.events > 0
 	if c.events > 0 {
 		l.read = c.entries[len(c.entries)-1].position.Sequence
+		// A read may bring less than there is. Up to the head that is known the lane
+		// reads on; beyond it only a read that brings nothing has seen the end.
+		l.fresh = l.read > l.head
 		l.head = max(l.head, l.read)
 		l.limit = min(max(chunkBytes/max(c.bytes/c.events, 1), 16), chunkEvents)
 	} else if l.head == c.head {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,9 @@ type memory struct {
 	parked  map[store.Position]store.ParkedEvent
 	dead    map[string]store.DeadEvent
 	states  map[string][]byte
+	// most bounds what one read brings, head is what statuses say of every stream;
+	// 0 for no bound and the truth.
+	most, head int64
 	// refuse fails commits.
 	refuse  error
 	commits int
@@ -71,6 +75,9 @@ func (m *memory) Events(_ context.Context, connectionID, stream string, after in
 	}
 	all := m.events[source]
 	from := min(max(after, 0), int64(len(all)))
+	if m.most > 0 {
+		limit = min(limit, int(m.most))
+	}
 	return slices.Clone(all[from:min(from+int64(limit), int64(len(all)))]), nil
 }
 
@@ -180,7 +187,7 @@ func (m *memory) Statuses(context.Context, string) ([]store.StreamStatus, error)
 	defer m.mu.Unlock()
 	var out []store.StreamStatus
 	for source, events := range m.events {
-		out = append(out, store.StreamStatus{ConnectionID: source.ConnectionID, Stream: source.Stream, Head: int64(len(events))})
+		out = append(out, store.StreamStatus{ConnectionID: source.ConnectionID, Stream: source.Stream, Head: cmp.Or(m.head, int64(len(events)))})
 	}
 	return out, nil
 }

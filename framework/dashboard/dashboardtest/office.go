@@ -19,6 +19,9 @@ import (
 type Office struct {
 	// OnPage answers a page on demand, if set.
 	OnPage func(call api.PageCall) (api.PageResult, error)
+	// MostEvents bounds the events that one read brings, as their bytes do in a
+	// store; 0 for no bound.
+	MostEvents int
 	// OnRun answers a request to run, if set; else the stream is running from then on.
 	OnRun func(connectionID, stream string) error
 
@@ -249,6 +252,9 @@ func (o *Office) Events(_ context.Context, connectionID, key string, after int64
 	defer o.mu.Unlock()
 	s := o.stream(connectionID, key)
 	from := min(max(0, after-s.offset), int64(len(s.events)))
+	if o.MostEvents > 0 {
+		limit = min(limit, o.MostEvents)
+	}
 	to := min(from+int64(limit), int64(len(s.events)))
 	events := slices.Clone(s.events[from:to])
 	if err := ingest.CheckTrimmed(events, key, after, s.offset+int64(len(s.events))); err != nil {

@@ -87,8 +87,11 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		return nil, err
 	}
 	p := places[0]
-	events, err := list(ctx, s, what, `SELECT sequence, type, subject, deletion, key, time, recorded_at, late, payload FROM events
-		WHERE connection = $1 AND stream = $2 AND sequence > $3 ORDER BY sequence LIMIT $4`,
+	events, err := list(ctx, s, what, `SELECT sequence, type, subject, deletion, key, time, recorded_at, late, payload FROM (
+			SELECT *, row_number() OVER read AS place, sum(octet_length(payload)) OVER read AS size FROM (
+				SELECT * FROM events WHERE connection = $1 AND stream = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
+			) e WINDOW read AS (ORDER BY sequence ROWS UNBOUNDED PRECEDING)
+		) e WHERE place = 1 OR coalesce(size, 0) <= $5 ORDER BY sequence`,
 		func(r pgx.CollectableRow) (ingest.Event, error) {
 			e := ingest.Event{
 				Project: p.project, Connection: p.name, ConnectionID: connectionID, Stream: stream, Operation: ingest.Upsert,
@@ -102,7 +105,7 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 			}
 			e.ID = ingest.EventID(connectionID, p.origin, e.Key)
 			return e, err
-		}, p.connection, *p.stream, after, rowLimit(limit))
+		}, p.connection, *p.stream, after, rowLimit(limit), int64(ingest.MaxReadBytes))
 	if err == nil {
 		err = ingest.CheckTrimmed(events, stream, after, *p.head)
 	}

@@ -31,7 +31,14 @@ func (s *Store) readErr(what string, err error) error {
 }
 
 // list runs a query and scans every row of it.
-func list[T any](ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any) (_ []T, err error) {
+func list[T any](ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any) ([]T, error) {
+	return listWhile(ctx, s, what, query, scan, func(*T) bool { return true }, args...)
+}
+
+// listWhile is list that ends before the first row that is not wanted.
+func listWhile[T any](
+	ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, wanted func(*T) bool, args ...any,
+) (_ []T, err error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	rows, err := s.reads.QueryContext(ctx, query, args...)
@@ -44,6 +51,9 @@ func list[T any](ctx context.Context, s *Store, what, query string, scan func(*s
 		var v T
 		if err := scan(rows, &v); err != nil {
 			return nil, s.readErr(what, err)
+		}
+		if !wanted(&v) {
+			break
 		}
 		out = append(out, v)
 	}
@@ -123,8 +133,14 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 	if limit <= 0 {
 		return nil, nil
 	}
-	events, err := list(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
-		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan,
+	read, size := 0, 0
+	fits := func(e *ingest.Event) bool {
+		read++
+		size += len(e.Payload)
+		return read == 1 || size <= ingest.MaxReadBytes
+	}
+	events, err := listWhile(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
+		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan, fits,
 		rowid(num.Int64, min(max(after, 0), last)), rowid(num.Int64, last), min(limit, maxRows))
 	if err == nil {
 		err = ingest.CheckTrimmed(events, stream, after, head.Int64)

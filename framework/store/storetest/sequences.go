@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -57,6 +59,38 @@ var sequences = []contract{
 			}
 		}
 		require.Equal(t, 25, seen)
+	}},
+	{"AreReadWithinABoundOfBytes", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		// Two fit into one read, and one is larger than any read.
+		sizes := []int{7 << 20, 7 << 20, 0, 17 << 20, 1, 16 << 20, 2}
+		for i, size := range sizes {
+			u := b.unit()
+			e := fact("s", strconv.Itoa(i))
+			e.Payload = nil
+			if size > 0 {
+				e.Payload = bytes.Repeat([]byte("1"), size)
+			}
+			u.Emissions = append(u.Emissions, e)
+			u.Reserve = &store.DeliveryKey{Endpoint: "e", Key: strconv.Itoa(i), DeliveryID: "dlv_" + strconv.Itoa(i)} // only a webhook may be so large
+			b.commit(t, u)
+		}
+		var reads [][]int
+		for after := int64(0); ; {
+			page, err := b.Events(t.Context(), b.con.ID, "s", after, 100)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			var read []int
+			for _, e := range page {
+				after++
+				require.Equal(t, after, e.Sequence)
+				read = append(read, len(e.Payload))
+			}
+			reads = append(reads, read)
+		}
+		require.Equal(t, [][]int{{7 << 20, 7 << 20, 0}, {17 << 20}, {1}, {16 << 20}, {2}}, reads)
 	}},
 }
 
