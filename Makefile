@@ -96,6 +96,7 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@go test -run '^$$' -bench . -benchmem ./...
 	@mkdir -p bin/profiles && go build -o bin/weirbench ./cmd/weirbench
 	@bin/weirbench webhooks $(if $(PROFILE),-profile bin/profiles)
+	@bin/weirbench mixed -rounds 1 -duration 30s
 	@bin/weirbench poll $(if $(PROFILE),-profile bin/profiles)
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
 	@go run ./tools/catalogbench

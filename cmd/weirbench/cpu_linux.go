@@ -29,3 +29,15 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
+
+// memory is the most that the child has held so far, in bytes.
+func (p *process) memory() int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, peak, _ := bytes.Cut(status, []byte("VmHWM:"))
+	var kib int64
+	_, _ = fmt.Sscan(string(peak), &kib)
+	return kib << 10
+}

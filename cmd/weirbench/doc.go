@@ -4,6 +4,7 @@
 //
 //	weirbench webhooks               signed webhooks over 64 connections into SQLite
 //	weirbench webhooks -postgres URL the same into PostgreSQL
+//	weirbench mixed                  good ones among forged, repeated, oversized and slow ones
 //	weirbench poll                   200,000 records from a local API into SQLite
 //	weirbench growth -events N       webhooks into a store that holds N events and keys already
 //

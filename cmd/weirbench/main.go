@@ -27,6 +27,7 @@ var works = map[string]func(ctx context.Context, o options) error{
 	"webhooks": webhooks,
 	"poll":     polls,
 	"growth":   growth,
+	"mixed":    mixed,
 }
 
 func main() {
@@ -40,14 +41,14 @@ func run(ctx context.Context, args []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(args) == 0 {
-		return errors.New("say what to measure: webhooks, poll or growth")
+		return errors.New("say what to measure: webhooks, mixed, poll or growth")
 	}
 	if args[0] == "child" {
 		return child(ctx, args[1:])
 	}
 	work, ok := works[args[0]]
 	if !ok {
-		return fmt.Errorf("there is no work %q; there are webhooks, poll and growth", args[0])
+		return fmt.Errorf("there is no work %q; there are webhooks, mixed, poll and growth", args[0])
 	}
 	var o options
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)

@@ -104,17 +104,23 @@ type polled struct {
 
 func (w *weir) state(ctx context.Context) (polled, error) {
 	var p polled
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.runtime.URL()+"/api/v1/connections/bench/streams/records", http.NoBody)
+	err := getJSON(ctx, w.runtime.URL()+"/api/v1/connections/bench/streams/records", &p)
+	return p, err
+}
+
+// getJSON asks the API.
+func getJSON(ctx context.Context, url string, out any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return p, err
+		return err
 	}
 	response, err := (&http.Client{}).Do(request)
 	if err != nil {
-		return p, err
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return p, fmt.Errorf("the API answers %s", response.Status)
+		return fmt.Errorf("the API answers %s", response.Status)
 	}
-	return p, json.NewDecoder(response.Body).Decode(&p)
+	return json.NewDecoder(response.Body).Decode(out)
 }

@@ -81,3 +81,13 @@ func TestGrowthMeasuresASeededStore(t *testing.T) {
 	require.NoError(t, growth(t.Context(), o))
 	require.Greater(t, rows(t, o, "full", "events"), int64(501))
 }
+
+func TestGoodRequestsAreRecordedOnceAmongBadOnes(t *testing.T) {
+	t.Parallel()
+	o := short(t)
+	o.duration, o.connections = 2*time.Second, 64
+	if os.Getenv("WEIR_TEST_ALL") != "1" {
+		o.duration, o.connections = 300*time.Millisecond, 8
+	}
+	require.NoError(t, mixed(t.Context(), o)) // which counts
+}
