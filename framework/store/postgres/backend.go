@@ -21,7 +21,8 @@ type backend struct {
 	node *atomic.Int64
 	// writer is the number of this process's row in the table of writers.
 	writer    int64
-	conn      *pgx.Conn
+	conn      *session
+	lent      atomic.Bool // a pooler lends server processes, see session
 	failpoint func(statement string) error
 }
 
@@ -30,28 +31,13 @@ var _ groupcommit.Backend = (*backend)(nil)
 // beginSQL is explicit about what a role or database may have set otherwise.
 const beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
-// settings of every transaction of the writer. They are local to it, because
-// behind a pooler the next transaction may be on another connection.
-//
-//   - synchronous_commit: COMMIT returns when it is on disk, and on the
-//     synchronous standby where there is one. remote_apply is stronger and stays.
-//   - idle_in_transaction_session_timeout: a process that vanished without a
-//     word lets go of its rows, and the fate of its last COMMIT is known then.
-//   - jit: compiling costs more than any statement of ours.
-const settings = `SELECT
-	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
-	set_config('idle_in_transaction_session_timeout', '10s', true),
-	set_config('statement_timeout', '30s', true),
-	set_config('lock_timeout', '10s', true),
-	set_config('jit', 'off', true)`
-
 // Begin starts a transaction. Its first statement is sent with the next call,
 // to save a round trip.
 func (b *backend) Begin(context.Context) (groupcommit.Tx, error) {
 	if b.conn == nil || b.conn.IsClosed() {
 		return nil, errors.New("the writing connection is closed")
 	}
-	return &tx{backend: b, conn: b.conn, waiting: []call{{what: "begin", sql: beginSQL}, {what: "set up transaction", sql: settings}}}, nil
+	return &tx{backend: b, conn: b.conn, waiting: b.conn.begin()}, nil
 }
 
 // Classify tells errors of PostgreSQL apart, by the classes of
@@ -84,29 +70,33 @@ func classify(err error) groupcommit.Class {
 	}
 }
 
+// commit ends a transaction.
+var commit = call{what: "commit", sql: "COMMIT", tag: "COMMIT"}
+
+// close closes the connection, if there is one.
+func (b *backend) close() {
+	if b.conn != nil {
+		closeNow(b.conn.Conn)
+		b.conn = nil
+	}
+}
+
 // Reopen replaces the connection. It then writes to the process's row among the
 // writers, which every transaction of the old connection that may be committing
 // holds locked: when the row can be written, that transaction has ended, and
 // when that write is durable, on the standby too, so is what came before it.
 func (b *backend) Reopen(ctx context.Context) error {
-	closeNow(b.conn)
-	b.conn = nil
-	conn, err := connect(ctx, b.config)
+	b.close()
+	conn, err := openSession(ctx, b.config, &b.lent)
 	if err != nil {
 		return err
 	}
-	one := 1
-	err = send(ctx, conn, []call{
-		{what: "begin", sql: beginSQL},
-		{what: "set up transaction", sql: settings},
-		{
-			what: "lock writer", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1",
-			args: []argument{int8Argument(b.writer)}, rows: &one,
-		},
-		{what: "commit", sql: "COMMIT", tag: "COMMIT"},
-	})
+	touch := call{
+		what: "lock writer", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1", args: []argument{int8Argument(b.writer)},
+	}
+	err = conn.send(ctx, append(conn.begin(), touch.exactly(1), commit))
 	if err != nil {
-		closeNow(conn)
+		closeNow(conn.Conn)
 		return fmt.Errorf("wait for the end of the last transaction: %w", err)
 	}
 	b.conn = conn
@@ -119,7 +109,7 @@ func (b *backend) Committed(ctx context.Context, marker string) (bool, error) {
 		return false, errors.New("the writing connection is closed")
 	}
 	saved, found := "", 0
-	err := send(ctx, b.conn, []call{{
+	err := b.conn.send(ctx, []call{{
 		what: "read marker", sql: "SELECT marker FROM writers WHERE num = $1", args: []argument{int8Argument(b.writer)},
 		row: func(rows pgx.Rows) error { found++; return rows.Scan(&saved) },
 	}})

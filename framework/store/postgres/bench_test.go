@@ -8,7 +8,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,16 +43,18 @@ var (
 //	go test -run '^$' -bench Commit -benchtime 20000x ./framework/store/postgres -bench.keys 10000000
 func BenchmarkCommit(b *testing.B) {
 	url := *benchURL
+	var server *cluster
 	if url == "" {
-		url = newCluster(b).database(b)
+		server = newCluster(b)
+		url = server.database(b)
 	}
 	con := fill(b, url, *benchKeys)
 	poison(b, url)
 	for round := range *benchRounds {
 		salt := fmt.Sprintf("%s-%d", store.NewCommitID(), round)
-		b.Run(fmt.Sprintf("keys=%d/store/%d", *benchKeys, round), func(b *testing.B) { benchStore(b, url, con, salt, false) })
-		b.Run(fmt.Sprintf("keys=%d/floor/%d", *benchKeys, round), func(b *testing.B) { benchFloor(b, url, salt+"f") })
-		b.Run(fmt.Sprintf("keys=%d/faults/%d", *benchKeys, round), func(b *testing.B) { benchStore(b, url, con, salt+"x", true) })
+		b.Run(fmt.Sprintf("keys=%d/store/%d", *benchKeys, round), func(b *testing.B) { benchStore(b, server, url, con, salt, false) })
+		b.Run(fmt.Sprintf("keys=%d/floor/%d", *benchKeys, round), func(b *testing.B) { benchFloor(b, server, url, salt+"f") })
+		b.Run(fmt.Sprintf("keys=%d/faults/%d", *benchKeys, round), func(b *testing.B) { benchStore(b, server, url, con, salt+"x", true) })
 	}
 	var size string
 	require.NoError(b, dial(b, url).QueryRow(b.Context(), "SELECT pg_size_pretty(pg_database_size(current_database()))").Scan(&size))
@@ -95,10 +100,10 @@ func benchUnit(connectionID string, epoch int64, id string) store.Unit {
 	}
 }
 
-func benchStore(b *testing.B, url string, con store.Connection, salt string, faults bool) {
+func benchStore(b *testing.B, server *cluster, url string, con store.Connection, salt string, faults bool) {
 	s, err := Open(b.Context(), Options{URL: url})
 	require.NoError(b, err)
-	spread(b, func(i int) error {
+	spread(b, server, func(i int) error {
 		u := benchUnit(con.ID, storetest.Epoch(s, con.ID), salt+strconv.Itoa(i))
 		ctx := b.Context()
 		switch {
@@ -121,11 +126,11 @@ func benchStore(b *testing.B, url string, con store.Connection, salt string, fau
 }
 
 // spread calls f b.N times from the writers and reports the rate.
-func spread(b *testing.B, f func(i int) error) {
+func spread(b *testing.B, server *cluster, f func(i int) error) {
 	var next atomic.Int64
 	var writers sync.WaitGroup
 	errs := make(chan error, *benchWriters)
-	before := cpuSeconds(b)
+	before, serverBefore := cpuSeconds(b), server.cpuSeconds(b)
 	b.ResetTimer()
 	start := time.Now()
 	for range *benchWriters {
@@ -146,6 +151,9 @@ func spread(b *testing.B, f func(i int) error) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "units/s")
 	b.ReportMetric((cpuSeconds(b)-before)*1e6/float64(b.N), "client-cpu-µs/unit")
+	if server != nil {
+		b.ReportMetric((server.cpuSeconds(b)-serverBefore)*1e6/float64(b.N), "server-cpu-µs/unit")
+	}
 	close(errs)
 	require.NoError(b, <-errs)
 }
@@ -156,6 +164,30 @@ func cpuSeconds(b *testing.B) float64 {
 	var r syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
+}
+
+// cpuSeconds is what the server's processes have used, also those that have ended.
+func (c *cluster) cpuSeconds(b *testing.B) (sum float64) {
+	if c == nil {
+		return 0
+	}
+	pid := c.process.Process.Pid
+	for _, p := range append(children(b, pid), pid) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(b, err)
+		// Of the fields after the name, 11 to 14 are the times of the process and of
+		// those it waited for, in hundredths of a second.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		for _, ticks := range fields[11:15] {
+			n, err := strconv.Atoi(ticks)
+			require.NoError(b, err)
+			sum += float64(n) / 100
+		}
+	}
+	return sum
 }
 
 // floor records deliveries with the fewest statements.
@@ -173,13 +205,13 @@ type floorUnit struct {
 	done                           chan error
 }
 
-func benchFloor(b *testing.B, url, salt string) {
+func benchFloor(b *testing.B, server *cluster, url, salt string) {
 	f := &floor{conn: dial(b, url), queue: make(chan *floorUnit, 4096)}
 	require.NoError(b, f.conn.QueryRow(b.Context(), "SELECT connection, num, head FROM streams").Scan(&f.con, &f.num, &f.sequence))
 	var running sync.WaitGroup
 	running.Go(f.run)
 	hash := func(kind, id string) [16]byte { return ingest.PayloadHash(ingest.Operation(kind), []byte(id)) }
-	spread(b, func(i int) error {
+	spread(b, server, func(i int) error {
 		id := salt + strconv.Itoa(i)
 		u := &floorUnit{
 			id: id, at: time.Now(), entity: hash("entity", id), key: hash("key", id), delivery: hash("delivery", id),

@@ -42,7 +42,7 @@ func (s *Store) change(ctx context.Context, what string, f func(context.Context,
 
 func (s *Store) changeOnce(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginSQL}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, settings); err != nil {
+		if _, err := tx.Exec(ctx, settings, true); err != nil {
 			return err
 		}
 		return f(ctx, tx)
@@ -68,11 +68,8 @@ func (b *backend) ping(ctx context.Context) error {
 			return err
 		}
 	}
-	one := 1
-	return send(ctx, b.conn, []call{{
-		what: "ping", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1",
-		args: []argument{int8Argument(b.writer)}, rows: &one,
-	}})
+	touch := call{what: "ping", sql: "UPDATE writers SET touched = touched + 1 WHERE num = $1", args: []argument{int8Argument(b.writer)}}
+	return b.conn.send(ctx, []call{touch.exactly(1)})
 }
 
 const connectionColumns = "id, project, name, connector, type, enabled, created_at"

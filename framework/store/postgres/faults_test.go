@@ -56,9 +56,11 @@ func waits(t testing.TB, conn *pgx.Conn, n int) {
 // be when shards are spread over nodes.
 func secondWriter(t testing.TB, s *Store) *groupcommit.Engine {
 	t.Helper()
-	conn, err := connect(t.Context(), s.config)
+	b := &backend{config: s.config, node: &s.node.held}
+	var err error
+	b.conn, err = openSession(t.Context(), s.config, &b.lent)
 	require.NoError(t, err)
-	b := &backend{config: s.config, node: &s.node.held, conn: conn}
+	conn := b.conn.Conn
 	b.writer, err = enter(t.Context(), conn, "second")
 	require.NoError(t, err)
 	var secret []byte
@@ -67,7 +69,7 @@ func secondWriter(t testing.TB, s *Store) *groupcommit.Engine {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		e.Close()
-		closeNow(b.conn)
+		b.close()
 	})
 	return e
 }

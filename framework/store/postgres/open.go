@@ -81,7 +81,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if s.log, err = readLogEpoch(ctx, s.beats); err != nil {
 		return nil, failureOfOpen(err)
 	}
-	if s.backend.conn, err = connect(ctx, config); err != nil {
+	if s.backend.conn, err = openSession(ctx, config, &s.backend.lent); err != nil {
 		return nil, err
 	}
 	if err := s.openPool(ctx); err != nil {
@@ -246,7 +246,7 @@ func (s *Store) release() {
 		s.pool.Close()
 	}
 	if s.backend != nil {
-		closeNow(s.backend.conn)
+		s.backend.close()
 	}
 	if s.node.num != 0 {
 		if err := s.leave(); err != nil {

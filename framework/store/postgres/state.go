@@ -53,10 +53,10 @@ func (t *tx) writeStates(list []groupcommit.StateChange) []call {
 	}
 	if kept > 0 {
 		calls = append(calls, call{
-			what: "write states", args: columns(connections, names, values, at), rows: &kept,
+			what: "write states", args: columns(connections, names, values, at),
 			sql: `INSERT INTO states (connection, name, value, updated_at) SELECT * FROM unnest($1, $2, $3, $4)
 				ON CONFLICT (connection, name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-		})
+		}.exactly(kept))
 	}
 	return calls
 }

@@ -14,7 +14,7 @@ import (
 // tx is a write transaction. Each of its methods takes one round trip or none.
 type tx struct {
 	*backend
-	conn *pgx.Conn
+	conn *session
 	// waiting are statements that are sent with the next call.
 	waiting []call
 	// sent says that the server has seen the transaction.
@@ -41,14 +41,14 @@ func (t *tx) do(ctx context.Context, calls ...call) error {
 	}
 	if t.failpoint == nil {
 		t.sent = true
-		return send(ctx, t.conn, calls)
+		return t.conn.send(ctx, calls)
 	}
 	for i := range calls {
 		if err := t.failpoint(calls[i].what); err != nil {
 			return err
 		}
 		t.sent = true
-		if err := send(ctx, t.conn, calls[i:i+1]); err != nil {
+		if err := t.conn.send(ctx, calls[i:i+1]); err != nil {
 			return err
 		}
 	}
@@ -341,12 +341,12 @@ func (t *tx) Savepoint(context.Context) error {
 func (t *tx) RollbackTo(ctx context.Context) error {
 	calls := append(t.waiting, call{what: "roll back to savepoint", sql: "ROLLBACK TO SAVEPOINT unit"})
 	t.waiting, t.sent = nil, true
-	return send(ctx, t.conn, calls)
+	return t.conn.send(ctx, calls)
 }
 
 // Commit commits and returns when the transaction is on disk.
 func (t *tx) Commit(ctx context.Context) error {
-	return t.do(ctx, call{what: "commit", sql: "COMMIT", tag: "COMMIT"})
+	return t.do(ctx, commit)
 }
 
 // Rollback rolls back.
@@ -361,7 +361,7 @@ func (t *tx) Rollback(ctx context.Context) error {
 	if t.conn.PgConn().TxStatus() == 'I' {
 		return nil
 	}
-	if err := send(ctx, t.conn, []call{{what: "roll back", sql: "ROLLBACK"}}); err != nil {
+	if err := t.conn.send(ctx, []call{{what: "roll back", sql: "ROLLBACK"}}); err != nil {
 		return err
 	}
 	if status := t.conn.PgConn().TxStatus(); status != 'I' {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,8 +15,7 @@ import (
 )
 
 // call is one statement on its way to the server. Parameters are columns, one
-// array each, in binary: a statement writes or reads all rows of a batch, and
-// nothing is described or prepared first, which a pooler between would spoil.
+// array each, in binary: a statement writes or reads all rows of a batch.
 type call struct {
 	// what names the statement in errors and to failpoints.
 	what string
@@ -25,9 +23,11 @@ type call struct {
 	args []argument
 	// row is called with each row of the result, if set.
 	row func(rows pgx.Rows) error
-	// rows, if set, must be the number of rows it changed, else the
+	// rows, if set, must be the number of rows it returned, else the
 	// transaction lost a race.
 	rows *int
+	// zero is what a division by zero says, see exactly.
+	zero error
 	// tag, if set, must be what the server says it did: COMMIT in a failed
 	// transaction is a ROLLBACK.
 	tag string
@@ -42,32 +42,19 @@ type argument struct {
 // errRace says that a row is not as the transaction had found it.
 var errRace = errors.New("another process changed a row")
 
-// binaryResults asks for all columns of a result in binary.
-var binaryResults = []int16{pgx.BinaryFormatCode}
+// errCareless says that a commit would be acknowledged before it is on disk.
+var errCareless = errors.New("synchronous_commit is neither on nor remote_apply in the writer's transaction: a commit would be acknowledged before it is on disk")
 
-// send sends the calls in one round trip and reads all their results.
-func send(ctx context.Context, conn *pgx.Conn, calls []call) error {
-	batch := &pgconn.Batch{}
-	for i := range calls {
-		c := &calls[i]
-		values, oids := make([][]byte, len(c.args)), make([]uint32, len(c.args))
-		formats := make([]int16, len(c.args))
-		for j, a := range c.args {
-			values[j], oids[j], formats[j] = a.value, a.oid, pgx.BinaryFormatCode
-		}
-		batch.ExecParams(c.sql, values, oids, formats, binaryResults)
-	}
-	results := conn.PgConn().ExecBatch(ctx, batch)
-	at, err := 0, error(nil)
-	for ; err == nil && at < len(calls) && results.NextResult(); at++ {
-		err = calls[at].read(conn, results.ResultReader())
-	}
-	// The first error of the server ends the batch; Close returns it when no
-	// result did.
-	if closeErr := results.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("%s: %w", calls[min(at, len(calls)-1)].what, closeErr)
-	}
-	return err
+// binaryForm is the form of all parameters and columns.
+var binaryForm = []int16{pgx.BinaryFormatCode}
+
+// exactly lets the call fail at the server, so that what is sent after it is not
+// carried out, unless it changes n rows. The text must take a RETURNING at its end.
+func (c call) exactly(n int) call {
+	c.args = append(c.args, int8Argument(int64(n)))
+	c.sql = fmt.Sprintf("WITH w AS (%s RETURNING 1) SELECT 1 / (count(*) = $%d)::int FROM w", c.sql, len(c.args))
+	c.zero = errRace
+	return c
 }
 
 func (c *call) read(conn *pgx.Conn, result *pgconn.ResultReader) error {
@@ -80,7 +67,7 @@ func (c *call) read(conn *pgx.Conn, result *pgconn.ResultReader) error {
 	}
 	rows.Close()
 	if err = errors.Join(rows.Err(), err); err != nil {
-		return fmt.Errorf("%s: %w", c.what, err)
+		return c.failed(err)
 	}
 	if n := rows.CommandTag().RowsAffected(); c.rows != nil && n != int64(*c.rows) {
 		return fmt.Errorf("%s: %d of %d rows: %w", c.what, n, *c.rows, errRace)
@@ -89,6 +76,14 @@ func (c *call) read(conn *pgx.Conn, result *pgconn.ResultReader) error {
 		return fmt.Errorf("%s: the server answered %s: %w", c.what, tag, errRace)
 	}
 	return nil
+}
+
+// failed is an error of the call.
+func (c *call) failed(err error) error {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "22012" && c.zero != nil {
+		err = c.zero
+	}
+	return fmt.Errorf("%s: %w", c.what, err)
 }
 
 // column gathers the values of an array in PostgreSQL's binary form.

@@ -2,9 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
@@ -28,27 +25,17 @@ func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
 	calls = append(calls, t.writeSettle(c.Settle)...)
 	calls = append(calls, t.writeStates(c.States)...)
 	calls = append(calls, t.writeSinks(&c.Sinks)...)
-	return t.do(ctx, append(calls, t.writeMarker(c.Marker))...)
+	return t.do(ctx, append(calls, t.writeMarker(c.Marker)...)...)
 }
 
 // writeMarker also looks whether COMMIT will wait for the disk. A pooler or an
 // operator's trigger that changes the setting must not go unseen.
-func (t *tx) writeMarker(marker string) call {
-	one := 1
-	return call{
-		what: "write marker", args: []argument{textArgument(marker), int8Argument(t.writer)}, rows: &one,
-		sql: "UPDATE writers SET marker = $1 WHERE num = $2 RETURNING current_setting('synchronous_commit')",
-		row: func(rows pgx.Rows) error {
-			var setting string
-			if err := rows.Scan(&setting); err != nil {
-				return err
-			}
-			if setting != "on" && setting != "remote_apply" {
-				return fmt.Errorf("synchronous_commit is %q in the writer's transaction: a commit would be acknowledged before it is on disk", setting)
-			}
-			return nil
-		},
-	}
+func (t *tx) writeMarker(marker string) []call {
+	mark := call{what: "write marker", args: []argument{textArgument(marker), int8Argument(t.writer)}, sql: "UPDATE writers SET marker = $1 WHERE num = $2"}
+	return []call{mark.exactly(1), {
+		what: "look whether COMMIT waits for the disk", zero: errCareless,
+		sql: "SELECT 1 / (current_setting('synchronous_commit') IN ($1, 'remote_apply'))::int", args: []argument{textArgument("on")},
+	}}
 }
 
 func (t *tx) writeEvents(list []groupcommit.Event) []call {
@@ -77,13 +64,13 @@ func (t *tx) writeEvents(list []groupcommit.Event) []call {
 		payloads.bytes(e.Payload)
 	}
 	n := len(list)
-	return []call{{
-		what: "write events", rows: &n,
+	return []call{call{
+		what: "write events",
 		args: append(columns(connections, streams, sequences, kinds, subjects, deletions, keys, at, recorded, late, payloads),
 			int4Argument(t.segment)),
 		sql: `INSERT INTO events (connection, stream, sequence, type, subject, deletion, key, time, recorded_at, late, payload, segment)
 			SELECT *, $12 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-	}}
+	}.exactly(n)}
 }
 
 func (t *tx) writeKeys(list []*groupcommit.Key) []call {
@@ -97,10 +84,10 @@ func (t *tx) writeKeys(list []*groupcommit.Key) []call {
 		sequences.int8(k.Sequence)
 	}
 	n := len(list)
-	return []call{{
-		what: "write keys", args: columns(connections, streams, hashes, sequences), rows: &n,
-		sql: "INSERT INTO keys (connection, stream, hash, sequence) SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-	}}
+	return []call{call{
+		what: "write keys", args: columns(connections, streams, hashes, sequences),
+		sql: "INSERT INTO keys (connection, stream, hash, sequence) SELECT * FROM unnest($1, $2, $3, $4)",
+	}.exactly(n)}
 }
 
 func (t *tx) writeEntities(list []*groupcommit.Entity) []call {
@@ -119,13 +106,13 @@ func (t *tx) writeEntities(list []*groupcommit.Entity) []call {
 		latest.bool(e.Latest)
 	}
 	n := len(list)
-	return []call{{
-		what: "write entities", args: columns(connections, streams, hashes, at, payloads, sequences, revisions, latest), rows: &n,
+	return []call{call{
+		what: "write entities", args: columns(connections, streams, hashes, at, payloads, sequences, revisions, latest),
 		sql: `INSERT INTO entities (connection, stream, hash, time, payload, sequence, revision, latest)
 			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (connection, stream, hash) DO UPDATE SET time = excluded.time, payload = excluded.payload,
 				sequence = excluded.sequence, revision = excluded.revision, latest = excluded.latest`,
-	}}
+	}.exactly(n)}
 }
 
 func (t *tx) writeHeads(list []*groupcommit.Head) []call {
@@ -147,15 +134,15 @@ func (t *tx) writeHeads(list []*groupcommit.Head) []call {
 		failures.int8(int64(h.ConsecutiveFailures))
 	}
 	n := len(list)
-	return []call{{
-		what: "write heads", rows: &n,
+	return []call{call{
+		what: "write heads",
 		args: columns(connections, streams, heads, duplicates, success, next, messages, classes, failed, failures),
 		sql: `UPDATE streams s SET head = u.head, duplicates = u.duplicates, last_success_at = u.success, next_run_at = u.next,
 				last_error = u.error, last_error_class = u.class, last_error_at = u.failed, failures = u.failures
 			FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 				u (connection, num, head, duplicates, success, next, error, class, failed, failures)
 			WHERE s.connection = u.connection AND s.num = u.num`,
-	}}
+	}.exactly(n)}
 }
 
 // writeCheckpoints inserts those that were not there and moves those that are
@@ -174,22 +161,22 @@ func (t *tx) writeCheckpoints(list []groupcommit.CheckpointChange) []call {
 		u (connection, stream, lane, commit_id, previous, cursor, version, digest, since, until, done, run_id, updated_at, was)`
 	if n := len(fresh); n > 0 {
 		calls = append(calls, call{
-			what: "insert checkpoints", args: t.checkpoints(fresh), rows: &n,
+			what: "insert checkpoints", args: t.checkpoints(fresh),
 			sql: `INSERT INTO checkpoints (connection, stream, lane, commit_id, previous, cursor, cursor_version, cursor_digest,
 					window_from, window_to, window_done, run_id, updated_at)
 				SELECT connection, stream, lane, commit_id, previous, cursor, version, digest, since, until, done, run_id, updated_at
-				FROM (` + values + `) u ON CONFLICT DO NOTHING`,
-		})
+				FROM (` + values + `) u`,
+		}.exactly(n))
 	}
 	if n := len(moved); n > 0 {
 		calls = append(calls, call{
-			what: "move checkpoints", args: t.checkpoints(moved), rows: &n,
+			what: "move checkpoints", args: t.checkpoints(moved),
 			sql: `UPDATE checkpoints p SET commit_id = u.commit_id, previous = u.previous, cursor = u.cursor,
 					cursor_version = u.version, cursor_digest = u.digest, window_from = u.since, window_to = u.until,
 					window_done = u.done, run_id = u.run_id, updated_at = u.updated_at
 				FROM (` + values + `) u
 				WHERE p.connection = u.connection AND p.stream = u.stream AND p.lane = u.lane AND p.commit_id = u.was`,
-		})
+		}.exactly(n))
 	}
 	return calls
 }
@@ -242,8 +229,8 @@ func (t *tx) writeRuns(list []groupcommit.RunChange) []call {
 		stacks.text(r.Stack)
 	}
 	n := len(list)
-	return []call{{
-		what: "write runs", rows: &n,
+	return []call{call{
+		what: "write runs",
 		args: columns(connections, ids, streams, triggers, states, epochs, started, finished, pages, events, duplicates, messages, classes, stacks),
 		sql: `INSERT INTO runs AS r (connection, id, stream, trigger, state, epoch, started_at, finished_at, pages, events, duplicates,
 				error, error_class, stack)
@@ -252,7 +239,7 @@ func (t *tx) writeRuns(list []groupcommit.RunChange) []call {
 				started_at = excluded.started_at, finished_at = excluded.finished_at, pages = r.pages + excluded.pages,
 				events = r.events + excluded.events, duplicates = r.duplicates + excluded.duplicates,
 				error = excluded.error, error_class = excluded.error_class, stack = excluded.stack`,
-	}}
+	}.exactly(n)}
 }
 
 func (t *tx) writeHourly(list []store.HourlyCount) []call {
@@ -272,13 +259,13 @@ func (t *tx) writeHourly(list []store.HourlyCount) []call {
 		failures.int8(h.Failures)
 	}
 	n := len(list)
-	return []call{{
-		what: "write hourly counts", args: columns(connections, streams, hours, events, duplicates, runs, failures), rows: &n,
+	return []call{call{
+		what: "write hourly counts", args: columns(connections, streams, hours, events, duplicates, runs, failures),
 		sql: `INSERT INTO hourly AS h (connection, stream, hour, events, duplicates, runs, failures)
 			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (connection, stream, hour) DO UPDATE SET events = h.events + excluded.events,
 				duplicates = h.duplicates + excluded.duplicates, runs = h.runs + excluded.runs, failures = h.failures + excluded.failures`,
-	}}
+	}.exactly(n)}
 }
 
 func (t *tx) writeDeliveries(list []groupcommit.DeliveryChange) []call {
@@ -296,11 +283,11 @@ func (t *tx) writeDeliveries(list []groupcommit.DeliveryChange) []call {
 		at.time(d.At)
 	}
 	n := len(list)
-	return []call{{
-		what: "write delivery keys", args: columns(connections, endpoints, hashes, ids, first, at), rows: &n,
+	return []call{call{
+		what: "write delivery keys", args: columns(connections, endpoints, hashes, ids, first, at),
 		sql: `INSERT INTO delivery_keys (connection, endpoint, hash, delivery_id, first_event, at)
-			SELECT * FROM unnest($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-	}}
+			SELECT * FROM unnest($1, $2, $3, $4, $5, $6)`,
+	}.exactly(n)}
 }
 
 func (t *tx) writeKeep(list []store.StoredDelivery) []call {
@@ -329,8 +316,8 @@ func (t *tx) writeKeep(list []store.StoredDelivery) []call {
 		expires.optional(d.ExpiresAt)
 	}
 	n := len(list)
-	return []call{{
-		what: "keep deliveries", rows: &n,
+	return []call{call{
+		what: "keep deliveries",
 		args: columns(connections, ids, endpoints, keys, received, headers, bodies, attempts, next, dead, messages,
 			endings, sizes, written, expires),
 		sql: `INSERT INTO stored_deliveries (connection, id, endpoint, key, received_at, header, body, attempts,
@@ -340,7 +327,7 @@ func (t *tx) writeKeep(list []store.StoredDelivery) []call {
 				header = excluded.header, body = excluded.body, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
 				dead = excluded.dead, last_error = excluded.last_error, ending = excluded.ending, bytes = excluded.bytes,
 				written_at = excluded.written_at, expires_at = excluded.expires_at`,
-	}}
+	}.exactly(n)}
 }
 
 func (t *tx) writeSettle(list []groupcommit.SettledDelivery) []call {
