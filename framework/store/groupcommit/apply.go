@@ -18,9 +18,16 @@ type contentError struct{ err error }
 func (e contentError) Error() string { return e.err.Error() }
 func (e contentError) Unwrap() error { return e.err }
 
+// openError is one that leaves open whether a transaction is committed.
+type openError struct{ err error }
+
+func (e openError) Error() string { return e.err.Error() }
+func (e openError) Unwrap() error { return e.err }
+
 // apply does in tx what the units ask for and fills in their receipts. Refused
-// units get their error. An error of apply itself says that tx failed.
-func (e *Engine) apply(ctx context.Context, tx Tx, ops []*op, marker string) (err error) {
+// units get their error. An error of apply itself says that tx failed. With last,
+// nothing is to be done in tx after it: it is committed where that saves a round trip.
+func (e *Engine) apply(ctx context.Context, tx Tx, ops []*op, marker string, last bool) (committed bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.config.Logger.Error("store writer panicked", "panic", p, "stack", string(debug.Stack()))
@@ -30,10 +37,10 @@ func (e *Engine) apply(ctx context.Context, tx Tx, ops []*op, marker string) (er
 	p := newPlan(e.hash)
 	admitted, err := p.admit(ctx, tx, ops)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := p.load(ctx, tx, admitted); err != nil {
-		return err
+		return false, err
 	}
 	for _, o := range admitted {
 		if o.repeated {
@@ -49,10 +56,27 @@ func (e *Engine) apply(ctx context.Context, tx Tx, ops []*op, marker string) (er
 	}
 	p.finish()
 	p.changes.Marker = marker
-	if err := tx.Write(ctx, &p.changes); err != nil {
-		return err
+	if final, ok := tx.(FinalTx); ok && last && len(p.questions) == 0 {
+		err := writeAndCommit(ctx, final, &p.changes)
+		return err == nil, err
 	}
-	return p.ask(ctx, tx)
+	if err := tx.Write(ctx, &p.changes); err != nil {
+		return false, err
+	}
+	return false, p.ask(ctx, tx)
+}
+
+// writeAndCommit returns an [openError] when nobody knows whether tx is committed.
+func writeAndCommit(ctx context.Context, tx FinalTx, c *Changes) error {
+	undone := false
+	err := guardPanic(func() (err error) {
+		undone, err = tx.WriteAndCommit(ctx, c)
+		return err
+	})
+	if err != nil && !undone {
+		return openError{err}
+	}
+	return err
 }
 
 // admit refuses the units that must leave no trace and returns the others.

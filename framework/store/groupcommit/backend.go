@@ -81,6 +81,14 @@ type AheadTx interface {
 	Ahead(streams []StreamKey, entities, keys []Place)
 }
 
+// FinalTx is a [Tx] for which a round trip is dear: it commits with the changes.
+type FinalTx interface {
+	Tx
+	// WriteAndCommit is Write and Commit. After an error, undone says that for sure
+	// nothing is committed; otherwise nobody knows.
+	WriteAndCommit(ctx context.Context, c *Changes) (undone bool, err error)
+}
+
 // Place names the row of an entity or key before the number of its stream is known.
 type Place struct {
 	StreamKey

@@ -35,6 +35,8 @@ type script struct {
 	// step is called at every call of the backend and may fail it. For "commit"
 	// and "committed lost" see tx.Commit.
 	step func(call string) error
+	// final makes its transactions a FinalTx.
+	final bool
 }
 
 type state struct {
@@ -58,7 +60,21 @@ func (s *script) call(name string) error {
 }
 
 func (s *script) Begin(context.Context) (Tx, error) {
-	return &scriptTx{s: s, state: s.state.clone()}, s.call("begin")
+	tx := &scriptTx{s: s, state: s.state.clone()}
+	if s.final {
+		return finalTx{tx}, s.call("begin")
+	}
+	return tx, s.call("begin")
+}
+
+// finalTx knows what became of the changes when they were refused.
+type finalTx struct{ *scriptTx }
+
+func (t finalTx) WriteAndCommit(ctx context.Context, c *Changes) (undone bool, err error) {
+	if err := t.Write(ctx, c); err != nil {
+		return true, err
+	}
+	return false, t.Commit(ctx)
 }
 
 func (s *script) Classify(err error) Class {
@@ -188,6 +204,82 @@ func times(n int, name string, err error) func(string) error {
 		}
 		return nil
 	}
+}
+
+// startFinal is start with a backend that commits with the changes.
+func startFinal(t *testing.T, step func(call string) error) (*Engine, *script) {
+	t.Helper()
+	s := &script{state: state{}.clone(), step: step, final: true}
+	e, err := New(s, Config{Secret: []byte("0123456789abcdef"), QueueUnits: 8})
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	return e, s
+}
+
+func TestACommitInOneStepIsAskedForWhenNobodyKnows(t *testing.T) {
+	t.Parallel()
+	for call, opened := range map[string]int{"commit": 1, "lose": 1, "write": 0} {
+		fail := errDown
+		if call == "write" {
+			fail = errRetry
+		}
+		e, s := startFinal(t, times(1, call, fail))
+		r, err := e.Commit(t.Context(), unit("t", "1"))
+		require.NoError(t, err, call)
+		require.False(t, r.Events[0].Duplicate, call)
+		require.Equal(t, int64(1), s.head(), call)
+		require.Equal(t, opened, s.opened, call)
+		require.Equal(t, int64(1), e.Stats().Batches, call)
+	}
+}
+
+func TestACommitInOneStepThatIsRefusedIsDoneInHalves(t *testing.T) {
+	t.Parallel()
+	hold, held := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	e, s := startFinal(t, func(call string) error {
+		if call == "guard" {
+			once.Do(func() { close(held); <-hold })
+		}
+		return nil
+	})
+	answers := make(chan error, 4)
+	commit := func(kind, id string) {
+		_, err := e.Commit(t.Context(), unit(kind, id))
+		answers <- err
+	}
+	go commit("t", "first")
+	<-held
+	for _, kind := range []string{"t", "poison", "t"} {
+		go commit(kind, store.NewCommitID())
+	}
+	require.Eventually(t, func() bool { return e.Stats().Waiting == 3 }, 20*time.Second, time.Millisecond)
+	close(hold)
+	refused := 0
+	for range 4 {
+		if err := <-answers; err != nil {
+			require.ErrorIs(t, err, store.ErrInvalid)
+			refused++
+		}
+	}
+	require.Equal(t, 1, refused)
+	require.Equal(t, int64(3), s.head())
+}
+
+func TestAPanicWhileCommittingInOneStepIsAskedFor(t *testing.T) {
+	t.Parallel()
+	armed := true
+	e, s := startFinal(t, func(call string) error {
+		if call == "commit" && armed {
+			armed = false
+			panic("after the commit")
+		}
+		return nil
+	})
+	r, err := e.Commit(t.Context(), unit("t", "1"))
+	require.NoError(t, err)
+	require.False(t, r.Events[0].Duplicate)
+	require.Equal(t, int64(1), s.head())
 }
 
 func TestDeadlocksAreTriedAgainUnseen(t *testing.T) {

@@ -130,7 +130,10 @@ func (e *Engine) attempt(ops []*op) error {
 	if err != nil {
 		return e.failed(err)
 	}
-	err = e.apply(ctx, tx, ops, marker)
+	committed, err := e.apply(ctx, tx, ops, marker, true)
+	if open, ok := errors.AsType[openError](err); ok {
+		return e.settle(open.err, marker)
+	}
 	if err != nil && e.classify(err) == Content {
 		e.stats.bisected.Add(1)
 		if len(ops) == 1 {
@@ -154,6 +157,10 @@ func (e *Engine) attempt(ops []*op) error {
 		e.rollback(ctx, tx)
 		return e.failed(err)
 	}
+	if committed {
+		e.stats.batches.Add(1)
+		return nil
+	}
 	return e.finish(ctx, tx, marker)
 }
 
@@ -163,7 +170,7 @@ func (e *Engine) bisect(ctx context.Context, tx Tx, ops []*op, marker string) er
 	if err := guardPanic(func() error { return tx.Savepoint(ctx) }); err != nil {
 		return err
 	}
-	err := e.apply(ctx, tx, ops, marker)
+	_, err := e.apply(ctx, tx, ops, marker, false)
 	if err == nil {
 		return nil
 	}
@@ -184,8 +191,7 @@ func (e *Engine) bisect(ctx context.Context, tx Tx, ops []*op, marker string) er
 	return e.bisect(ctx, tx, ops[half:], marker)
 }
 
-// finish commits. When the backend does not say whether it did, nobody is
-// answered before the reopened backend was asked.
+// finish commits.
 func (e *Engine) finish(ctx context.Context, tx Tx, marker string) error {
 	err := guardPanic(func() error { return tx.Commit(ctx) })
 	if err == nil {
@@ -196,6 +202,13 @@ func (e *Engine) finish(ctx context.Context, tx Tx, marker string) error {
 		e.rollback(ctx, tx)
 		return e.failed(err)
 	}
+	return e.settle(err, marker)
+}
+
+// settle finds out what became of a transaction of whose commit the backend does
+// not say whether it happened. Nobody is answered before the reopened backend was
+// asked.
+func (e *Engine) settle(err error, marker string) error {
 	e.config.Logger.Error("outcome of a commit is not known; asking the store", "err", err)
 	committed, lost := e.askCommitted(marker)
 	switch {

@@ -9,8 +9,8 @@ import (
 )
 
 // ahead is what a transaction locks and reads together with its guard, because
-// a statement costs little and a round trip much: a batch takes three of them,
-// one to lock and read, one to write, one to commit.
+// a statement costs little and a round trip much: a batch takes two of them,
+// one to lock and read, one to write and commit.
 type ahead struct {
 	streams               []groupcommit.StreamKey
 	entityPlaces, keyList []groupcommit.Place

@@ -70,6 +70,13 @@ func classify(err error) groupcommit.Class {
 	}
 }
 
+// refused says that an error is the server's word that it has not carried out a
+// statement, and so none of those after it.
+func refused(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.SeverityUnlocalized == "ERROR" || errors.Is(err, errRace) || errors.Is(err, errCareless)
+}
+
 // commit ends a transaction.
 var commit = call{what: "commit", sql: "COMMIT", tag: "COMMIT"}
 
@@ -83,7 +90,7 @@ func (b *backend) close() {
 
 // Reopen replaces the connection. It then writes to the process's row among the
 // writers, which every transaction of the old connection that may be committing
-// holds locked: when the row can be written, that transaction has ended, and
+// holds locked from its beginning: when the row can be written, that transaction has ended, and
 // when that write is durable, on the standby too, so is what came before it.
 func (b *backend) Reopen(ctx context.Context) error {
 	b.close()

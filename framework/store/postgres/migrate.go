@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/weirhq/weir/framework/store"
 )
@@ -147,6 +148,11 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	}
 	if config.Database == "" {
 		return nil, fmt.Errorf("%w: it names no database; write postgres://user@host/name", ErrURL)
+	}
+	// Of several hosts it is the one that can be written: a standby only takes reads,
+	// until it is promoted.
+	if config.ValidateConnect == nil {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0

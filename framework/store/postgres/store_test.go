@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +46,8 @@ func harness(through func(url string) string) func(t *testing.T) storetest.Harne
 		return storetest.Harness{
 			Open: func(t testing.TB, s storetest.Settings) store.Store {
 				t.Helper()
-				return open(t, Options{URL: through(direct), QueueUnits: s.QueueUnits, clock: s.Clock, failpoint: s.Failpoint})
+				// A busy machine needs its time for an event of 25 MiB.
+				return open(t, Options{URL: through(direct), QueueUnits: s.QueueUnits, QueryTimeout: time.Minute, clock: s.Clock, failpoint: s.Failpoint})
 			},
 			Poison: func(t testing.TB) { t.Helper(); poison(t, direct) },
 			Trim: func(ctx context.Context, s store.Store) error {

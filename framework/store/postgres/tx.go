@@ -20,6 +20,8 @@ type tx struct {
 	// sent says that the server has seen the transaction.
 	sent      bool
 	savepoint bool
+	// committing says that the server may have been told to commit.
+	committing bool
 	// nums are the numbers of the connections that Guard found, streams those
 	// of the streams that LockHeads locked.
 	nums    map[string]int32
@@ -30,7 +32,10 @@ type tx struct {
 	segment int32
 }
 
-var _ groupcommit.AheadTx = (*tx)(nil)
+var (
+	_ groupcommit.AheadTx = (*tx)(nil)
+	_ groupcommit.FinalTx = (*tx)(nil)
+)
 
 // do sends the calls after those that wait.
 func (t *tx) do(ctx context.Context, calls ...call) error {
@@ -40,10 +45,11 @@ func (t *tx) do(ctx context.Context, calls ...call) error {
 		return nil
 	}
 	if t.failpoint == nil {
-		t.sent = true
+		t.sent, t.committing = true, calls[len(calls)-1].what == commit.what
 		return t.conn.send(ctx, calls)
 	}
 	for i := range calls {
+		t.committing = calls[i].what == commit.what
 		if err := t.failpoint(calls[i].what); err != nil {
 			return err
 		}
@@ -84,6 +90,10 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 			},
 		},
 	}
+	// Whoever opens a connection after this one waits for it, see Reopen.
+	calls = append(calls, call{
+		what: "lock writer", sql: "SELECT FROM writers WHERE num = $1 FOR NO KEY UPDATE", args: []argument{int8Argument(t.writer)},
+	})
 	calls = append(calls, t.lockLeases(w.Leased, &epochs)...)
 	calls = append(calls, guardCheckpoints(w.Checkpoints, g)...)
 	calls = append(calls, guardDeliveries(w.Deliveries, g)...)
@@ -347,6 +357,12 @@ func (t *tx) RollbackTo(ctx context.Context) error {
 // Commit commits and returns when the transaction is on disk.
 func (t *tx) Commit(ctx context.Context) error {
 	return t.do(ctx, commit)
+}
+
+// WriteAndCommit writes and commits in one round trip.
+func (t *tx) WriteAndCommit(ctx context.Context, c *groupcommit.Changes) (undone bool, err error) {
+	err = t.do(ctx, append(t.changes(c), commit)...)
+	return err != nil && (!t.committing || refused(err)), err
 }
 
 // Rollback rolls back.

@@ -9,9 +9,15 @@ import (
 )
 
 // Write writes the changes of a batch: one statement a table, all of them in
-// one round trip. A row that is not as Guard and Lookup found it makes a
-// statement change fewer rows than it was given, which is an [errRace].
+// one round trip.
 func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
+	return t.do(ctx, t.changes(c)...)
+}
+
+// changes are the statements that write c. A row that is not as Guard and Lookup
+// found it makes a statement change fewer rows than it was given, which is an
+// [errRace], or a key be there twice.
+func (t *tx) changes(c *groupcommit.Changes) []call {
 	var calls []call
 	calls = append(calls, t.writeEvents(c.Events)...)
 	calls = append(calls, t.writeKeys(c.Keys)...)
@@ -25,7 +31,7 @@ func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
 	calls = append(calls, t.writeSettle(c.Settle)...)
 	calls = append(calls, t.writeStates(c.States)...)
 	calls = append(calls, t.writeSinks(&c.Sinks)...)
-	return t.do(ctx, append(calls, t.writeMarker(c.Marker)...)...)
+	return append(calls, t.writeMarker(c.Marker)...)
 }
 
 // writeMarker also looks whether COMMIT will wait for the disk. A pooler or an
