@@ -47,12 +47,21 @@ func (s *routeStage) checkForgotten() {
 				if !ok {
 					continue
 				}
+				if asksContext(call.Common()) {
+					continue
+				}
 				if _, has := errorOf(call); has && call.Pos().IsValid() && !isVerify(calledObject(call.Common())) {
 					s.checkFate(f, call, discards[call.Pos()])
 				}
 			}
 		}
 	}
+}
+
+// asksContext reports whether call is ctx.Err(): a question, whose answer is no
+// failure of the call.
+func asksContext(call *ssa.CallCommon) bool {
+	return call.IsInvoke() && call.Method.FullName() == "(context.Context).Err"
 }
 
 func calledObject(call *ssa.CallCommon) types.Object {
