@@ -84,7 +84,7 @@ func (a *app) configuredCatalog(file string, asJSON bool, times int) error {
 	rows := []row{}
 	for _, c := range loaded.Connections {
 		for _, p := range a.plugins {
-			if p.Key() != c.Connector {
+			if p.Key() != c.Connector || c.Type == "sink" {
 				continue
 			}
 			declared, err := p.Declare(c.Settings)

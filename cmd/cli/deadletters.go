@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -29,9 +30,10 @@ type storedRow struct {
 
 func (a *app) deadLetters() *cobra.Command {
 	command := &cobra.Command{
-		Use: "dead-letters", Short: "List, show, redeliver or discard webhooks that were given up", Args: cobra.NoArgs,
+		Use: "dead-letters", Short: "List, show, redeliver or discard webhooks and events of sinks that were given up", Args: cobra.NoArgs,
 		Long: "Webhooks whose handler failed for good are kept whole. Once the handler is mended they are redelivered:\n" +
-			"the handler is called as if they had just come, and what was recorded before is not recorded again.",
+			"the handler is called as if they had just come, and what was recorded before is not recorded again.\n" +
+			"Events that a sink has given up are kept with what was sent and answered, and are sent again with their id.",
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(a.listLetters(), a.showLetter(), a.redeliverLetters(), a.discardLetters())
@@ -53,6 +55,10 @@ func (a *app) listLetters() *cobra.Command {
 			if limit < 0 {
 				return wrongUsage(fmt.Errorf("--limit is %d; give a number from 0 (no limit) up", limit))
 			}
+			resource, err := c.letters(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
 			before := ""
 			for printed := 0; ; {
 				size := 500
@@ -64,14 +70,16 @@ func (a *app) listLetters() *cobra.Command {
 					query.Set("before", before)
 				}
 				var page struct {
-					Deliveries []json.RawMessage `json:"deliveries"`
-					Next       *string           `json:"next"`
+					Deliveries  []json.RawMessage `json:"deliveries"`
+					DeadLetters []json.RawMessage `json:"dead_letters"`
+					Next        *string           `json:"next"`
 				}
-				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "deliveries"), query, &page); err != nil {
+				if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], resource), query, &page); err != nil {
 					return err
 				}
+				page.Deliveries = append(page.Deliveries, page.DeadLetters...)
 				for _, raw := range page.Deliveries {
-					if err := a.printLetter(raw, asJSON); err != nil {
+					if err := a.printLetter(raw, asJSON, resource); err != nil {
 						return err
 					}
 				}
@@ -93,10 +101,13 @@ func (a *app) listLetters() *cobra.Command {
 	return command
 }
 
-func (a *app) printLetter(raw json.RawMessage, asJSON bool) error {
+func (a *app) printLetter(raw json.RawMessage, asJSON bool, resource string) error {
 	if asJSON {
 		a.printf("%s\n", raw)
 		return nil
+	}
+	if resource == sinkLetters {
+		return a.printSinkLetter(raw)
 	}
 	var d storedRow
 	if err := json.Unmarshal(raw, &d); err != nil {
@@ -118,8 +129,15 @@ func (a *app) showLetter() *cobra.Command {
 	command := &cobra.Command{
 		Use: "show <connection> <delivery>", Short: "Show one stored delivery with its header and body", Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
+			resource, err := c.letters(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if body && resource == sinkLetters {
+				return wrongUsage(errors.New("--body is of webhooks; a dead letter of a sink holds its event"))
+			}
 			var raw json.RawMessage
-			if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "deliveries", args[1]), nil, &raw); err != nil {
+			if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], resource, args[1]), nil, &raw); err != nil {
 				return err
 			}
 			var d struct {
@@ -140,7 +158,7 @@ func (a *app) showLetter() *cobra.Command {
 					return failed(fmt.Errorf("decode the body: %w", err))
 				}
 			}
-			_, err := a.term.Out.Write(bytes)
+			_, err = a.term.Out.Write(bytes)
 			return err
 		},
 	}
@@ -184,7 +202,25 @@ func (f *rangeFlags) query(args []string) (url.Values, error) {
 }
 
 type changedLetters struct {
-	Deliveries int `json:"deliveries"`
+	Deliveries  int `json:"deliveries"`
+	DeadLetters int `json:"dead_letters"`
+}
+
+// changeLetters has the selected dead letters changed and returns how many.
+func (a *app) changeLetters(ctx context.Context, c *client, f *rangeFlags, connection, verb string, query url.Values) (int, error) {
+	resource, err := c.letters(ctx, connection)
+	if err != nil {
+		return 0, err
+	}
+	if resource == sinkLetters {
+		if f.endpoint != "" || f.state != "dead" {
+			return 0, wrongUsage(errors.New("--endpoint and --state are of webhooks; name a dead letter of a sink, --from, --to, or --all"))
+		}
+		query.Del("state")
+	}
+	var out changedLetters
+	err = c.call(ctx, http.MethodPost, c.path("connections", connection, resource, verb), query, &out)
+	return out.Deliveries + out.DeadLetters, err
 }
 
 func (a *app) redeliverLetters() *cobra.Command {
@@ -202,11 +238,11 @@ func (a *app) redeliverLetters() *cobra.Command {
 			if rate > 0 {
 				query.Set("rate", strconv.FormatFloat(rate, 'f', -1, 64))
 			}
-			var out changedLetters
-			if err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "deliveries", "redeliver"), query, &out); err != nil {
+			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "redeliver", query)
+			if err != nil {
 				return err
 			}
-			a.printf("%d to be handled again\n", out.Deliveries)
+			a.printf("%d to be handled again\n", n)
 			return nil
 		},
 	}
@@ -234,11 +270,11 @@ func (a *app) discardLetters() *cobra.Command {
 				return wrongUsage(errors.New("say with --reason why they are erased; the list shows it"))
 			}
 			query.Set("reason", reason)
-			var out changedLetters
-			if err := c.call(command.Context(), http.MethodPost, c.path("connections", args[0], "deliveries", "discard"), query, &out); err != nil {
+			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "discard", query)
+			if err != nil {
 				return err
 			}
-			a.printf("%d discarded\n", out.Deliveries)
+			a.printf("%d discarded\n", n)
 			return nil
 		},
 	}

@@ -87,6 +87,8 @@ type Config struct {
 	Feed       *Feed
 	// Deliveries are the webhooks that came in; nil leaves their routes out.
 	Deliveries Deliveries
+	// Sinks are the connections that deliver; nil leaves their routes out.
+	Sinks Sinks
 	// Ready says why the process should get no traffic now: it starts, stops, or
 	// its store cannot be written. The default says that it is ready.
 	Ready func(ctx context.Context) error
@@ -138,6 +140,9 @@ func New(cfg Config) (*API, error) {
 		a.router.Get(prefix+"/streams", a.answer(a.listStreams))
 		a.router.Get(prefix+"/connections", a.answer(a.listConnections))
 		a.router.Get(prefix+"/connections/{connection}/deliveries", a.answer(a.listDeliveries))
+		if cfg.Sinks != nil {
+			a.sinkRoutes(prefix)
+		}
 		if cfg.Deliveries != nil {
 			a.webhookRoutes(prefix)
 		}

@@ -31,6 +31,9 @@ func (a *API) setConnectionPaused(r *http.Request, paused bool) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if c.Type == typeSink && a.cfg.Sinks != nil {
+		return a.setSink(r, map[bool]SinkAction{true: SinkPause, false: SinkResume}[paused])
+	}
 	var targets []health.Target
 	m := a.cfg.Board.Manifest(c.ID)
 	for _, s := range m.Streams {

@@ -11,7 +11,7 @@ import (
 // dispatch sends what may be sent now: retries of parked events first, then a
 // batch of each stream in turn.
 func (s *runner) dispatch() {
-	now := time.Now()
+	now := s.stepped
 	for s.free(now) {
 		if p := s.parked.next(now); p != nil {
 			s.retry(p, now)

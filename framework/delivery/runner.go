@@ -39,6 +39,8 @@ type runner struct {
 	lanes    []*lane
 	turn     int
 	inFlight int
+	// stepped is the time that the last step went by.
+	stepped  time.Time
 	busyKeys map[laneKey]bool
 	// queued are entries that wait for the one of their key that is on its way.
 	queued  map[laneKey][]*entry
@@ -254,6 +256,7 @@ func (s *runner) drain() {
 
 // step starts what can be started.
 func (s *runner) step() {
+	s.stepped = time.Now()
 	if !s.ending && s.state.Working() && s.leased() {
 		for _, l := range s.lanes {
 			if l.room() && s.parked.len() < maxParked {
@@ -290,7 +293,8 @@ func (s *runner) tell() {
 
 // nap is how long nothing is due.
 func (s *runner) nap() time.Duration {
-	now := time.Now()
+	// As of the step: what has become due since is due at once.
+	now := s.stepped
 	next := now.Add(time.Minute)
 	earlier := func(t time.Time) {
 		if !t.IsZero() && t.Before(next) {
@@ -311,7 +315,7 @@ func (s *runner) nap() time.Duration {
 			earlier(s.laneDue(l, now))
 		}
 	}
-	return max(next.Sub(now), 0)
+	return max(time.Until(next), 0)
 }
 
 func latest(a, b time.Time) time.Time {

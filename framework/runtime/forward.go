@@ -35,6 +35,8 @@ const (
 	kindBackfill       = "backfill"
 	kindCancelBackfill = "cancel backfill"
 	kindResumeBackfill = "resume backfill"
+	kindSinkState      = "sink state"
+	kindSink           = "sink"
 )
 
 // command is a request as it is stored.
@@ -46,6 +48,7 @@ type command struct {
 	Page       api.PageCall           `json:"page,omitzero"`
 	Reset      scheduler.ResetTo      `json:"reset,omitzero"`
 	Backfill   scheduler.BackfillSpec `json:"backfill,omitzero"`
+	Sink       *api.SinkChange        `json:"sink,omitempty"`
 }
 
 // reply is the answer to it.
@@ -181,6 +184,10 @@ func (o local) do(ctx context.Context, c command) (any, error) {
 		return o.CancelBackfill(ctx, c.Connection, c.ID)
 	case kindResumeBackfill:
 		return o.ResumeBackfill(ctx, c.Connection, c.ID)
+	case kindSinkState:
+		return o.sinkState(ctx, c.Connection)
+	case kindSink:
+		return o.changeSink(ctx, c.Connection, c.Sink)
 	}
 	return nil, fmt.Errorf("the node that has this connection runs a version that does not know %q", c.Kind)
 }

@@ -37,7 +37,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	if r.api, err = api.New(api.Config{
-		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Feed: r.feed, Ready: r.checkReady,
+		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
 		PublicURL: r.options.Config.PublicURL, Log: r.log,
 	}); err != nil {
 		return err

@@ -111,7 +111,7 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 		return nil, err
 	}
 	f := &Front{Feed: &api.Feed{}}
-	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Feed: f.Feed, Log: log, PublicURL: policy.PublicURL}
+	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Feed: f.Feed, Log: log, PublicURL: policy.PublicURL}
 	if change != nil {
 		change(&cfg)
 	}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// resources of dead letters in the API: of webhooks that came in, and of sinks.
+const (
+	webhookLetters = "deliveries"
+	sinkLetters    = "dead-letters"
+)
+
+// letters says which dead letters a connection has.
+func (c *client) letters(ctx context.Context, connection string) (string, error) {
+	var page struct {
+		Connections []struct{ ID, Name, Type string } `json:"connections"`
+	}
+	if err := c.call(ctx, http.MethodGet, c.path("connections"), url.Values{"limit": {"1000"}}, &page); err != nil {
+		return "", err
+	}
+	for _, one := range page.Connections {
+		if (one.Name == connection || one.ID == connection) && one.Type == "sink" {
+			return sinkLetters, nil
+		}
+	}
+	return webhookLetters, nil
+}
+
+// sinkLetterRow is a dead letter of a sink.
+type sinkLetterRow struct {
+	ID       string  `json:"id"`
+	Stream   string  `json:"stream"`
+	Sequence int64   `json:"sequence"`
+	Reason   string  `json:"reason"`
+	Attempts int     `json:"attempts"`
+	DeadAt   string  `json:"dead_at"`
+	Note     *string `json:"note"`
+}
+
+func (a *app) printSinkLetter(raw json.RawMessage) error {
+	var d sinkLetterRow
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return failed(fmt.Errorf("decode a dead letter: %w", err))
+	}
+	why := "  " + strconv.QuoteToGraphic(d.Reason)
+	if d.Note != nil {
+		why += "  " + strconv.QuoteToGraphic(*d.Note)
+	}
+	a.printf("%s  %s  %s  %d  %d attempts%s\n", d.ID, d.DeadAt, word(d.Stream), d.Sequence, d.Attempts, why)
+	return nil
+}
+
+// sinkAnswer is what the API says of a sink.
+type sinkAnswer struct {
+	State   string  `json:"state"`
+	Reason  *string `json:"reason"`
+	Offsets []struct {
+		Stream      string  `json:"stream"`
+		Next        int64   `json:"next"`
+		Head        int64   `json:"head"`
+		Lag         int64   `json:"lag"`
+		Parked      int64   `json:"parked"`
+		Delivered   int64   `json:"delivered"`
+		DeadLetters int64   `json:"dead_letters"`
+		LastError   *string `json:"last_error"`
+	} `json:"offsets"`
+}
+
+func (a *app) offsets() *cobra.Command {
+	var c client
+	var asJSON bool
+	command := &cobra.Command{
+		Use: "offsets <sink>", Short: "Show how far a sink is, or move it", Args: cobra.ExactArgs(1),
+		Long: "Show what a sink is doing and how far it has got in each of its streams: the next event to deliver, how many\n" +
+			"are recorded and not delivered, and how many are parked or dead letters.",
+		Example: "  weir offsets out\n  weir offsets stop out && weir offsets set out shop.orders earliest && weir offsets restart out",
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.sinkCall(command.Context(), &c, http.MethodGet, c.path("connections", args[0], "offsets"), nil, asJSON)
+		},
+	}
+	c.flags(command)
+	command.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	command.AddCommand(a.setOffset(),
+		a.sinkVerb("stop", "Stop a sink, so that its offsets can be moved", "stop"),
+		a.sinkVerb("restart", "Let a sink go on that was stopped, failed or was disabled: the event that failed is tried again", "restart"))
+	return command
+}
+
+func (a *app) sinkCall(ctx context.Context, c *client, method, path string, query url.Values, asJSON bool) error {
+	var raw json.RawMessage
+	if err := c.call(ctx, method, path, query, &raw); err != nil {
+		return err
+	}
+	if asJSON {
+		a.printf("%s\n", raw)
+		return nil
+	}
+	var s sinkAnswer
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return failed(fmt.Errorf("decode the answer: %w", err))
+	}
+	a.printf("%s", word(s.State))
+	if s.Reason != nil {
+		a.printf(": %s", strconv.QuoteToGraphic(*s.Reason))
+	}
+	a.printf("\n")
+	for _, o := range s.Offsets {
+		a.printf("%s  next %d of %d  lag %d  delivered %d  parked %d  dead letters %d", word(o.Stream), o.Next, o.Head, o.Lag, o.Delivered, o.Parked, o.DeadLetters)
+		if o.LastError != nil {
+			a.printf("  %s", strconv.QuoteToGraphic(*o.LastError))
+		}
+		a.printf("\n")
+	}
+	return nil
+}
+
+func (a *app) sinkVerb(verb, short, action string) *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: verb + " <sink>", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], action), nil, false)
+		},
+	}
+	c.flags(command)
+	return command
+}
+
+func (a *app) setOffset() *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: "set <sink> <stream> <sequence | earliest | latest>", Short: "Move a stopped sink in a stream", Args: cobra.ExactArgs(3),
+		Long: "Move a stopped sink in a stream, given as <connection>.<key>. The sequence is that of the next event to\n" +
+			"deliver: a smaller one delivers events again, a larger one leaves events out. What is parked stays parked.",
+		Example: "  weir offsets set out shop.orders 1200",
+		RunE: func(command *cobra.Command, args []string) error {
+			if n, err := strconv.ParseInt(args[2], 10, 64); args[2] != "earliest" && args[2] != "latest" && (err != nil || n < 1) {
+				return wrongUsage(errors.New("the last argument must be a sequence from 1 up, earliest or latest"))
+			}
+			query := url.Values{"stream": {args[1]}, "to": {args[2]}}
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "offsets"), query, false)
+		},
+	}
+	c.flags(command)
+	return command
+}
