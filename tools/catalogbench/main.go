@@ -102,8 +102,8 @@ func measure(connectors int) error {
 	if err := writeTree(b.dir, root, connectors); err != nil {
 		return err
 	}
-	fmt.Printf("%d connectors, %d streams\n%-42s %17s %17s %7s %8s\n", connectors, connectors*streams, "", "go vet", "checker", "", "")
-	fmt.Printf("%-42s %8s %8s %8s %8s %7s %8s\n", "seconds", "cpu", "wall", "cpu", "wall", "ratio", "memory")
+	fmt.Fprintf(os.Stdout, "%d connectors, %d streams\n%-42s %17s %17s %7s %8s\n", connectors, connectors*streams, "", "go vet", "checker", "", "")
+	fmt.Fprintf(os.Stdout, "%-42s %8s %8s %8s %8s %7s %8s\n", "seconds", "cpu", "wall", "cpu", "wall", "ratio", "memory")
 	// What both need is compiled, and dependencies are vetted, before anything is measured.
 	stamp := fmt.Sprintf("%016x", time.Now().UnixNano())
 	if err := b.build(stamp); err != nil {
@@ -161,6 +161,6 @@ func printRow(what string, plain, checker cost) {
 	if plain.cpu > 0 {
 		ratio = fmt.Sprintf("%.1fx", checker.cpu.Seconds()/plain.cpu.Seconds())
 	}
-	fmt.Printf("%-42s %8.2f %8.2f %8.2f %8.2f %7s %5d MB\n", what,
+	fmt.Fprintf(os.Stdout, "%-42s %8.2f %8.2f %8.2f %8.2f %7s %5d MB\n", what,
 		plain.cpu.Seconds(), plain.wall.Seconds(), checker.cpu.Seconds(), checker.wall.Seconds(), ratio, checker.megabytes)
 }

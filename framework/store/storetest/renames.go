@@ -112,6 +112,8 @@ var renames = []contract{
 		b := setup(t, h, Settings{})
 		b.commit(t, b.page(move("", "c1"), fact("s", "1")))
 		b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"})
+		_, err := b.Commit(t.Context(), b.page(move("c1", "c2"), fact("s", "2")))
+		require.ErrorIs(t, err, store.ErrConflict, "an older version that runs on polled past the checkpoint that was renamed")
 		b.reopen(t)
 		old := b.rename(t, store.DeclaredStream{Key: "s"}, store.DeclaredStream{Key: "other"})
 		require.Equal(t, store.Renames{Ahead: []store.Rename{{From: "s", To: "new"}}}, old)

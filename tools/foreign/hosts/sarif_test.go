@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -22,10 +24,10 @@ func schema(t *testing.T, root string) *jsonschema.Schema {
 	require.NoError(t, json.Unmarshal([]byte(output(t, root, nil, "go", "mod", "download", modfile, "-json", "github.com/securego/gosec/v2")), &module))
 	content, err := os.ReadFile(filepath.Join(module.Dir, "report", "sarif", "testdata", "sarif-schema-2.1.0.json"))
 	require.NoError(t, err)
+	const id = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+	require.Contains(t, string(content), `"id": "`+id+`"`)
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
 	require.NoError(t, err)
-	const id = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-	require.Equal(t, id, parsed.(map[string]any)["id"])
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	require.NoError(t, compiler.AddResource(id, parsed))
@@ -40,30 +42,27 @@ func TestSARIFIsValidByTheStandardsSchema(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	valid := schema(t, root)
-	log := func(dir string, patterns ...string) map[string]any {
-		var out bytes.Buffer
+	validate := func(text string) error {
+		decoded, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		require.NoError(t, err)
+		return valid.Validate(decoded)
+	}
+	log := func(dir string, patterns ...string) string {
+		var out strings.Builder
 		_, err := catalogcheck.Check(t.Context(), dir, patterns, catalogcheck.Options{Format: catalogcheck.FormatSARIF}, &out)
 		require.NoError(t, err)
-		decoded, err := jsonschema.UnmarshalJSON(&out)
-		require.NoError(t, err)
-		require.NoError(t, valid.Validate(decoded))
-		return decoded.(map[string]any)
-	}
-	results := func(log map[string]any) []any {
-		return log["runs"].([]any)[0].(map[string]any)["results"].([]any)
+		require.NoError(t, validate(out.String()))
+		return out.String()
 	}
 	dir := tree(t, root, "kit.txtar", "sc103.txtar", "sc104.txtar", "sc105.txtar")
 	full := log(dir, "./...")
-	require.Greater(t, len(results(full)), 5)
-	text, err := json.Marshal(full)
-	require.NoError(t, err)
-	for _, part := range []string{`"level":"error"`, `"level":"warning"`, `"relatedLocations"`} {
-		require.Contains(t, string(text), part)
+	require.Greater(t, strings.Count(full, `"ruleIndex"`), 5)
+	for _, part := range []string{`"level": ?"error"`, `"level": ?"warning"`, `"relatedLocations"`} {
+		require.Regexp(t, part, full)
 	}
-	require.Empty(t, results(log(dir, "./kit")))
+	require.NotContains(t, log(dir, "./kit"), `"ruleIndex"`)
 
 	// The schema does refuse: a line counts from 1.
-	place := results(full)[0].(map[string]any)["locations"].([]any)[0].(map[string]any)["physicalLocation"].(map[string]any)
-	place["region"].(map[string]any)["startLine"] = json.Number("0")
-	require.ErrorContains(t, valid.Validate(full), "minimum")
+	wrong := regexp.MustCompile(`"startLine": ?\d+`).ReplaceAllString(full, `"startLine": 0`)
+	require.ErrorContains(t, validate(wrong), "minimum")
 }
