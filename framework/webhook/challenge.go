@@ -2,8 +2,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"regexp"
@@ -43,7 +41,7 @@ type challenge struct {
 	when     []condition
 	token    catalog.Source
 	verify   catalog.Source
-	accepted [][sha256.Size]byte
+	accepted []Secret
 	reply    string
 	json     bool
 	status   int
@@ -133,7 +131,7 @@ func (b *builder) challenge(spec catalog.EndpointSpec, c catalog.ChallengeSpec, 
 	if c.VerifyToken != "" {
 		made.verify, _ = catalog.ParseSource(c.VerifyToken, "query", "body")
 		b.errs = append(b.errs, eachSecret(verifySetting, b.config.Secrets[verifySetting], func(_ string, s Secret) error {
-			made.accepted = append(made.accepted, sha256.Sum256([]byte(s.Value)))
+			made.accepted = append(made.accepted, s)
 			return nil
 		}))
 	}
@@ -238,10 +236,9 @@ func (v *Verifier) answer(ctx context.Context, now time.Time, c challenge, r Req
 	}
 	if c.verify.Kind != "" {
 		sent, ok := r.at(c.verify)
-		got := sha256.Sum256([]byte(sent))
 		matched := false
 		for _, want := range c.accepted {
-			if hmac.Equal(got[:], want[:]) {
+			if sameText(sent, want.Value) && (key{until: want.Until}).live(now) {
 				matched = true
 			}
 		}

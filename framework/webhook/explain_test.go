@@ -1,8 +1,11 @@
 package webhook
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +97,24 @@ func TestASecretIsAcceptedUntilItsTime(t *testing.T) {
 	}
 }
 
+func TestATokenOfAHandshakeIsAcceptedUntilItsTime(t *testing.T) {
+	t.Parallel()
+	c := caseConfig(catalog.EndpointSpec{Auth: catalog.AuthMeta}, textSecret)
+	c.Secrets["webhook_verify_token"] = []Secret{{Value: "old-token", Until: clock}, {Value: "new-token"}}
+	v, err := Open(catalog.EndpointSpec{Auth: catalog.AuthMeta}, c)
+	require.NoError(t, err)
+	ask := func(at time.Time, token string) error {
+		r := Request{Method: http.MethodGet, URI: "/w?hub.mode=subscribe&hub.challenge=1&hub.verify_token=" + token, Header: http.Header{}}
+		_, handled, err := v.Handshake(t.Context(), at, r, func() error { return v.Verify(at, r) })
+		require.True(t, handled)
+		return err
+	}
+	require.NoError(t, ask(clock, "old-token"))
+	require.NoError(t, ask(clock, "new-token"))
+	requireRefused(t, ask(clock.Add(time.Second), "old-token"))
+	require.NoError(t, ask(clock.Add(time.Second), "new-token"))
+}
+
 // The vectors of RFC 9421, appendix B.2.5 and B.2.6.
 func TestAcceptsTheVectorsOfMessageSignatures(t *testing.T) {
 	t.Parallel()
@@ -165,6 +186,38 @@ func TestAMessageSignatureCoversWhatItMust(t *testing.T) {
 	requireRefused(t, v.Verify(clock.Add(301*time.Second), good()))
 }
 
+// What a sender signs of its own will is held to the endpoint's demands too.
+func TestAMessageSignatureSaysWhatItMust(t *testing.T) {
+	t.Parallel()
+	spec := catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{
+		Algorithm: "hmac-sha256", KeyID: "k1", Tag: "acme", Components: []string{"@method", "@path"},
+	}}
+	v := newVerifier(t, spec, textSecret)
+	verify := func(input string) error {
+		r := Request{URI: "/webhooks/a/b", Header: header("Content-Digest", contentDigest(body)), Body: body}
+		p, ok := readInput(input)
+		require.True(t, ok, input)
+		base, err := v.messages[0].base(r, p)
+		require.NoError(t, err)
+		signature, err := v.messages[0].keys[0].sign(base)
+		require.NoError(t, err)
+		r.Header.Set("Signature-Input", "s="+input)
+		r.Header.Set("Signature", "s=:"+base64.StdEncoding.EncodeToString(signature)+":")
+		return v.Verify(clock, r)
+	}
+	const all, rest = `("content-digest" "@method" "@path")`, `;keyid="k1";tag="acme"`
+	require.NoError(t, verify(all+";created=1700000000"+rest))
+	require.NoError(t, verify(all+`;created=1700000000;expires=1700000000;alg="hmac-sha256"`+rest))
+	for _, input := range []string{
+		`("@method" "@path");created=1700000000` + rest, `("content-digest" "@path");created=1700000000` + rest, `("content-digest" "@method");created=1700000000` + rest,
+		`();created=1700000000` + rest, all + rest, all + ";created=1699999699" + rest, all + ";created=1700000301" + rest, all + ";created=01700000000" + rest,
+		all + ";created=1700000000;expires=1699999999" + rest, all + `;created=1700000000;expires="1700000001"` + rest, all + `;created=1700000000;alg="ed25519"` + rest,
+		all + `;created=1700000000;tag="acme"`, all + `;created=1700000000;keyid="k1"`, all + `;created=1700000000;keyid="k2";tag="acme"`, all + `;created=1700000000;keyid="k1";tag="other"`,
+	} {
+		require.ErrorIs(t, verify(input), ErrUnverified, input)
+	}
+}
+
 // FuzzFields hands anything to the readers of structured fields and to the
 // verifiers that use them.
 func FuzzFields(f *testing.F) {
@@ -185,7 +238,12 @@ func FuzzFields(f *testing.F) {
 			"X-Twilio-Signature": {a}, "Content-Type": {"application/x-www-form-urlencoded"},
 		}
 		for _, one := range []*Verifier{v, jwt, sns, mailgun, twilio} {
-			require.ErrorIs(t, one.Verify(clock, Request{URI: "/a?" + a, Header: h, Body: []byte(b)}), ErrUnverified)
+			r := Request{URI: "/a?" + a, Header: h, Body: []byte(b)}
+			require.ErrorIs(t, one.Verify(clock, r), ErrUnverified)
+			require.NotEmpty(t, one.DeliveryKey(h, r.Body))
+			_, _, err := one.Handshake(t.Context(), clock, r, func() error { return one.Verify(clock, r) })
+			require.True(t, err == nil || errors.Is(err, ErrUnverified), "%v", err)
 		}
+		ClientIP(a, []string{a, b}, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")})
 	})
 }
