@@ -245,8 +245,8 @@ func (p *problems) sources(g SignatureSpec) {
 }
 
 var (
-	hmacTokens  = []string{"HS256", "HS384", "HS512"}
-	keyedTokens = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	hmacAlgorithms = []string{"HS256", "HS384", "HS512"}
+	keyedTokens    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 
 func (p *problems) jwt(j JWTSpec) {
@@ -255,8 +255,8 @@ func (p *problems) jwt(j JWTSpec) {
 	}
 	symmetric := 0
 	for _, a := range j.Algorithms {
-		p.oneOf("JWT.Algorithms", a, append(slices.Clone(hmacTokens), keyedTokens...))
-		if slices.Contains(hmacTokens, a) {
+		p.oneOf("JWT.Algorithms", a, append(slices.Clone(hmacAlgorithms), keyedTokens...))
+		if slices.Contains(hmacAlgorithms, a) {
 			symmetric++
 		}
 	}

@@ -33,6 +33,8 @@ type hook struct {
 	bodyFile      string
 	headers       []string
 	keyFile       string
+	certFile      string
+	caFile        string
 
 	spec   catalog.EndpointSpec
 	config webhook.Config
@@ -83,6 +85,9 @@ func (a *app) endpoint(h *hook, connection, path string) error {
 			return wrongUsage(err)
 		}
 		h.server = "http://" + localAddress(loaded.Listen)
+		if loaded.TLS.Cert != "" {
+			h.server = "https://" + localAddress(loaded.Listen)
+		}
 		return nil
 	}
 	return wrongUsage(fmt.Errorf("connection %q has no endpoint %q; it has %s", connection, path, strings.Join(known, ", ")))
@@ -163,29 +168,76 @@ func (a *app) webhookSend() *cobra.Command {
 			if id == "" {
 				id = store.NewID("msg_", time.Now())
 			}
+			if server == "" {
+				server = h.server
+			}
+			client, err := h.client(server)
+			if err != nil {
+				return err
+			}
 			if err := h.useKey(); err != nil {
 				return err
 			}
 			if err := webhook.SignRequest(h.spec, h.config, time.Now(), id, &r); err != nil {
 				return failed(err)
 			}
-			if server == "" {
-				server = h.server
-			}
-			return a.deliver(command.Context(), strings.TrimSuffix(server, "/"), r)
+			return a.deliver(command.Context(), client, strings.TrimSuffix(server, "/"), r)
 		},
 	}
 	h.flags(command)
 	command.Flags().StringVar(&server, "server", "", "address of the running server (default: listen of the configuration file)")
 	command.Flags().StringVar(&id, "id", "", "the sender's id of the delivery (default: a new one)")
 	command.Flags().StringVar(&query, "query", "", "query of the address, without ?")
-	command.Flags().StringVar(&h.keyFile, "key", "", "file with the sender's private key as PEM, for schemes whose secret is a public key")
+	command.Flags().StringVar(&h.keyFile, "key", "", "file with the sender's private key as PEM, for schemes whose secret is a public key, or with --cert")
+	command.Flags().StringVar(&h.certFile, "cert", "", "file with the sender's client certificate as PEM, for mtls; --key is its key")
+	command.Flags().StringVar(&h.caFile, "ca", "", "file with the authority of the server's certificate as PEM (default: the system's)")
 	return command
+}
+
+// client makes the client that sends: with the sender's certificate, if one is
+// given. The server is the operator's own; what is signed must not go elsewhere.
+func (h *hook) client(server string) (*http.Client, error) {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if h.certFile == "" && h.caFile == "" {
+		if h.spec.Auth == catalog.AuthMTLS {
+			return nil, wrongUsage(errors.New("the endpoint asks for a client certificate; give it with --cert and --key"))
+		}
+		return client, nil
+	}
+	address, err := url.Parse(server)
+	if err != nil || address.Scheme != "https" {
+		return nil, wrongUsage(errors.New("--cert and --ca need a server with TLS; set --server to its https:// address"))
+	}
+	var secure httpguard.TLS
+	for _, part := range []struct {
+		flag, file string
+		to         *string
+	}{{"--cert", h.certFile, &secure.Certificate}, {"--key", h.keyFile, &secure.Key}, {"--ca", h.caFile, &secure.CA}} {
+		if part.file == "" || part.flag == "--key" && h.certFile == "" {
+			continue
+		}
+		text, err := os.ReadFile(part.file)
+		if err != nil {
+			return nil, wrongUsage(fmt.Errorf("read %s: %w", part.flag, err))
+		}
+		*part.to = string(text)
+	}
+	if h.certFile != "" && h.keyFile == "" {
+		return nil, wrongUsage(errors.New("--cert needs --key, the certificate's private key"))
+	}
+	// The operator's own server may be anywhere.
+	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	guarded, err := httpguard.New(httpguard.Config{AllowLoopback: true, AllowPrefixes: everywhere}).NewClient(httpguard.Options{Hosts: []string{address.Hostname()}, TLS: secure})
+	if err != nil {
+		return nil, wrongUsage(fmt.Errorf("use --cert, --key and --ca: %w", err))
+	}
+	guarded.CheckRedirect = client.CheckRedirect
+	return guarded, nil
 }
 
 // useKey puts the sender's private key in the place of the public one.
 func (h *hook) useKey() error {
-	if h.keyFile == "" {
+	if h.keyFile == "" || h.spec.Auth == catalog.AuthMTLS {
 		return nil
 	}
 	text, err := os.ReadFile(h.keyFile)
@@ -197,7 +249,7 @@ func (h *hook) useKey() error {
 	return nil
 }
 
-func (a *app) deliver(ctx context.Context, server string, r webhook.Request) error {
+func (a *app) deliver(ctx context.Context, client *http.Client, server string, r webhook.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, r.Method, server+r.URI, bytes.NewReader(r.Body))
@@ -205,10 +257,11 @@ func (a *app) deliver(ctx context.Context, server string, r webhook.Request) err
 		return wrongUsage(errors.New("--server is no address such as http://127.0.0.1:9657"))
 	}
 	request.Header = r.Header
-	// The server is the operator's own; what is signed must not go elsewhere.
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {
+		if _, inner, found := strings.Cut(err.Error(), "tls: "); found {
+			return failed(fmt.Errorf("the certificates of %s and ours do not suit: %s", request.URL.Host, inner))
+		}
 		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run, or set --server", request.URL.Host))
 	}
 	defer func() { _ = response.Body.Close() }()

@@ -1,15 +1,28 @@
 package cli_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/connectors/github"
+	connector "github.com/weirhq/weir/connectors/http"
 	"github.com/weirhq/weir/framework"
 )
 
@@ -61,4 +74,54 @@ connections:
 	code, _, stderr = weir(t, nil, []framework.Plugin{github.Plugin}, "webhook", "send", "shop", "none", "--config", config, "--file", body)
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "it has github")
+}
+
+func TestSendsWithAClientCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		return path
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		DNSNames: []string{"hooks.acme.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	certFile, keyFile := file("cert.pem", certificate), file("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	config := file("weir.yaml", []byte("data_dir: data\nconnections:\n  - name: shop\n    connector: http\n    type: source\n    config:\n      mode: push\n      path: in\n"+
+		"      auth: {type: mtls, client_names: [hooks.acme.test]}\n      webhook_secret: |\n        "+strings.ReplaceAll(strings.TrimSpace(string(certificate)), "\n", "\n        ")+"\n"))
+	var names []string
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { names = r.TLS.PeerCertificates[0].DNSNames }))
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	send := func(args ...string) (int, string) {
+		all := append([]string{"webhook", "send", "shop", "in", "--config", config, "--file", file("body.json", []byte("{}")), "--server", server.URL}, args...)
+		code, stdout, stderr := weir(t, nil, []framework.Plugin{connector.Plugin}, all...)
+		return code, stdout + stderr
+	}
+	code, out := send("--cert", certFile, "--key", keyFile, "--ca", certFile)
+	require.Zero(t, code, out)
+	require.Equal(t, []string{"hooks.acme.test"}, names)
+	code, out = send("--cert", certFile, "--key", keyFile)
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "do not suit")
+	for want, args := range map[string][]string{
+		"give it with --cert": nil, "--cert needs --key": {"--cert", certFile}, "read --ca": {"--cert", certFile, "--key", keyFile, "--ca", "none.pem"},
+		"need a server with TLS": {"--cert", certFile, "--key", keyFile, "--server", "http://127.0.0.1:1"},
+	} {
+		code, out := send(args...)
+		require.Equal(t, 2, code, out)
+		require.Contains(t, out, want)
+	}
 }

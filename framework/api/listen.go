@@ -44,7 +44,7 @@ func CheckListen(p ListenPolicy) error {
 	if p.Token != "" && len(p.Token) < minToken {
 		errs = append(errs, fmt.Errorf("the admin token has %d characters; it needs at least %d, for example from: openssl rand -hex 32", len(p.Token), minToken))
 	}
-	if strings.TrimSpace(p.Token) != p.Token {
+	if len(strings.TrimSpace(p.Token)) != len(p.Token) {
 		errs = append(errs, errors.New("the admin token begins or ends with a space; remove it"))
 	}
 	return errors.Join(errs...)

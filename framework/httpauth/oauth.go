@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -140,7 +141,7 @@ func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	if err != nil {
 		return nil, refusal(err)
 	}
-	if token.RefreshToken != "" && token.RefreshToken != refresh {
+	if token.RefreshToken != "" && !hmac.Equal([]byte(token.RefreshToken), []byte(refresh)) {
 		// Kept before the new token is used: the old one may be void by now.
 		if err := t.keep(ctx, token.RefreshToken); err != nil {
 			return nil, fmt.Errorf("keep the rotated refresh token: %w", err)

@@ -196,7 +196,9 @@ func (t *tokenCheck) claims(now time.Time, payload, body []byte) error {
 		return refuse("token is not valid yet")
 	case t.spec.Issuer != "" && c.Issuer != t.spec.Issuer:
 		return refuse("token is of another issuer")
-	case len(t.audiences) > 0 && !slices.ContainsFunc(t.audiences, func(k key) bool { return k.live(now) && slices.Contains(audience, k.secret) }):
+	case len(t.audiences) > 0 && !slices.ContainsFunc(t.audiences, func(k key) bool {
+		return k.live(now) && slices.ContainsFunc(audience, func(a string) bool { return sameText(a, k.secret) })
+	}):
 		return refuse("token is for another audience")
 	}
 	if t.spec.BodyClaim == "" {

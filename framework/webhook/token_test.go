@@ -108,6 +108,10 @@ func TestNoTokenChoosesItsAlgorithm(t *testing.T) {
 	} {
 		require.ErrorIs(t, v.Verify(clock, tokenOf(t, "RS256", rsaPrivate, header, claims)), ErrUnverified, "%v", header)
 	}
+	// Properly signed, with the right key, by an algorithm that was not declared.
+	for _, algorithm := range []string{"RS384", "RS512", "PS256", "PS512"} {
+		requireRefused(t, v.Verify(clock, tokenOf(t, algorithm, rsaPrivate, nil, claims)))
+	}
 	good := tokenOf(t, "RS256", rsaPrivate, nil, claims)
 	token := strings.TrimPrefix(good.Header.Get("Authorization"), "Bearer ")
 	parts := strings.Split(token, ".")
