@@ -10,6 +10,6 @@ func freeSpace(folder string) (free, all uint64, err error) {
 	if err := unix.Statfs(folder, &s); err != nil {
 		return 0, 0, err
 	}
-	size := uint64(s.Bsize)                                      //nolint:gosec,unconvert // its type differs between systems, and it is never negative
-	return uint64(s.Bavail) * size, uint64(s.Blocks) * size, nil //nolint:gosec,unconvert // as above
+	size := uint64(s.Bsize)                                      //nolint:unconvert // its type differs between systems, and it is never negative
+	return uint64(s.Bavail) * size, uint64(s.Blocks) * size, nil //nolint:unconvert // as above
 }

@@ -15,7 +15,7 @@ func TestDoctorNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "weir.yaml")
 	// Nobody listens on a port that was just given back.
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nowhere := "http://" + listener.Addr().String()
 	require.NoError(t, listener.Close())

@@ -32,7 +32,7 @@ func TestTheLockNamesCursorTypesAsCheckpointsDo(t *testing.T) {
 				if c.Key != p.Key() || s.Cursor == nil {
 					continue
 				}
-				require.Equal(t, binding.CursorType(s.Key), framework.CursorType{Version: s.Cursor.Version, Digest: s.Cursor.Type}, "%s.%s", c.Key, s.Key)
+				require.Equal(t, framework.CursorType{Version: s.Cursor.Version, Digest: s.Cursor.Type}, binding.CursorType(s.Key), "%s.%s", c.Key, s.Key)
 				compared++
 			}
 		}

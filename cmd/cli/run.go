@@ -26,6 +26,7 @@ type serverFlags struct {
 	listenPublic                  string
 	tls                           servertls.Files
 	logLevel, logFormat           string
+	noSpread                      bool
 }
 
 func (f *serverFlags) register(command *cobra.Command, level string) {
@@ -38,6 +39,7 @@ func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags.StringVar(&f.store, "store", "", "address of the store: sqlite:FOLDER (a relative one is below the data folder) or postgres://… (default: SQLite in the data folder)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
 	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
+	flags.BoolVar(&f.noSpread, "no-spread", false, "run streams at the very ticks of their schedules, all at once")
 	flags.StringVar(&f.logLevel, "log-level", level, "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -61,6 +63,7 @@ func (f *serverFlags) apply(c *config.File) {
 			*s.into = s.flag
 		}
 	}
+	c.NoSpread = c.NoSpread || f.noSpread
 	if c.DataDir == "" {
 		c.DataDir = "weir-data"
 	}

@@ -213,7 +213,7 @@ func TestBudgetsSurviveARestartAndAreSharedByName(t *testing.T) {
 		require.Zero(t, a.Take("h", false))
 		a.Learn("slow", 429, http.Header{"Retry-After": {"600"}})
 		k.Save(t.Context())
-		time.Sleep(20 * time.Second) //nolint:forbidigo // the bubble's clock
+		time.Sleep(20 * time.Second)
 
 		next := budget.NewKeeper(s, nil)
 		b, err = next.Open(t.Context(), "default", "con_b", "api", rate)

@@ -41,6 +41,8 @@ type File struct {
 	TrustedProxies []netip.Prefix
 	// DrainDelay is how long the server goes on after it says that it is not ready.
 	DrainDelay time.Duration
+	// NoSpread has streams run at the very ticks of their schedules.
+	NoSpread bool
 	// Retention is what is kept of connections that say nothing else.
 	Retention store.Retention
 	// Projects are the projects besides "default".

@@ -138,6 +138,11 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"drain_delay", r.duration(&f.DrainDelay, "drain_delay")},
 		{"allow_private", r.networks(&f.AllowPrivate, "allow_private")},
 		{"trusted_proxies", r.networks(&f.TrustedProxies, "trusted_proxies")},
+		{"spread", func(n *yaml.Node) {
+			spread := true
+			r.boolean(&spread, "spread")(n)
+			f.NoSpread = !spread
+		}},
 		{"retention", r.retention(&f.Retention)},
 		{"projects", r.list("projects", func(n *yaml.Node) { r.project(n, f) })},
 		{"connections", r.list("connections", func(n *yaml.Node) { connections = append(connections, n) })},

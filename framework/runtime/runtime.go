@@ -181,7 +181,7 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 		return err
 	}
 	if r.scheduler, err = scheduler.New(scheduler.Config{
-		Store: waking{r.store, r.engine}, Logger: r.log, Limits: r.options.Limits, Fenced: r.onFenced,
+		Store: waking{r.store, r.engine}, Logger: r.log, Limits: r.options.Limits, NoSpread: r.options.Config.NoSpread, Fenced: r.onFenced,
 	}); err != nil {
 		return err
 	}

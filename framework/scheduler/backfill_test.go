@@ -125,7 +125,7 @@ func TestABackfillReadsItsWindowsAndLeavesTheLiveCursorAlone(t *testing.T) {
 		b1 := r.backfills()[0]
 		require.Equal(t, b.ID, b1.ID)
 		require.Equal(t, BackfillDone, b1.State)
-		require.EqualValues(t, []int64{6, 4, 8}, []int64{b1.Pages, b1.Events, b1.Duplicates})
+		require.Equal(t, []int64{6, 4, 8}, []int64{b1.Pages, b1.Events, b1.Duplicates})
 		require.InDelta(t, 1, b1.Progress(), 0)
 		stored := ReadBackfills(got(r.store.States(t.Context(), "con_1", BackfillStates)))
 		require.Equal(t, b1, stored[0], "what is shown is what is stored")

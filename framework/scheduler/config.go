@@ -54,6 +54,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Limits bound the scheduler. Zero fields take their defaults.
 	Limits Limits
+	// NoSpread has every stream run at its very ticks. Without it a stream runs a
+	// fixed part of its interval later, which differs from stream to stream, so
+	// that those of one schedule do not all start at the same moment.
+	NoSpread bool
 	// Fenced is called on a goroutine of its own when the store no longer takes
 	// this process's writes: of one connection, because its lease has moved
 	// (store.ErrFenced), or of all, for "" (store.ErrClosed, once). By then every run

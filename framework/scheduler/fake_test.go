@@ -161,6 +161,9 @@ func (m *memory) writeRun(w store.RunWrite, receipt store.Receipt) {
 }
 
 func (m *memory) writeStream(s *store.StreamStatus, w store.StreamWrite, at time.Time) {
+	if !w.At.IsZero() {
+		at = w.At
+	}
 	if w.Succeeded {
 		s.LastSuccessAt, s.LastError, s.LastErrorClass, s.ConsecutiveFailures = at, "", "", 0
 	}

@@ -59,17 +59,17 @@ func BenchmarkFleet(b *testing.B) {
 			require.NoError(b, err)
 			require.NoError(b, s.Add(Stream{
 				ConnectionID: c.ID, Connection: c.Name, Key: "s", Project: "default", Schedule: at(b, "*/1 * * * *"), Binding: empty,
-				Status: store.StreamStatus{LastSuccessAt: now, NextRunAt: now.Add(rand.N(time.Minute))}, //nolint:gosec // no secret
+				Status: store.StreamStatus{LastSuccessAt: now, NextRunAt: now.Add(rand.N(time.Minute))},
 			}))
 		}
 		require.NoError(b, s.Start(b.Context()))
-		time.Sleep(90 * time.Second) //nolint:forbidigo // a benchmark of real time
+		time.Sleep(90 * time.Second)
 		runtime.GC()
 		mu.Lock()
 		measuring = true
 		mu.Unlock()
 		cpu, begun := processTime(), time.Now()
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // as above
+		time.Sleep(2 * time.Minute)
 		took, used := time.Since(begun), processTime()-cpu
 		mu.Lock()
 		slices.Sort(delays)

@@ -16,7 +16,7 @@ func (s *Scheduler) Add(in Stream) error {
 		return fmt.Errorf("schedule stream %q of connection %q: %w", in.Key, in.ConnectionID, err)
 	}
 	e := &stream{
-		Stream: in, key: in.ConnectionID + "." + in.Key, index: -1,
+		Stream: in, key: in.ConnectionID + "." + in.Key, exact: s.exact, index: -1,
 		paused: in.Paused || in.Status.Paused, failures: in.Status.ConsecutiveFailures,
 	}
 	var held bool

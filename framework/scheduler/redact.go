@@ -35,7 +35,11 @@ func redact(s string) string {
 	return credential.ReplaceAllString(s, "$1$2…")
 }
 
-// describe returns an error's text and stack as they may be stored and shown.
+// renew says what to do about a failure of the class auth.
+const renew = "; the provider refuses the credentials, so nothing is tried before the next tick: replace them in the settings of the connection, then run weir sync"
+
+// describe returns an error's text and stack as they may be stored and shown,
+// with what to do where only the operator can mend it.
 func describe(err error) (text, stack string) {
 	text = redact(strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "�"))
 	if len(text) > maxErrorBytes {
@@ -44,6 +48,9 @@ func describe(err error) (text, stack string) {
 			text = text[:len(text)-1]
 		}
 		text += "…"
+	}
+	if classOf(err) == framework.ClassAuth {
+		text += renew
 	}
 	if p, ok := errors.AsType[*framework.PanicError](err); ok {
 		stack = redact(p.Stack)

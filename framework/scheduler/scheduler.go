@@ -28,6 +28,7 @@ type Scheduler struct {
 	log    *slog.Logger
 	limits Limits
 	fenced func(connectionID string, err error)
+	exact  bool
 	clock  clock
 	late   error // why the context of a page ends at its deadline
 
@@ -61,7 +62,7 @@ func New(c Config) (*Scheduler, error) {
 		return nil, fmt.Errorf("make scheduler: %w", err)
 	}
 	s := &Scheduler{
-		store: c.Store, log: c.Logger, limits: c.Limits, fenced: c.Fenced, clock: newClock(),
+		store: c.Store, log: c.Logger, limits: c.Limits, fenced: c.Fenced, exact: c.NoSpread, clock: newClock(),
 		wake: make(chan struct{}, 1), connections: map[string]*connection{}, unsaved: map[*connection][]*stream{},
 		turns: newTurns(c.Limits),
 		late:  fmt.Errorf("page took longer than %s", c.Limits.PageTimeout),

@@ -107,6 +107,8 @@ type stream struct {
 	Stream
 	conn *connection
 	key  string // of Schedule.Spread
+	// exact says that e runs at its ticks, without a spread.
+	exact bool
 	// epoch is that of the lease under which the stream was added: all that it
 	// writes is written under this lease, or not at all.
 	epoch int64

@@ -16,6 +16,14 @@ const (
 	retryAfterJitter = 10 * time.Second
 )
 
+// spreadAt is how long after its tick e runs.
+func (e *stream) spreadAt(base time.Time) time.Duration {
+	if e.exact {
+		return 0
+	}
+	return e.Schedule.Spread(e.key, base)
+}
+
 // nextTick returns the first tick after a run's start that has not gone by yet.
 // Counting from the start, and not from the end, keeps the distance of "@every"
 // from start to start.
@@ -29,7 +37,7 @@ func nextTick(e *stream, trigger string, spreadOfStart time.Duration, started, n
 		// the tick, so that spreads do not add up.
 		base = base.Add(-spreadOfStart)
 	}
-	a := appointment{trigger: triggerSchedule, spread: e.Schedule.Spread(e.key, base)}
+	a := appointment{trigger: triggerSchedule, spread: e.spreadAt(base)}
 	tick := e.Schedule.Next(base)
 	for !tick.Add(a.spread).After(now) {
 		if a.skipped++; a.skipped == mostSkipped {
@@ -45,7 +53,7 @@ func nextTick(e *stream, trigger string, spreadOfStart time.Duration, started, n
 // firstAppointment is when a stream first runs in this process.
 func firstAppointment(e *stream, now time.Time) appointment {
 	status := e.Status
-	a := appointment{trigger: triggerSchedule, spread: e.Schedule.Spread(e.key, now)}
+	a := appointment{trigger: triggerSchedule, spread: e.spreadAt(now)}
 	switch {
 	case status.NextRunAt.IsZero() && status.LastSuccessAt.IsZero() && status.ConsecutiveFailures == 0:
 		a.trigger, a.due = triggerStart, now
