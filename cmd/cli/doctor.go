@@ -144,16 +144,14 @@ func (d *doctor) disk(folder string) {
 func (d *doctor) store(ctx context.Context, c *config.File) {
 	p, err := open.Inspect(ctx, c.Store, c.DataDir)
 	switch {
+	case err != nil && p.Folder != "":
+		d.add("store", "error", "let this user read and write the folder; if SQLite itself says so, the file is damaged: restore a backup with weir restore", "SQLite in %s: %v", p.Folder, err)
+		return
 	case err != nil:
 		d.add("store", "error", "start the database, or correct the store's address", "%v", err)
 		return
 	case p.Database == nil:
-		if _, err := os.Stat(p.Folder); errors.Is(err, os.ErrNotExist) {
-			d.add("store", "ok", "", "SQLite in %s, which the first start makes", p.Folder)
-			return
-		}
-		d.add("store", "ok", "", "SQLite in %s", p.Folder)
-		d.add("standby", "skipped", "", "SQLite has none; make backups with weir backup")
+		d.file(p)
 		return
 	}
 	db := p.Database
@@ -178,6 +176,27 @@ func (d *doctor) store(ctx context.Context, c *config.File) {
 	default:
 		d.add("standby", "warning", "add a synchronous standby, or accept that the loss of this server loses what came after the last backup", "the database has no standby that this user can see")
 	}
+}
+
+// file tells of a SQLite store. Its clock is this machine's.
+func (d *doctor) file(p open.Place) {
+	f := p.File
+	switch {
+	case !f.Exists:
+		d.add("store", "ok", "", "SQLite in %s, which the first start makes", p.Folder)
+		return
+	case f.InUse:
+		d.add("store", "skipped", "", "SQLite in %s is in use; its file is looked at when nobody works on it", p.Folder)
+	case f.Schema > f.Known:
+		d.add("store", "error", "run the newer Weir, or restore a backup made by this one", "SQLite in %s: the schema has version %d, this Weir knows up to %d", p.Folder, f.Schema, f.Known)
+	case len(f.Faults) > 0:
+		d.add("store", "error", "restore the last backup with weir restore, and look at the disk", "SQLite in %s is damaged: %s", p.Folder, strings.Join(f.Faults, "; "))
+	case f.Unchecked:
+		d.add("store", "skipped", "", "SQLite in %s: schema %d of %d, %d MiB; the check of its pages took too long", p.Folder, f.Schema, f.Known, f.Bytes>>20)
+	default:
+		d.add("store", "ok", "", "SQLite in %s: schema %d of %d, every page is sound, %d MiB, %d MiB of them free", p.Folder, f.Schema, f.Known, f.Bytes>>20, f.Free>>20)
+	}
+	d.add("standby", "skipped", "", "SQLite has none; make backups with weir backup")
 }
 
 // manifest is what a connection declares, "" problem for none.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/framework/store/sqlite"
 )
 
 func TestDoctorNamesWhatIsWrongAndWhatToDo(t *testing.T) {
@@ -29,6 +31,21 @@ func TestDoctorNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 	require.Equal(t, 0, code, out)
 	require.Contains(t, out, "ok       store")
 	require.Contains(t, out, "skipped  streams")
+
+	data := filepath.Join(dir, "data")
+	made, err := sqlite.Open(t.Context(), sqlite.Options{Dir: data})
+	require.NoError(t, err)
+	code, out = ask("listen: 127.0.0.1:0\n")
+	require.Equal(t, 0, code, out)
+	require.Contains(t, out, "is in use")
+	require.NoError(t, made.Close())
+	code, out = ask("listen: 127.0.0.1:0\n")
+	require.Equal(t, 0, code, out)
+	require.Contains(t, out, "every page is sound")
+	require.NoError(t, os.WriteFile(filepath.Join(data, "weir.db"), []byte(strings.Repeat("no store ", 1000)), 0o600))
+	code, out = ask("listen: 127.0.0.1:0\n")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "restore a backup with weir restore")
 
 	code, out = ask("connections:\n  - name: pay\n    connector: stripe\n    rate_limit: often\n    config: {api_key: \"${WEIR_DOCTOR_NOT_SET}\"}\n")
 	require.Equal(t, 1, code)

@@ -14,7 +14,8 @@
 // between pages and while a page is on its way. Its webhooks wait in the mail and
 // arrive late, doubled, in any order. Pages are read one at a time, by whole
 // runs, and a second time from the beginning while the live cursor is
-// elsewhere. Commits fail before they are written, or after, with their answer
+// elsewhere. Backfills read ranges, with live pages in their midst, and are
+// resumed when they have failed; live cursors are reset. Commits fail before they are written, or after, with their answer
 // lost. Handlers fail for a while. The process is restarted, the connection is
 // deleted and made again under its name, the store is restored from a backup.
 //

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // tell tells stories about one shape of provider. Each has a folder of its own,
 // which is removed with the story.
-func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
+func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally), demands ...string) {
 	t.Helper()
 	seen := tally{}
 	base := folder(t)
@@ -40,7 +40,7 @@ func tell(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
 		story(rt, dir, seen)
 	})
 	t.Log(seen)
-	seen.demand(t)
+	seen.demand(t, demands...)
 }
 
 // folder is where the stories lie: in memory where the system has such a place.
@@ -57,10 +57,10 @@ func folder(t *testing.T) string {
 }
 
 // tellMore tells nine times as many stories, each time from another seed.
-func tellMore(t *testing.T, story func(rt *rapid.T, dir string, seen tally)) {
+func tellMore(t *testing.T, story func(rt *rapid.T, dir string, seen tally), demands ...string) {
 	t.Helper()
 	testneed.Long(t)
 	for range 9 {
-		tell(t, story)
+		tell(t, story, demands...)
 	}
 }

@@ -71,6 +71,19 @@ func (f *flaky) arm(next fault, deliveries bool, skip int) {
 	f.written, f.duplicate = false, false
 }
 
+// isDead says that the process has died.
+func (f *flaky) isDead() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dead
+}
+
+func (f *flaky) struckNow() fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.struck
+}
+
 func (f *flaky) strike(delivery bool) fault {
 	if f.next == faultNone || f.next == "" || delivery != f.deliveries {
 		return faultNone

@@ -1,6 +1,8 @@
 package modeltest
 
 import (
+	"time"
+
 	"pgregory.net/rapid"
 
 	"github.com/weirhq/weir/framework/scheduler"
@@ -69,7 +71,7 @@ func (w *world) actions(step func(*rapid.T) func()) map[string]func(*rapid.T) {
 		w.meanwhile(t, step, 1)
 		w.page(stream, scheduler.PageOptions{}, drawFault(t, false))
 	}
-	return map[string]func(*rapid.T){
+	all := map[string]func(*rapid.T){
 		"change":       change,
 		"change again": change,
 		"mail":         arrive,
@@ -101,6 +103,9 @@ func (w *world) actions(step func(*rapid.T) func()) map[string]func(*rapid.T) {
 			}
 			w.recreate()
 		},
+		"reset": func(t *rapid.T) {
+			w.reset(rapid.SampledFrom(w.polled).Draw(t, "stream"), drawFault(t, false))
+		},
 		"backup": func(*rapid.T) { w.save() },
 		"restore": func(t *rapid.T) {
 			if w.backup == nil {
@@ -109,4 +114,27 @@ func (w *world) actions(step func(*rapid.T) func()) map[string]func(*rapid.T) {
 			w.restore()
 		},
 	}
+	if len(w.ranged) > 0 {
+		all["backfill"] = func(t *rapid.T) {
+			stream := rapid.SampledFrom(w.ranged).Draw(t, "stream")
+			now := w.clock.Now()
+			spec := scheduler.BackfillSpec{
+				From:   now.Add(-time.Duration(rapid.IntRange(30, 300).Draw(t, "minutes ago")) * time.Minute),
+				To:     now.Add(time.Duration(rapid.IntRange(-20, 1).Draw(t, "to")) * time.Minute),
+				Window: time.Duration(rapid.SampledFrom([]int{20, 60, 600}).Draw(t, "window")) * time.Minute,
+			}
+			w.meanwhile(t, step, 4)
+			for i, happens := range w.during {
+				if rapid.Bool().Draw(t, "a live page") {
+					w.during[i] = func() {
+						happens()
+						w.live(stream)
+					}
+				}
+			}
+			w.backfill(stream, spec, drawFault(t, false), rapid.IntRange(0, 3).Draw(t, "after pages"))
+		}
+		all["backfills go on"] = func(*rapid.T) { w.resumeBackfills() }
+	}
+	return all
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weirhq/weir/connectors/stripe"
+	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -31,7 +32,8 @@ func newStripeStory(t *rapid.T, dir string, seen tally) *stripeStory {
 	s.world = newWorld(t, dir, seen, c, shape{
 		plugin: stripe.Plugin, endpoint: stripe.Inbox, secret: secret,
 		settings: map[string]any{"api_key": "sk_test", "base_url": "http://till.test", "webhook_secret": secret},
-		polled:   []string{stripe.Customers.Key(), stripe.Invoices.Key()}, hooked: []string{stripe.Payments.Key(), stripe.Events.Key()},
+		polled:   []string{stripe.Customers.Key(), stripe.Invoices.Key()}, ranged: []string{stripe.Customers.Key(), stripe.Invoices.Key()},
+		hooked:    []string{stripe.Payments.Key(), stripe.Events.Key()},
 		beginning: `{"watermark":0,"until":0,"after":"","after_created":0}`,
 		api:       s.till, pageSize: rapid.IntRange(1, 4).Draw(t, "page size"),
 	})
@@ -83,6 +85,12 @@ func key(l *letter) string { return ingest.VersionKey(l.entity, l.id).Text(0, [1
 
 func (s *stripeStory) end() {
 	s.quiesce()
+	s.resumeBackfills()
+	for _, b := range s.backfills() {
+		if b.State == scheduler.BackfillDone {
+			s.seen[seenFilled]++
+		}
+	}
 	for _, stream := range s.polled {
 		s.finish(stream) // what was going on
 	}
@@ -130,10 +138,10 @@ func tellStripe(rt *rapid.T, dir string, seen tally) {
 
 func TestAReceiverEndsWithTheStateOfAProviderWithoutVersions(t *testing.T) {
 	t.Parallel()
-	tell(t, tellStripe)
+	tell(t, tellStripe, seenFilled, seenBeside)
 }
 
 func TestAReceiverEndsWithTheStateOfAProviderWithoutVersionsLong(t *testing.T) {
 	t.Parallel()
-	tellMore(t, tellStripe)
+	tellMore(t, tellStripe, seenFilled, seenBeside)
 }

@@ -27,20 +27,23 @@ const (
 	seenExcused   = "entities that the receiver could not know"
 	seenLost      = "webhooks that went away with a restore or a connection"
 	seenRestart   = "restarts within a run of pages"
+	seenReset     = "resets"
+	seenFilled    = "backfills that read their whole range"
+	seenBeside    = "live pages in the middle of a backfill"
 )
 
 // demanded are those that must come in any forty stories.
 var demanded = []string{
-	seenLate, seenDuplicate, seenStored, seenSettled, seenReread, seenLost, seenRestart,
+	seenLate, seenDuplicate, seenStored, seenSettled, seenReread, seenLost, seenRestart, seenReset,
 	string(faultRefused), string(faultDiesBefore), string(faultAnswerLost), string(faultDiesAfter),
 }
 
-func (s tally) demand(t *testing.T) {
+func (s tally) demand(t *testing.T, more ...string) {
 	t.Helper()
 	if told, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String()); err != nil || told < 40 || testing.Short() {
 		return
 	}
-	for _, name := range demanded {
+	for _, name := range append(more, demanded...) {
 		require.Positive(t, s[name], "%s: the stories are too tame", name)
 	}
 }

@@ -39,6 +39,8 @@ type shape struct {
 	// a polled one begins.
 	polled, hooked []string
 	beginning      string
+	// ranged are the polled streams that can be backfilled.
+	ranged []string
 	// api is the provider's, and pageSize the most that it lists at once.
 	api      http.Handler
 	pageSize int
@@ -59,6 +61,7 @@ type world struct {
 	intake     *intake.Handler
 	table      *intake.Table
 	ended      chan scheduler.Change
+	filled     chan struct{} // a run of a backfill has ended
 
 	memory *memory
 	backup *memory
@@ -137,10 +140,17 @@ func (w *world) open() {
 	const never = 8000 * time.Hour
 	w.scheduler, err = scheduler.New(scheduler.Config{Store: w.store, Limits: scheduler.Limits{BackoffBase: never, BackoffCap: never}})
 	require.NoError(w.t, err)
-	w.ended = make(chan scheduler.Change, 100)
-	ended := w.ended
+	w.ended, w.filled = make(chan scheduler.Change, 100), make(chan struct{}, 1)
+	ended, filled := w.ended, w.filled
 	w.scheduler.Subscribe(func(c scheduler.Change) {
-		if c.Kind == scheduler.RunFinished {
+		switch {
+		case c.Kind != scheduler.RunFinished:
+		case c.Trigger == "backfill":
+			select {
+			case filled <- struct{}{}:
+			default:
+			}
+		default:
 			ended <- c
 		}
 	})
@@ -178,12 +188,15 @@ func (w *world) connect() {
 	rarely, err := schedule.Parse("@every 8000h")
 	require.NoError(w.t, err)
 	now := time.Now()
+	states, err := w.store.States(ctx, w.connection.ID, "")
+	require.NoError(w.t, err)
 	for _, stream := range w.polled {
 		require.NoError(w.t, w.scheduler.Add(scheduler.Stream{
 			Project: "default", ConnectionID: w.connection.ID, Connection: "shop", Key: stream, Schedule: rarely, Binding: opened,
-			Status: store.StreamStatus{LastSuccessAt: now, NextRunAt: now.Add(8000 * time.Hour)},
+			Status: store.StreamStatus{LastSuccessAt: now, NextRunAt: now.Add(8000 * time.Hour)}, States: states,
 		}))
 	}
+	w.awaitBackfills() // those that a dead process left
 }
 
 // close ends the process.
@@ -210,7 +223,7 @@ func (w *world) within(stream string) bool {
 	saved, ok, err := w.store.Checkpoint(context.Background(), w.connection.ID, stream, store.LaneLive)
 	require.NoError(w.t, err)
 	var cursor struct{ After string }
-	if ok {
+	if ok && len(saved.Cursor) > 0 {
 		require.NoError(w.t, json.Unmarshal(saved.Cursor, &cursor))
 	}
 	return cursor.After != ""

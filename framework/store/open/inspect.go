@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/weirhq/weir/framework/store/postgres"
+	"github.com/weirhq/weir/framework/store/sqlite"
 )
 
 // Place is where an address leads.
@@ -12,14 +13,20 @@ type Place struct {
 	Folder string
 	// Database is the condition of a PostgreSQL store, nil for SQLite.
 	Database *postgres.Condition
+	// File is the condition of a SQLite store.
+	File sqlite.Condition
 }
 
 // Inspect says where an address leads, and looks at the database there without
 // opening the store.
 func Inspect(ctx context.Context, address, dataDir string) (Place, error) {
 	p, err := parse(address, dataDir)
-	if err != nil || p.postgres == "" {
-		return Place{Folder: p.sqlite}, err
+	if err != nil {
+		return Place{}, err
+	}
+	if p.postgres == "" {
+		file, err := sqlite.Inspect(ctx, p.sqlite)
+		return Place{Folder: p.sqlite, File: file}, err
 	}
 	c, err := postgres.Inspect(ctx, p.postgres)
 	return Place{Database: &c}, err

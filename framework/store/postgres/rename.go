@@ -65,6 +65,7 @@ func applyRenames(ctx context.Context, tx pgx.Tx, num int32, plan store.RenamePl
 		batch.Queue(`DELETE FROM hourly WHERE connection = $1 AND stream = (SELECT num FROM streams WHERE connection = $1 AND stream = $2)`, num, key)
 		batch.Queue(`DELETE FROM offsets WHERE source = $1 AND stream = (SELECT num FROM streams WHERE connection = $1 AND stream = $2)`, num, key)
 		batch.Queue("DELETE FROM streams WHERE connection = $1 AND stream = $2", num, key)
+		batch.Queue("DELETE FROM states WHERE connection = $1 AND name = $2", num, store.AlarmStates+key)
 	}
 	for _, r := range plan.Done {
 		batch.Queue("DELETE FROM former_keys WHERE connection = $1 AND key = $2", num, r.To)
@@ -74,6 +75,8 @@ func applyRenames(ctx context.Context, tx pgx.Tx, num int32, plan store.RenamePl
 			WHERE connection = $1 AND stream = $2`, num, r.From, r.To)
 		batch.Queue("UPDATE checkpoints SET stream = $3 WHERE connection = $1 AND stream = $2", num, r.From, r.To)
 		batch.Queue("UPDATE runs SET stream = $3 WHERE connection = $1 AND stream = $2", num, r.From, r.To)
+		batch.Queue("DELETE FROM states WHERE connection = $1 AND name = $2", num, store.AlarmStates+r.To)
+		batch.Queue("UPDATE states SET name = $3 WHERE connection = $1 AND name = $2", num, store.AlarmStates+r.From, store.AlarmStates+r.To)
 		batch.Queue("UPDATE dead_events SET stream_key = $3 WHERE source_id = (SELECT id FROM connections WHERE num = $1) AND stream_key = $2", num, r.From, r.To)
 	}
 	if batch.Len() == 0 {

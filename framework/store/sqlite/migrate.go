@@ -16,6 +16,23 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// newestSchema is the version of the last migration.
+func newestSchema() (int, error) {
+	entries, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return 0, fmt.Errorf("read migrations: %w", err)
+	}
+	newest := 0
+	for _, e := range entries {
+		version, err := goose.NumericComponent(e.Name())
+		if err != nil {
+			return 0, fmt.Errorf("read migrations: %w", err)
+		}
+		newest = max(newest, int(version))
+	}
+	return newest, nil
+}
+
 // migrate brings the schema of the file at path to this version's. A newer one
 // is left alone.
 func migrate(ctx context.Context, path string) (err error) {

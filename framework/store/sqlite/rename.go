@@ -80,6 +80,7 @@ func applyRenames(db *conn, num int64, plan store.RenamePlan) error {
 		do("DELETE FROM hourly WHERE stream = (SELECT num FROM streams WHERE connection = ? AND stream = ?)", num, key)
 		do("DELETE FROM offsets WHERE stream = (SELECT num FROM streams WHERE connection = ? AND stream = ?)", num, key)
 		do("DELETE FROM streams WHERE connection = ? AND stream = ?", num, key)
+		do("DELETE FROM states WHERE connection = ? AND name = ?", num, store.AlarmStates+key)
 	}
 	for _, r := range plan.Done {
 		do("DELETE FROM former_keys WHERE connection = ? AND key = ?", num, r.To)
@@ -88,6 +89,8 @@ func applyRenames(db *conn, num int64, plan store.RenamePlan) error {
 		do(`UPDATE streams SET stream = ?1, origin = CASE WHEN origin = '' THEN stream ELSE origin END WHERE connection = ?2 AND stream = ?3`, r.To, num, r.From)
 		do("UPDATE checkpoints SET stream = ? WHERE connection = ? AND stream = ?", r.To, num, r.From)
 		do("UPDATE runs SET stream = ? WHERE connection = ? AND stream = ?", r.To, num, r.From)
+		do("DELETE FROM states WHERE connection = ? AND name = ?", num, store.AlarmStates+r.To)
+		do("UPDATE states SET name = ? WHERE connection = ? AND name = ?", store.AlarmStates+r.To, num, store.AlarmStates+r.From)
 		do("UPDATE dead_events SET stream_key = ? WHERE source_id = (SELECT id FROM connections WHERE num = ?) AND stream_key = ?", r.To, num, r.From)
 	}
 	return errors.Join(errs...)

@@ -30,6 +30,8 @@ var renames = []contract{
 		written := []ingest.Emission{emit("s", "a", "1"), latest("s", "b", `{"v":1}`), fact("s", "f")}
 		u := b.page(move("", "c1"), written...)
 		u.Run = &store.RunWrite{Run: store.Run{ID: "run_1", Stream: "s", State: store.RunSucceeded, StartedAt: start}}
+		alarm := store.Alarm{Kind: store.AlarmZeroEvents, Since: start, Runs: 14, Usual: 1}
+		u.State = []store.StateWrite{store.AlarmWrite("s", &alarm), {Name: "backfill/1", Value: []byte("{}")}}
 		first := b.commit(t, u)
 		b.commit(t, b.unit(at(latest("s", "b", `{"v":0}`), -time.Hour))) // late
 		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "s", true))
@@ -56,6 +58,13 @@ var renames = []contract{
 			require.True(t, ok)
 			require.Equal(t, "c1", string(c.Cursor))
 			require.Equal(t, "new", c.Stream)
+			states, err := b.States(t.Context(), b.con.ID, "")
+			require.NoError(t, err)
+			require.Len(t, states, 2)
+			stream, kept, ok := store.ReadAlarm(states[0])
+			require.True(t, ok)
+			require.Equal(t, "new", stream, "the alarm follows")
+			require.Equal(t, alarm, kept)
 			_, ok, err = b.Checkpoint(t.Context(), b.con.ID, "s", store.LaneLive)
 			require.NoError(t, err)
 			require.False(t, ok)
