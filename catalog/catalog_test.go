@@ -70,7 +70,7 @@ func TestAGoodCatalogHasNoFindings(t *testing.T) {
 func TestEveryFindingIsReported(t *testing.T) {
 	t.Parallel()
 	bad := catalog.Connector{
-		Key: "Acme",
+		Key: "Acme", RateLimit: "often",
 		Streams: []catalog.Stream{
 			catalog.Poll[record, position]("Customers", catalog.PollSpec{Schedule: "61 * * * *"}),
 			catalog.Poll[record, position]("all", catalog.PollSpec{}),
@@ -78,7 +78,7 @@ func TestEveryFindingIsReported(t *testing.T) {
 			Events, Events, nil,
 		},
 	}
-	require.Equal(t, []string{"SC102", "SC102", "SC110", "SC108", "SC107", "SC111", "SC116", "SC103", "SC102", "SC108", "SC301"}, rules(catalog.Validate(bad)))
+	require.Equal(t, []string{"SC102", "SC117", "SC102", "SC110", "SC108", "SC107", "SC111", "SC116", "SC103", "SC102", "SC108", "SC301"}, rules(catalog.Validate(bad)))
 }
 
 func TestEndpointsFailClosed(t *testing.T) {
@@ -102,6 +102,7 @@ func TestEndpointsFailClosed(t *testing.T) {
 func TestManifestsSurviveARoundTrip(t *testing.T) {
 	t.Parallel()
 	c := acme
+	c.RateLimit = "100/min"
 	c.Streams = append([]catalog.Stream{catalog.Poll[record, position]("windowed", catalog.PollSpec{
 		Schedule: "@hourly", CursorVersion: 2, Window: true, Lookback: 90 * time.Second, Backfill: true, RenamedFrom: "old",
 	})}, c.Streams...)

@@ -25,6 +25,10 @@ type Connector struct {
 	// Dynamic says that the streams come from the settings of a connection.
 	// Only connectors without code for a provider set it.
 	Dynamic bool
+	// RateLimit is how many requests the provider allows one account to make,
+	// such as "100/min" or "5/s"; "" if nobody knows. All streams of a connection
+	// keep to it together. The rate_limit of a connection wins over it.
+	RateLimit string
 }
 
 // Manifest is the canonical form of a connector's declarations.
@@ -36,6 +40,7 @@ type Manifest struct {
 	Streams     []StreamManifest   `json:"streams"`
 	Endpoints   []EndpointManifest `json:"endpoints,omitempty"`
 	Hosts       []string           `json:"hosts,omitempty"`
+	RateLimit   string             `json:"rate_limit,omitempty"`
 }
 
 // StreamManifest is one stream of a [Manifest].
@@ -61,7 +66,7 @@ type EndpointManifest struct {
 // Manifest returns the canonical form of c. Package and the descriptions come
 // from source comments, so they are empty here; see [Describe].
 func (c Connector) Manifest() Manifest {
-	m := Manifest{Connector: c.Key, Dynamic: c.Dynamic, Streams: []StreamManifest{}, Hosts: c.Hosts}
+	m := Manifest{Connector: c.Key, Dynamic: c.Dynamic, Streams: []StreamManifest{}, Hosts: c.Hosts, RateLimit: c.RateLimit}
 	for _, s := range c.Streams {
 		if s == nil {
 			m.Streams = append(m.Streams, StreamManifest{})

@@ -91,6 +91,11 @@ func ValidateManifest(m Manifest) []Finding {
 	if !ValidKey(m.Connector) {
 		v.add("SC102", m.Connector, "connector key %q does not match %s; use lower_snake_case of 1 to 63 characters", m.Connector, KeyPattern)
 	}
+	if m.RateLimit != "" {
+		if _, err := ParseRate(m.RateLimit); err != nil {
+			v.add("SC117", m.Connector, "rate limit of connector %q: %v", m.Connector, err)
+		}
+	}
 	seen := map[string]bool{}
 	webhooks := ""
 	for _, s := range m.Streams {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -174,21 +175,24 @@ func (s *shelf) Epoch(string) (int64, bool) { return 1, true }
 func (s *shelf) Commit(_ context.Context, u store.Unit) (store.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fail != nil {
+		return store.Receipt{}, s.fail
+	}
 	for _, w := range u.State {
 		s.states[u.ConnectionID+"|"+w.Name] = w.Value
 	}
-	return store.Receipt{}, s.fail
+	return store.Receipt{}, nil
 }
 
-func (s *shelf) States(_ context.Context, id, prefix string) (out []store.State, err error) {
+// all lists what it has.
+func (s *shelf) all() (out []store.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k, v := range s.states {
-		if k == id+"|"+prefix {
-			out = append(out, store.State{ConnectionID: id, Name: prefix, Value: v})
-		}
+		id, name, _ := strings.Cut(k, "|")
+		out = append(out, store.State{ConnectionID: id, Name: name, Value: v})
 	}
-	return out, s.fail
+	return out
 }
 
 func TestBudgetsSurviveARestartAndAreSharedByName(t *testing.T) {
@@ -197,15 +201,15 @@ func TestBudgetsSurviveARestartAndAreSharedByName(t *testing.T) {
 		rate := budget.Rate{Count: 3, Per: time.Minute}
 		s := &shelf{states: map[string][]byte{}}
 		k := budget.NewKeeper(s, nil)
-		a, err := k.Open(t.Context(), "default", "con_a", "api", rate)
+		a, err := k.Open("default", "con_a", "api", rate, budget.Rate{})
 		require.NoError(t, err)
-		b, err := k.Open(t.Context(), "default", "con_b", "api", budget.Rate{})
+		b, err := k.Open("default", "con_b", "api", budget.Rate{}, budget.Rate{})
 		require.NoError(t, err)
 		require.Same(t, a, b)
-		elsewhere, err := k.Open(t.Context(), "other", "con_c", "api", rate)
+		elsewhere, err := k.Open("other", "con_c", "api", rate, budget.Rate{})
 		require.NoError(t, err)
 		require.NotSame(t, a, elsewhere, "a name is one of its project")
-		_, err = k.Open(t.Context(), "default", "con_d", "api", budget.Rate{Count: 4, Per: time.Minute})
+		_, err = k.Open("default", "con_d", "api", budget.Rate{Count: 4, Per: time.Minute}, budget.Rate{})
 		require.ErrorIs(t, err, budget.ErrRates)
 
 		require.Zero(t, a.Take("h", false))
@@ -216,13 +220,46 @@ func TestBudgetsSurviveARestartAndAreSharedByName(t *testing.T) {
 		time.Sleep(20 * time.Second)
 
 		next := budget.NewKeeper(s, nil)
-		b, err = next.Open(t.Context(), "default", "con_b", "api", rate)
+		b, err = next.Open("default", "con_b", "api", rate, budget.Rate{})
 		require.NoError(t, err)
+		next.Recall("con_b", s.all())
 		require.InDelta(t, 40, b.Take("h", false).Seconds(), 3, "what con_a used counts after the restart")
 		require.InDelta(t, 580, b.Take("slow", false).Seconds(), 1)
+	})
+}
+
+func TestABudgetMovesWithItsConnectionAndIsStoredAgainWhenThatFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rate := budget.Rate{Count: 3, Per: time.Minute}
+		s := &shelf{states: map[string][]byte{}}
+		here, there := budget.NewKeeper(s, nil), budget.NewKeeper(s, nil)
+		a, err := here.Open("default", "con_a", "", rate, budget.Rate{})
+		require.NoError(t, err)
+		other, err := here.Open("default", "con_b", "", rate, budget.Rate{})
+		require.NoError(t, err)
+		b, err := there.Open("default", "con_a", "", rate, budget.Rate{})
+		require.NoError(t, err)
+		for range 3 {
+			require.Zero(t, a.Take("h", false))
+		}
+		require.Zero(t, other.Take("h", false))
+		here.Leave(t.Context(), "con_a")
+		require.Len(t, s.all(), 1, "only its own is stored")
+		there.Recall("con_a", s.all())
+		require.Positive(t, b.Take("h", false), "what was used at the other node counts")
+
+		// And back: the same client goes on with the same budget.
+		time.Sleep(2 * time.Minute)
+		require.Zero(t, b.Take("h", false))
+		require.Zero(t, b.Take("h", false))
 		s.fail = errors.New("gone")
-		_, err = next.Open(t.Context(), "default", "con_b", "api", rate)
-		require.ErrorIs(t, err, s.fail)
+		there.Leave(t.Context(), "con_a")
+		s.fail = nil
+		there.Save(t.Context())
+		here.Recall("con_a", s.all())
+		require.Zero(t, a.Take("h", false))
+		require.Positive(t, a.Take("h", false), "two were used there, and one here")
 	})
 }
 
@@ -240,4 +277,24 @@ func TestAClockThatIsSetMakesNoWaitLonger(t *testing.T) {
 	now = now.Add(3 * time.Hour)
 	require.Zero(t, b.Take("h", false))
 	require.Zero(t, b.Take("g", false))
+}
+
+func TestAConfiguredRateWinsOverThoseThatConnectorsDeclare(t *testing.T) {
+	t.Parallel()
+	rate := func(n int) budget.Rate { return budget.Rate{Count: n, Per: time.Minute} }
+	k := budget.NewKeeper(&shelf{}, nil)
+	open := func(id, name string, configured, declared budget.Rate) budget.Rate {
+		b, err := k.Open("default", id, name, configured, declared)
+		require.NoError(t, err)
+		return b.Rate()
+	}
+	require.Equal(t, rate(100), open("con_1", "", budget.Rate{}, rate(100)))
+	require.Equal(t, rate(50), open("con_2", "", rate(50), rate(100)))
+	require.Equal(t, rate(100), open("con_3", "api", budget.Rate{}, rate(100)))
+	require.Equal(t, rate(80), open("con_4", "api", budget.Rate{}, rate(80)), "the strictest, in any order")
+	require.Equal(t, rate(80), open("con_5", "api", budget.Rate{}, rate(90)))
+	require.Equal(t, rate(500), open("con_6", "api", rate(500), rate(90)))
+	require.Equal(t, rate(500), open("con_7", "api", budget.Rate{}, rate(80)))
+	_, err := k.Open("default", "con_8", "api", rate(400), rate(80))
+	require.ErrorIs(t, err, budget.ErrRates)
 }

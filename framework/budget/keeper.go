@@ -19,8 +19,6 @@ type Store interface {
 	Epoch(connectionID string) (epoch int64, ok bool)
 	// Commit records u durably.
 	Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
-	// States lists the pieces of state of a connection.
-	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
 }
 
 const (
@@ -46,6 +44,7 @@ type shared struct {
 	*Budget
 	name        string
 	connections map[string]bool
+	configured  bool
 }
 
 // NewKeeper returns a keeper without budgets.
@@ -56,56 +55,70 @@ func NewKeeper(s Store, log *slog.Logger) *Keeper {
 	return &Keeper{store: s, log: log, now: time.Now, budgets: map[string]*shared{}}
 }
 
-// ErrRates says that connections of one budget declare different rates.
-var ErrRates = errors.New("connections that share a budget must declare the same rate")
+// ErrRates says that connections of one budget are configured with different rates.
+var ErrRates = errors.New("connections that share a budget must have the same rate_limit")
 
-// Open returns the budget of a connection, with what the store knows of it. All
-// connections of a project that give the same name have the same budget; without
-// a name it is the connection's own.
-func (k *Keeper) Open(ctx context.Context, project, connectionID, name string, rate Rate) (*Budget, error) {
+// Open returns the budget of a connection. All connections of a project that
+// give the same name have the same budget; without a name it is the connection's
+// own. Its rate is the configured one, which all that share it must agree on, or
+// else the strictest of those that their connectors declare. What was used before
+// is not known until [Keeper.Recall].
+func (k *Keeper) Open(project, connectionID, name string, configured, declared Rate) (*Budget, error) {
 	key, stored := "connection/"+connectionID, statePrefix+"own"
 	if name != "" {
 		key, stored = "project/"+project+"/"+name, statePrefix+"shared/"+name
-	}
-	states, err := k.store.States(ctx, connectionID, stored)
-	if err != nil {
-		return nil, fmt.Errorf("read rate budget: %w", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	b := k.budgets[key]
 	if b == nil {
-		b = &shared{New(rate, k.now), stored, map[string]bool{}}
+		b = &shared{Budget: New(Rate{}, k.now), name: stored, connections: map[string]bool{}}
 		k.budgets[key] = b
 	}
 	b.connections[connectionID] = true
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.rate.IsZero():
-		b.rate = rate
-	case !rate.IsZero() && rate != b.rate:
-		return nil, fmt.Errorf("%w: budget %q has %s and %s", ErrRates, name, b.rate, rate)
-	}
-	for _, s := range states {
-		if s.Name == stored {
-			b.merge(s.Value)
-		}
+	case !configured.IsZero() && b.configured && configured != b.rate:
+		return nil, fmt.Errorf("%w: budget %q has %s and %s", ErrRates, name, b.rate, configured)
+	case !configured.IsZero():
+		b.rate, b.configured = configured, true
+	case !b.configured && declared.Every() > b.rate.Every():
+		b.rate = declared
 	}
 	return b.Budget, nil
 }
 
-// Forget drops a connection that is closed. Save first.
-func (k *Keeper) Forget(connectionID string) {
+// Recall adds what a connection's states say of its budget: what was used by the
+// last process, or by the node that had the connection before.
+func (k *Keeper) Recall(connectionID string, states []store.State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for key, b := range k.budgets {
-		delete(b.connections, connectionID)
-		if len(b.connections) == 0 {
-			delete(k.budgets, key)
+	for _, s := range states {
+		if s.ConnectionID != connectionID || !strings.HasPrefix(s.Name, statePrefix) {
+			continue
+		}
+		if own := k.budgets["connection/"+connectionID]; own != nil {
+			own.mu.Lock()
+			if own.name == s.Name {
+				own.merge(s.Value)
+			}
+			own.mu.Unlock()
+			continue
+		}
+		for _, b := range k.budgets { // few are shared
+			if b.name == s.Name && b.connections[connectionID] {
+				b.mu.Lock()
+				b.merge(s.Value)
+				b.mu.Unlock()
+			}
 		}
 	}
 }
+
+// Leave stores what a connection has used, before its lease moves to another
+// node. The budget stays that of its client.
+func (k *Keeper) Leave(ctx context.Context, connectionID string) { k.save(ctx, connectionID) }
 
 // Run stores what is used until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
@@ -123,12 +136,19 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // Save stores what has changed since the last time. What cannot be stored now is
 // stored later.
-func (k *Keeper) Save(ctx context.Context) {
+func (k *Keeper) Save(ctx context.Context) { k.save(ctx, "") }
+
+// save stores the budgets that have changed, of one connection or of all for "".
+func (k *Keeper) save(ctx context.Context, only string) {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	k.mu.Lock()
 	var units []store.Unit
+	var of []*Budget
 	for _, b := range k.budgets {
+		if only != "" && !b.connections[only] {
+			continue
+		}
 		value := b.changed()
 		if value == nil {
 			continue
@@ -139,19 +159,32 @@ func (k *Keeper) Save(ctx context.Context) {
 					ID: store.NewCommitID(), ConnectionID: id, Epoch: epoch, At: k.now(),
 					State: []store.StateWrite{{Name: b.name, Value: value}},
 				})
+				of = append(of, b.Budget)
 			}
 		}
 	}
 	k.mu.Unlock()
 	var group sync.WaitGroup
-	for _, u := range units {
+	for i, u := range units {
 		group.Go(func() {
-			if _, err := k.store.Commit(ctx, u); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrFenced) {
+			_, err := k.store.Commit(ctx, u)
+			if err == nil || errors.Is(err, store.ErrFenced) {
+				return
+			}
+			of[i].spoil()
+			if ctx.Err() == nil {
 				k.log.Warn("rate budget could not be stored", "connection", u.ConnectionID, "err", err)
 			}
 		})
 	}
 	group.Wait()
+}
+
+// spoil has the budget stored again.
+func (b *Budget) spoil() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dirty = true
 }
 
 // saved is a budget as it is stored.

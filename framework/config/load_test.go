@@ -184,3 +184,14 @@ func FuzzParse(f *testing.F) {
 		require.NotEqual(t, file == nil, err == nil)
 	})
 }
+
+func TestTheSpreadOfSchedulesCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"": false, "spread: true\n": false, "spread: false\n": true} {
+		f, err := parse(t, "listen: 127.0.0.1:0\n"+text, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, f.NoSpread, text)
+	}
+	_, err := parse(t, "spread: sometimes\n", nil)
+	require.ErrorContains(t, err, "spread must be true or false")
+}

@@ -160,7 +160,7 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 	if c.Type == typeSink {
 		return r.openSink(ctx, c)
 	}
-	allowed, err := r.budgets.Open(ctx, c.Project, c.ID, c.budget, c.rate)
+	allowed, err := r.budgets.Open(c.Project, c.ID, c.budget, c.rate, c.declaredRate())
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
@@ -192,6 +192,19 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 	return nil
 }
 
+// declaredRate is the rate that the connector declares. It was checked with the
+// catalog.
+func (c *connection) declaredRate() budget.Rate {
+	if c.manifest.RateLimit == "" {
+		return budget.Rate{}
+	}
+	rate, err := budget.ParseRate(c.manifest.RateLimit)
+	if err != nil {
+		return budget.Rate{}
+	}
+	return rate
+}
+
 // selected reduces m to the streams with the given keys; none means all.
 func selected(m catalog.Manifest, keys []string) catalog.Manifest {
 	if len(keys) == 0 {
@@ -220,6 +233,7 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 	var errs []error
 	var streams []scheduler.Stream
 	for _, c := range connections {
+		r.budgets.Recall(c.ID, states[c.ID])
 		for _, s := range c.manifest.Streams {
 			if s.Mode != catalog.ModePoll {
 				continue

@@ -121,6 +121,7 @@ func (r *Runtime) giveUp(id string, d *duty) {
 			if err := errors.Join(r.scheduler.Remove(ctx, id), r.engine.Remove(ctx, id)); err != nil {
 				r.log.Warn("work of a connection was cut short as it moves to another node", "connection", r.byID[id].Name, "err", err)
 			}
+			r.budgets.Leave(ctx, id)
 			r.ended <- id
 		})
 	}

@@ -63,7 +63,7 @@ func (m *model) readConnector(name *ast.Ident, o origin) {
 	if !ok || !isConnector(m.pass.TypesInfo.TypeOf(literal)) || m.connector(literal) != nil {
 		return
 	}
-	c := &connector{literal: literal, at: literal, keyKnown: true, streamsKnown: true, endpointsKnown: true, hostsKnown: true}
+	c := &connector{literal: literal, at: literal, keyKnown: true, streamsKnown: true, endpointsKnown: true, hostsKnown: true, rateKnown: true}
 	if name != nil {
 		c.at = name
 	}
@@ -115,6 +115,8 @@ func (m *model) readField(c *connector, field string, o origin) {
 		t.fill(reflect.ValueOf(&c.hosts).Elem(), o, field, func(_ string, _ ast.Expr, known bool) {
 			c.hostsKnown = c.hostsKnown && known
 		})
+	case "RateLimit":
+		c.rateLimit, c.rateKnown = text(m.pass.TypesInfo, o.expr)
 	case "Dynamic":
 		value := m.pass.TypesInfo.Types[o.expr].Value
 		// What is not constant may be true: the rules about static streams

@@ -183,8 +183,12 @@ func (m *model) checkConnectorKey(c *connector) {
 		m.report(found("SC101", at, "key of the connector is not a constant string; write it out, or use a constant"))
 		return
 	}
-	for _, f := range catalog.ValidateManifest(catalog.Manifest{Connector: c.key}) {
-		m.report(found(f.Rule, at, "%s", f.Message))
+	for _, f := range catalog.ValidateManifest(catalog.Manifest{Connector: c.key, RateLimit: c.rateLimit}) {
+		place := at
+		if e, ok := fieldOf(c.literal, "RateLimit", 5); ok && f.Rule == "SC117" {
+			place = e
+		}
+		m.report(found(f.Rule, place, "%s", f.Message))
 	}
 }
 
@@ -200,6 +204,7 @@ func (m *model) checkLists(c *connector) {
 		{"Streams", 1, c.streamsKnown, "a literal of declared stream variables"},
 		{"Endpoints", 2, c.endpointsKnown, "a literal of declared endpoint variables"},
 		{"Hosts", 3, c.hostsKnown, "a literal of constant strings"},
+		{"RateLimit", 5, c.rateKnown, "a constant string"},
 	} {
 		e, ok := fieldOf(c.literal, list.field, list.index)
 		if list.known || !ok || written {

@@ -154,7 +154,7 @@ var repeats = map[string]string{
 	"SC106": "-: a stream does not know where it was made",
 	"SC107": AtValidate, "SC108": AtValidate,
 	"SC109": "-: packages are gone",
-	"SC110": AtValidate, "SC111": AtValidate, "SC112": AtValidate, "SC113": AtValidate, "SC114": AtValidate, "SC115": AtValidate, "SC116": AtValidate,
+	"SC110": AtValidate, "SC111": AtValidate, "SC112": AtValidate, "SC113": AtValidate, "SC114": AtValidate, "SC115": AtValidate, "SC116": AtValidate, "SC117": AtValidate,
 	"SC201": AtOpen, "SC202": AtOpen, "SC203": AtOpen,
 	"SC204": "-: how a route was registered is gone; one that is missing is SC201",
 	"SC205": "-: it does not compile",

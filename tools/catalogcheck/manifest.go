@@ -149,7 +149,7 @@ func (m *model) readGenerated() (all []described, at ast.Node) {
 // manifest returns what the connector says of itself at run time, with the
 // texts of the source comments in it.
 func (m *model) manifest(c *connector) catalog.Manifest {
-	declared := catalog.Connector{Key: c.key, Hosts: c.hosts, Dynamic: c.dynamic}
+	declared := catalog.Connector{Key: c.key, Hosts: c.hosts, RateLimit: c.rateLimit, Dynamic: c.dynamic}
 	for _, l := range c.streams {
 		declared.Streams = append(declared.Streams, l.stream())
 	}

@@ -107,6 +107,8 @@ type connector struct {
 	endpointsKnown bool
 	hosts          []string
 	hostsKnown     bool
+	rateLimit      string
+	rateKnown      bool
 	dynamic        bool
 }
 
@@ -127,7 +129,7 @@ func (c *connector) known() bool { return c.streamsKnown && c.endpointsKnown }
 
 // complete reports whether the manifest can be written from the source.
 func (c *connector) complete() bool {
-	if !c.keyKnown || !c.hostsKnown || !c.known() {
+	if !c.keyKnown || !c.hostsKnown || !c.rateKnown || !c.known() {
 		return false
 	}
 	for _, all := range [][]listing{c.streams, c.endpoints} {

@@ -121,6 +121,11 @@ func scheduleRules() []Rule {
 		rule("SC116", catalog.SeverityWarning, "hour is fixed without a time zone",
 			"0 6 * * *", "TZ=UTC 0 6 * * *",
 			"Schedules without a zone are in UTC, which the author of a fixed hour may not have meant. Write the zone."),
+		{
+			ID: "SC117", Title: "rate limit is no rate", Severity: catalog.SeverityError, Stage: StageDeclaration,
+			Doc: "Connector.RateLimit is what the provider allows one account: a whole number, a slash, and s, min, h or d, with a number before it if there are several.",
+			Bad: `var Connector = catalog.Connector{Key: "acme", RateLimit: "a hundred a minute"}`, Good: `var Connector = catalog.Connector{Key: "acme", RateLimit: "100/min"}`,
+		},
 	}
 }
 
