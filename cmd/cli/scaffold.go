@@ -45,7 +45,8 @@ func (a *app) newConnector() *cobra.Command {
 					return failed(err)
 				}
 			}
-			if err := a.write(command, folder, []string{"."}); err != nil {
+			// The lock of what is linked says what the new connector promises.
+			if err := a.write(command, folder, []string{".", "../all"}); err != nil {
 				return err
 			}
 			run := "go run ."

@@ -367,12 +367,12 @@ func TestWrongSettingsOfASinkAreAllNamed(t *testing.T) {
 	t.Parallel()
 	as, _ := connector.Plugin.AsSink()
 	for want, settings := range map[string]map[string]any{
-		`"endpoint" is required`:           {},
-		`"endpoint" must name its host`:    {"endpoint": "https://{{ .subject }}.example"},
-		`"headers[0].name" may not be set`: {"headers": []any{map[string]any{"name": "webhook-signature", "value": "x"}}},
-		`"headers[0].value" holds a line`:  {"headers": []any{map[string]any{"name": "X-A", "value": "x\r\nHost: y"}}},
-		`"headers[0].name" is no header`:   {"headers": []any{map[string]any{"name": "X A", "value": "x"}}},
-		`"method" must be POST`:            {"method": "TRACE"},
+		`"endpoint" is required`:                               {},
+		`"endpoint" must name its host`:                        {"endpoint": "https://{{ .subject }}.example"},
+		`"headers[0].name" may not be set`:                     {"headers": []any{map[string]any{"name": "webhook-signature", "value": "x"}}},
+		`"headers[0].value" holds a line`:                      {"headers": []any{map[string]any{"name": "X-A", "value": "x\r\nHost: y"}}},
+		`"headers[0].name" is no header`:                       {"headers": []any{map[string]any{"name": "X A", "value": "x"}}},
+		`"method" must be POST`:                                {"method": "TRACE"},
 		`"batch.max_events" must be 1 with format cloudevents`: {"batch": map[string]any{"max_events": 2}},
 		`"batch.max_events" must be 1 with GET`:                {"method": "GET", "format": "json_array", "batch": map[string]any{"max_events": 2}},
 		`"batch.max_events" must be at least 1`:                {"batch": map[string]any{"max_events": 0}},

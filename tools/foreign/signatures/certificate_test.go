@@ -107,7 +107,10 @@ func TestAmazonsValidatorAndOursAgree(t *testing.T) {
 	}
 	var good, bad []map[string]string
 	for _, fields := range []map[string]string{
-		{}, {"Subject": "My subject"}, {"SignatureVersion": "1"}, {"UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe"},
+		{},
+		{"Subject": "My subject"},
+		{"SignatureVersion": "1"},
+		{"UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe"},
 		{"SigningCertURL": "https://sns.cn-north-1.amazonaws.com.cn/a.pem"},
 		{
 			"Type": "SubscriptionConfirmation", "Token": "2336412f37fb687f", "Message": "You have chosen to subscribe",

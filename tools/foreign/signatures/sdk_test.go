@@ -139,7 +139,7 @@ func TestTwiliosVector(t *testing.T) {
 	c := webhook.Config{PublicURL: "https://mycompany.com", Secrets: map[string][]webhook.Secret{"webhook_secret": webhook.Plain("12345")}}
 	_, err := webhook.Open(catalog.EndpointSpec{Auth: catalog.AuthTwilio}, c)
 	require.ErrorContains(t, err, "has 5 bytes", "the documented token is too short for us")
-	require.True(t, (func() bool {
+	require.True(t, func() bool {
 		v := client.NewRequestValidator("12345")
 		values, err := url.ParseQuery(form)
 		require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestTwiliosVector(t *testing.T) {
 			parameters[name] = values.Get(name)
 		}
 		return v.Validate("https://mycompany.com/myapp.php?foo=1&bar=2", parameters, "RSOYDt4T1cUTdK1PDd93/VVr8B8=")
-	})(), "the SDK that our signatures are held against knows the documented one")
+	}(), "the SDK that our signatures are held against knows the documented one")
 
 	v, err := webhook.Open(catalog.EndpointSpec{Auth: catalog.AuthTwilio}, settings(catalog.AuthTwilio, secret))
 	require.NoError(t, err)
