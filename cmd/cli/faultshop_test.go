@@ -63,7 +63,7 @@ type faultShop struct {
 
 func newFaultShop(t *testing.T) *faultShop {
 	s := &faultShop{
-		random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)), //nolint:gosec // a test's own
+		random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)),
 		things: map[string]*soldThing{}, acknowledged: map[string]bool{},
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -243,7 +243,7 @@ func (s *faultShop) count() (changes, acknowledged int) {
 func long(t *testing.T) {
 	t.Helper()
 	if all, _ := strconv.ParseBool(os.Getenv("WEIR_TEST_ALL")); !all {
-		t.Skip("a long test: `make test-all` runs it, or WEIR_TEST_ALL=1")
+		t.Skip("a long test: `make test-all` runs it, or WEIR_TEST_ALL=1") //nolint:forbidigo // as testneed.Long, which is internal to framework
 	}
 }
 

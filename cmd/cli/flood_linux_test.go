@@ -36,9 +36,7 @@ func memoryOf(t *testing.T, p *process, key string) int64 {
 // a byte over 25 MiB: five gigabytes that nobody may keep.
 func TestOversizedBodiesAtOnceKeepMemoryBounded(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("WEIR_TEST_ALL") != "1" {
-		t.Skip("a long test: `make test-all` runs it, or WEIR_TEST_ALL=1")
-	}
+	long(t)
 	const senders, size = 200, 25<<20 + 1
 	dir := t.TempDir()
 	file := filepath.Join(dir, "weir.yaml")

@@ -50,6 +50,7 @@ func forbid(t *testing.T, _ *process, dir string) (restore func()) {
 	}
 	t.Cleanup(func() { _, _ = set("-i") }) // or the folder could not be removed
 	if out, err := set("+i"); err != nil {
+		//nolint:forbidigo // few file systems know it, and the full disk is tested everywhere
 		t.Skipf("needs the right to make files immutable, and a file system that knows it: %s", out)
 	}
 	return func() {

@@ -59,7 +59,7 @@ func TestProcessesKilledUnderMixedLoadLoseAndRepeatNothing(t *testing.T) {
 				backfill(ctx, "http://"+listen, began)
 			}
 		}
-		<-time.After(rand.N(300 * time.Millisecond)) //nolint:gosec // any moment
+		<-time.After(rand.N(300 * time.Millisecond))
 		if running() {
 			served++
 		}

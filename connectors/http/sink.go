@@ -97,7 +97,7 @@ func openSink(_ context.Context, in framework.Instance[SinkSettings]) (sink.Spec
 	_, sameMethod := s.fixedMethod()
 	constant = constant && sameURL && sameMethod
 	if constant {
-		if o.fixed, err = o.targetOf(context.Background(), &ingest.Event{}, expr.Of(nil)); err != nil {
+		if o.fixed, err = o.targetOf(context.Background(), &ingest.Event{}, expr.Of(nil)); err != nil { //nolint:contextcheck // constants are put together: nothing is waited for
 			return sink.Spec{}, err
 		}
 	}

@@ -107,7 +107,7 @@ func (s *seconds) UnmarshalJSON(b []byte) error {
 	*s = nil
 	for _, one := range texts {
 		n, err := strconv.ParseFloat(strings.TrimSpace(one), 64)
-		if err != nil || !(n >= 0 && n <= maxSeconds) { //nolint:staticcheck // a number that is none is neither
+		if err != nil || !(n >= 0 && n <= maxSeconds) {
 			return malformed
 		}
 		*s = append(*s, time.Duration(n*float64(time.Second)))

@@ -48,10 +48,11 @@ type Operations interface {
 	Reset(ctx context.Context, connectionID, stream string, to scheduler.ResetTo) error
 	// Backfills lists the backfills of a connection, oldest first.
 	Backfills(ctx context.Context, connectionID string) ([]scheduler.Backfill, error)
-	// Backfill starts a backfill, CancelBackfill ends one, and ResumeBackfill has
-	// one go on that failed or was canceled.
+	// Backfill starts a backfill.
 	Backfill(ctx context.Context, connectionID, stream string, spec scheduler.BackfillSpec) (scheduler.Backfill, error)
+	// CancelBackfill ends a backfill.
 	CancelBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error)
+	// ResumeBackfill has a backfill go on that failed or was canceled.
 	ResumeBackfill(ctx context.Context, connectionID, id string) (scheduler.Backfill, error)
 }
 

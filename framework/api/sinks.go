@@ -23,9 +23,9 @@ import (
 type Sinks interface {
 	// Offsets lists the offsets of a sink.
 	Offsets(ctx context.Context, connectionID string) ([]store.Offset, error)
-	// DeadEvents lists dead letters, newest first; DeadEvent returns one whole,
-	// or store.ErrNotFound.
+	// DeadEvents lists dead letters, newest first.
 	DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error)
+	// DeadEvent returns one dead letter whole, or store.ErrNotFound.
 	DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error)
 	// Head is the last sequence of a stream.
 	Head(ctx context.Context, source store.Source) (int64, error)

@@ -37,7 +37,7 @@ func TestADeliveryIsShownWhole(t *testing.T) {
 	b := withLetters(t)
 	var d map[string]any
 	b.get(t, deliveriesPath+"/dlv_7").decode(t, &d)
-	require.Equal(t, `{"id":"dlv_7"}`, d["body"])
+	require.Equal(t, `{"id":"dlv_7"}`, d["body"]) //nolint:testifylint // byte for byte
 	require.Equal(t, "utf-8", d["body_encoding"])
 	require.Equal(t, map[string]any{"X-Event": []any{"ping"}}, d["header"])
 	require.Equal(t, "dead", d["state"])

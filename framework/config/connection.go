@@ -167,8 +167,7 @@ func (r *reader) oneStream(c *Connection, at *connectionNodes, plugin framework.
 func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin framework.Plugin) {
 	config := at.at(at.config)
 	declared, err := plugin.Declare(c.Settings)
-	var findings framework.CatalogErrors
-	if errors.As(err, &findings) {
+	if findings, ok := errors.AsType[framework.CatalogErrors](err); ok {
 		for _, f := range findings {
 			r.finding(subjectNode(at, f.Subject), c, f)
 		}

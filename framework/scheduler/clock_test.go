@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -173,7 +172,7 @@ func TestABackfillsWaitIsNoLongerWhenTheClockWasSetBack(t *testing.T) {
 		n := newRig(t, r.store, Config{})
 		steppable(n.s).Store(int64(-48 * time.Hour))
 		s := n.stream("@every 1000h", a.page)
-		s.States = got(r.store.States(context.Background(), "con_1", ""))
+		s.States = got(r.store.States(t.Context(), "con_1", ""))
 		n.add(s)
 		n.start()
 		a.fail(nil)

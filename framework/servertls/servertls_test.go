@@ -218,7 +218,7 @@ func TestOldVersionsOfTLSAreRefused(t *testing.T) {
 	a := newAuthority(t)
 	_, _, _, address := setup(t, a, nil)
 	config := trusting(a)
-	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 //nolint:gosec // that is what is refused
+	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	_, _, err := get(t, address, config)
 	require.Error(t, err)
 }

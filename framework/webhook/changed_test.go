@@ -274,7 +274,7 @@ func FuzzNoChangedByteVerifies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which, place, at uint, change byte) {
 		if change == 0 {
-			t.Skip("nothing would change")
+			return // nothing would change
 		}
 		name := names[which%uint(len(names))]
 		p := all[name]

@@ -81,7 +81,7 @@ func runNode(t *testing.T, program, config, address string) *process {
 		_ = p.cmd.Process.Signal(syscall.SIGCONT)
 		_ = p.cmd.Process.Kill()
 		if p.done != nil {
-			_ = <-p.done // it was killed
+			t.Log("node ended: ", <-p.done)
 		}
 		if t.Failed() {
 			t.Logf("node %s:\n%s", p.url, p.text())

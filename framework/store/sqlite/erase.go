@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weirhq/weir/framework/store"
 )
@@ -129,13 +130,9 @@ func (e *erasing) events(ctx context.Context) (total int, err error) {
 // copies changes the rows of a table in which one of the columns holds the id.
 func (e *erasing) copies(ctx context.Context, table, where string, owner any, columns []string, set string) (total int, err error) {
 	for _, form := range store.ErasureForms(e.entity) {
-		holds := ""
+		holds := "instr(" + strings.Join(columns, ", ?) > 0 OR instr(") + ", ?) > 0"
 		var args []any
-		for i, column := range columns {
-			if i > 0 {
-				holds += " OR "
-			}
-			holds += "instr(" + column + ", ?) > 0"
+		for range columns {
 			args = append(args, form)
 		}
 		for after := int64(0); ; {

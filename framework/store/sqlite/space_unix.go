@@ -14,6 +14,6 @@ func DiskSpace(dir string) (Space, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return Space{}, fmt.Errorf("read free space of %s: %w", dir, err)
 	}
-	block := uint64(s.Bsize) //nolint:gosec,unconvert // of another type on each system, never negative
+	block := uint64(s.Bsize)
 	return Space{Free: s.Bavail * block, Size: s.Blocks * block}, nil
 }
