@@ -164,3 +164,23 @@ func FuzzDecode(f *testing.F) {
 		cataloglock.Compare(again, sample())
 	})
 }
+
+func TestKeysThatAreMadeOtherwiseAreAChange(t *testing.T) {
+	t.Parallel()
+	one := func(s cataloglock.Stream) cataloglock.Lock {
+		s.Key, s.Mode = "s", catalog.ModeWebhook
+		return cataloglock.Lock{Connectors: []cataloglock.Connector{{Key: "a", Streams: []cataloglock.Stream{s}}}}
+	}
+	was := one(cataloglock.Stream{Identity: []string{"EventKey(ID)"}})
+	changes := cataloglock.Compare(was, one(cataloglock.Stream{Identity: []string{"EventKey(Number)"}}))
+	require.Len(t, changes, 1)
+	require.Equal(t, "SC507", changes[0].Rule)
+	require.Contains(t, changes[0].Message, "EventKey(Number)")
+	require.Empty(t, cataloglock.Compare(was, one(cataloglock.Stream{})), "where it cannot be told, nothing is said")
+	require.Empty(t, cataloglock.Compare(was, was))
+
+	ranges := one(cataloglock.Stream{Window: true, Backfill: true})
+	changes = cataloglock.Compare(ranges, one(cataloglock.Stream{Window: true}))
+	require.Len(t, changes, 1)
+	require.Contains(t, changes[0].Message, "no longer reads the ranges")
+}
