@@ -209,6 +209,9 @@ func (s *Scheduler) Backfill(ctx context.Context, connectionID, key string, spec
 	u := s.unit(e)
 	u.State = append(stale, made.stateOf())
 	_, err = s.commit(ctx, u)
+	if err != nil && s.recorded(ctx, connectionID, made.ID) {
+		err = nil // it was committed all the same, and must not wait for the next start
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -221,6 +224,14 @@ func (s *Scheduler) Backfill(ctx context.Context, connectionID, key string, spec
 	e.next = appointment{due: s.clock.wall(), trigger: triggerBackfill}
 	s.settle(e)
 	return s.shown(e), nil
+}
+
+// recorded reports whether the store has a backfill whose commit was not answered.
+func (s *Scheduler) recorded(ctx context.Context, connectionID, id string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.StoreTimeout)
+	defer cancel()
+	states, err := s.store.States(ctx, connectionID, backfillState+id)
+	return err == nil && len(states) > 0
 }
 
 // roomFor says why a backfill cannot go on beside the others of its stream. The
