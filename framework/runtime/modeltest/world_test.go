@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,10 @@ type world struct {
 	// during are called one by one, each after the API has answered and before
 	// what it said is committed.
 	during []func()
+	// duringMu guards during, flying counts the requests on their way: a page may
+	// still be read when the process that asked for it is dead.
+	duringMu sync.Mutex
+	flying   atomic.Int32
 	// failing makes the connector's webhook handler fail.
 	failing bool
 
@@ -313,7 +318,10 @@ func (w *world) run(stream string, f fault, skip int) {
 // settle ends what an action left: its fault, and a dead process.
 func (w *world) settle() {
 	w.t.Helper()
-	w.during = nil
+	for w.flying.Load() > 0 {
+		runtime.Gosched()
+	}
+	w.swap(nil)
 	dead := w.store.dead
 	w.store.arm(faultNone, false, 0)
 	w.check()
@@ -440,6 +448,8 @@ func (m *moody) Deliver(ctx context.Context, endpoint string, d *framework.Deliv
 type wire world
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.flying.Add(1)
+	defer w.flying.Add(-1)
 	sent := httptest.NewRequest(r.Method, r.URL.String(), http.NoBody)
 	sent.Header = r.Header.Clone()
 	query := sent.URL.Query()
@@ -449,10 +459,29 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.api.ServeHTTP(answer, sent)
 	response := answer.Result()
 	response.Request = r
-	if len(w.during) > 0 {
-		next := w.during[0]
-		w.during = w.during[1:]
+	if next := (*world)(w).next(); next != nil {
 		next()
 	}
 	return response, nil
+}
+
+// next takes the first of what is to happen while pages are read.
+func (w *world) next() func() {
+	w.duringMu.Lock()
+	defer w.duringMu.Unlock()
+	if len(w.during) == 0 {
+		return nil
+	}
+	next := w.during[0]
+	w.during = w.during[1:]
+	return next
+}
+
+// swap replaces what is to happen, and returns what was left of it.
+func (w *world) swap(during []func()) []func() {
+	w.duringMu.Lock()
+	defer w.duringMu.Unlock()
+	left := w.during
+	w.during = during
+	return left
 }
