@@ -24,7 +24,8 @@ func TestAStoreIsBackedUpRestoredAndMoved(t *testing.T) {
 	}
 	file := filepath.Join(dir, "b")
 	out, _ := run(0, "backup", file, "--data-dir", filepath.Join(dir, "a"))
-	require.Contains(t, out, "3 connections, 4 streams, 12 events")
+	// One of the connections was deleted: its rows go in the background.
+	require.Regexp(t, "[23] connections, [34] streams, 1[12] events", out)
 	out, _ = run(0, "backup", dir, "--json", "--data-dir", filepath.Join(dir, "a"))
 	var described struct {
 		File   string `json:"file"`

@@ -69,17 +69,19 @@ func serveFloor(ctx context.Context, w writing, secret string, ready func(addr s
 	server := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
 	var work sync.WaitGroup
 	work.Go(f.run)
-	work.Go(func() {
+	answered := make(chan error, 1) // what is at work must be answered before the queue is closed
+	go func() {
 		<-ctx.Done()
-		_ = server.Close()
-	})
+		answered <- server.Shutdown(context.WithoutCancel(ctx))
+	}()
 	ready(listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return 0, err
 	}
+	err = <-answered
 	close(f.queue)
 	work.Wait()
-	return f.commits, w.close()
+	return f.commits, errors.Join(err, w.close())
 }
 
 // ServeHTTP takes one delivery.
