@@ -73,18 +73,6 @@ func (w *world) resumeBackfills() {
 	w.check()
 }
 
-// live reads a live page in the middle of something else.
-func (w *world) live(stream string) {
-	during := w.swap(nil)
-	_, err := w.scheduler.Page(context.Background(), w.connection.ID, stream, scheduler.PageOptions{})
-	if err == nil {
-		w.seen[seenBeside]++
-	} else if busy := (*scheduler.BusyError)(nil); !errors.As(err, &busy) && w.store.struckNow() == faultNone {
-		w.complain("a live page of %s beside a backfill failed without a cause: %w", stream, err)
-	}
-	w.swap(during)
-}
-
 // reset has the live polls of a stream begin anew.
 func (w *world) reset(stream string, f fault) {
 	w.t.Helper()
