@@ -123,7 +123,15 @@ func (w *world) actions(step func(*rapid.T) func()) map[string]func(*rapid.T) {
 				To:     now.Add(time.Duration(rapid.IntRange(-20, 1).Draw(t, "to")) * time.Minute),
 				Window: time.Duration(rapid.SampledFrom([]int{20, 60, 600}).Draw(t, "window")) * time.Minute,
 			}
-			w.swap(nil) // what happens in the midst of a backfill is for tests that stop its process in order
+			w.meanwhile(t, step, 4)
+			for i, happens := range w.during {
+				if rapid.Bool().Draw(t, "a live page") {
+					w.during[i] = func() {
+						happens()
+						w.live(stream)
+					}
+				}
+			}
 			w.backfill(stream, spec, drawFault(t, false), rapid.IntRange(0, 3).Draw(t, "after pages"))
 		}
 		all["backfills go on"] = func(*rapid.T) { w.resumeBackfills() }

@@ -29,6 +29,7 @@ const (
 	seenRestart   = "restarts within a run of pages"
 	seenReset     = "resets"
 	seenFilled    = "backfills that read their whole range"
+	seenBeside    = "live pages in the middle of a backfill"
 )
 
 // demanded are those that must come in any forty stories.

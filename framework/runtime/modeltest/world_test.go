@@ -63,6 +63,7 @@ type world struct {
 	table      *intake.Table
 	ended      chan scheduler.Change
 	filled     chan struct{} // a run of a backfill has ended
+	filling    *runs         // those that have not
 
 	memory *memory
 	backup *memory
@@ -145,12 +146,16 @@ func (w *world) open() {
 	const never = 8000 * time.Hour
 	w.scheduler, err = scheduler.New(scheduler.Config{Store: w.store, Limits: scheduler.Limits{BackoffBase: never, BackoffCap: never}})
 	require.NoError(w.t, err)
-	w.ended, w.filled = make(chan scheduler.Change, 100), make(chan struct{}, 1)
-	ended, filled := w.ended, w.filled
+	w.ended, w.filled, w.filling = make(chan scheduler.Change, 100), make(chan struct{}, 1), &runs{}
+	ended, filled, filling := w.ended, w.filled, w.filling
 	w.scheduler.Subscribe(func(c scheduler.Change) {
+		backfill := c.Trigger == "backfill"
 		switch {
+		case backfill && c.Kind == scheduler.RunStarted:
+			filling.began(c.RunID)
 		case c.Kind != scheduler.RunFinished:
-		case c.Trigger == "backfill":
+		case backfill:
+			filling.finished(c.RunID)
 			select {
 			case filled <- struct{}{}:
 			default:
@@ -277,7 +282,7 @@ func (w *world) page(stream string, o scheduler.PageOptions, f fault) (scheduler
 	w.store.arm(f, false, 0)
 	result, err := w.scheduler.Page(context.Background(), w.connection.ID, stream, o)
 	ok := err == nil
-	if err != nil && w.store.struck == faultNone {
+	if err != nil && w.store.struckNow() == faultNone {
 		w.complain("a page of %s failed without a cause: %w", stream, err)
 	}
 	w.settle()
@@ -293,7 +298,7 @@ func (w *world) run(stream string, f fault, skip int) {
 	select {
 	case c := <-w.ended:
 		require.Equal(w.t, id, c.RunID)
-		if c.State != store.RunSucceeded && w.store.struck == faultNone {
+		if c.State != store.RunSucceeded && w.store.struckNow() == faultNone {
 			run, err := w.store.Run(context.Background(), id)
 			require.NoError(w.t, err)
 			// A run ends where its cursor comes back, and so it may when objects
@@ -318,11 +323,15 @@ func (w *world) run(stream string, f fault, skip int) {
 // settle ends what an action left: its fault, and a dead process.
 func (w *world) settle() {
 	w.t.Helper()
-	for w.flying.Load() > 0 {
+	dead := w.store.isDead()
+	if dead {
+		// The dead process must have let go of everything before the story goes on.
+		require.NoError(w.t, w.scheduler.Stop(context.Background()))
+	}
+	for w.flying.Load() > 0 { // also of a handler that was left behind
 		runtime.Gosched()
 	}
 	w.swap(nil)
-	dead := w.store.dead
 	w.store.arm(faultNone, false, 0)
 	w.check()
 	if dead {
@@ -366,7 +375,7 @@ func (w *world) retry(f fault) {
 	w.clock.advance(2 * time.Hour)
 	w.store.arm(f, true, 0)
 	_, err := w.intake.RetryDue(context.Background(), w.clock.Now())
-	if err != nil && w.store.struck == faultNone {
+	if err != nil && w.store.struckNow() == faultNone {
 		w.complain("stored deliveries could not be handled: %w", err)
 	}
 	w.settle()
