@@ -250,8 +250,14 @@ func long(t *testing.T) {
 // buildFaults builds testdata/faults.
 func buildFaults(t *testing.T) (program string) {
 	t.Helper()
-	program = filepath.Join(t.TempDir(), "faults")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/faults").CombinedOutput()
+	return build(t, "./testdata/faults")
+}
+
+// build builds a program as its users do, without the race detector.
+func build(t *testing.T, folder string) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), filepath.Base(folder))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, folder).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
 }
