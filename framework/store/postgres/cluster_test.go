@@ -225,7 +225,7 @@ func (c *cluster) start() error {
 	deadline := time.Now().Add(time.Minute)
 	for {
 		c.process = c.command("postgres", "-D", c.data(), "-k", c.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(c.port),
-			"-c", "fsync=on", "-c", "max_connections=1000", "-c", "shared_buffers=128MB", "-c", "max_wal_size=2GB",
+			"-c", "fsync=on", "-c", "max_connections=300", "-c", "shared_buffers=128MB", "-c", "max_wal_size=2GB",
 			"-c", "log_min_messages=warning", "-c", "timezone=America/St_Johns")
 		c.process.Stdout, c.process.Stderr = c, c
 		if err := c.process.Start(); err != nil {

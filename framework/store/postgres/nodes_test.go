@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/connectors/demo"
@@ -146,9 +147,8 @@ func (p *process) call(t *testing.T, method, path string) (int, string) {
 }
 
 // shares counts the shards of each live node by its process.
-func shares(t *testing.T, url string) map[int]int {
+func shares(t *testing.T, conn *pgx.Conn) map[int]int {
 	t.Helper()
-	conn := dial(t, url)
 	rows, err := conn.Query(t.Context(), "SELECT n.holder, count(s.shard) FROM nodes n LEFT JOIN shards s ON s.node = n.num GROUP BY n.num, n.holder")
 	require.NoError(t, err)
 	defer rows.Close()
@@ -166,11 +166,11 @@ func shares(t *testing.T, url string) map[int]int {
 }
 
 // spreadOver waits until the processes have all shards between them, evenly.
-func spreadOver(t *testing.T, url string, within time.Duration, processes ...*process) {
+func spreadOver(t *testing.T, conn *pgx.Conn, within time.Duration, processes ...*process) {
 	t.Helper()
 	var found map[int]int
 	require.Eventually(t, func() bool {
-		found = shares(t, url)
+		found = shares(t, conn)
 		for _, p := range processes {
 			if n := found[p.cmd.Process.Pid]; n < store.ShardCount/len(processes) || n > store.ShardCount/len(processes)+1 {
 				return false
@@ -216,9 +216,9 @@ func expectEverything(t *testing.T, observer *Store, list []*demo.Provider, with
 }
 
 // successes are the last successes of all streams.
-func successes(t *testing.T, url string) (oldest time.Time) {
+func successes(t *testing.T, conn *pgx.Conn) (oldest time.Time) {
 	t.Helper()
-	err := dial(t, url).QueryRow(t.Context(), "SELECT coalesce(min(last_success_at), '-infinity'::timestamptz + interval '0') FROM streams WHERE stream <> 'events' AND last_success_at IS NOT NULL").Scan(&oldest)
+	err := conn.QueryRow(t.Context(), "SELECT coalesce(min(last_success_at), '-infinity'::timestamptz + interval '0') FROM streams WHERE stream <> 'events' AND last_success_at IS NOT NULL").Scan(&oldest)
 	require.NoError(t, err)
 	return oldest
 }
@@ -227,11 +227,12 @@ func TestThreeNodesShareAStoreAndSurviveEachOther(t *testing.T) {
 	t.Parallel()
 	testneed.Long(t)
 	url := database(t)
+	watch := dial(t, url) // one for all that is asked again and again
 	observer := open(t, Options{URL: url, Observe: true})
 	config, list := shops(t, 6)
 	weir := program(t, nil)
 	nodes := []*process{runNode(t, weir, config, url), runNode(t, weir, config, url), runNode(t, weir, config, url)}
-	spreadOver(t, url, 30*time.Second, nodes...)
+	spreadOver(t, watch, 30*time.Second, nodes...)
 	expectEverything(t, observer, list, 90*time.Second)
 
 	// Any node serves any stream, whichever node runs it.
@@ -251,14 +252,14 @@ func TestThreeNodesShareAStoreAndSurviveEachOther(t *testing.T) {
 	// A node that is killed: its shards move within 15 seconds.
 	killed := time.Now()
 	require.NoError(t, nodes[0].cmd.Process.Kill())
-	spreadOver(t, url, 15*time.Second, nodes[1:]...)
+	spreadOver(t, watch, 15*time.Second, nodes[1:]...)
 	t.Logf("the shards of a killed node moved in %s", time.Since(killed).Round(100*time.Millisecond))
 
 	// A node that is stopped past its lease, and goes on: it is fenced, and joins again.
 	require.NoError(t, nodes[1].cmd.Process.Signal(syscall.SIGSTOP))
-	require.Eventually(t, func() bool { return shares(t, url)[nodes[2].cmd.Process.Pid] == store.ShardCount }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return shares(t, watch)[nodes[2].cmd.Process.Pid] == store.ShardCount }, 20*time.Second, 100*time.Millisecond)
 	require.NoError(t, nodes[1].cmd.Process.Signal(syscall.SIGCONT))
-	spreadOver(t, url, 30*time.Second, nodes[1:]...)
+	spreadOver(t, watch, 30*time.Second, nodes[1:]...)
 	require.Eventually(t, func() bool { return strings.Contains(nodes[1].text(), "this process was not heard of in time") }, 20*time.Second, 100*time.Millisecond)
 	expectEverything(t, observer, list, 90*time.Second)
 }
@@ -267,6 +268,7 @@ func TestARollingRestartToTheNextVersionLosesNothing(t *testing.T) {
 	t.Parallel()
 	testneed.Long(t)
 	url := database(t)
+	watch := dial(t, url) // one for all that is asked again and again
 	observer := open(t, Options{URL: url, Observe: true})
 	config, list := shops(t, 4)
 	// The next version has one more migration, which only adds.
@@ -277,19 +279,19 @@ func TestARollingRestartToTheNextVersionLosesNothing(t *testing.T) {
 	now := program(t, nil)
 	next := program(t, map[string]string{filepath.Join(here, "migrations", "9999_next.sql"): migration})
 	nodes := []*process{runNode(t, now, config, url), runNode(t, now, config, url)}
-	spreadOver(t, url, 30*time.Second, nodes...)
+	spreadOver(t, watch, 30*time.Second, nodes...)
 	for i := range nodes {
 		nodes[i].stop(t)
 		nodes[i] = runNode(t, next, config, url)
 		if i == 0 {
 			// Both versions work on one schema, the newer one.
-			spreadOver(t, url, 30*time.Second, nodes...)
+			spreadOver(t, watch, 30*time.Second, nodes...)
 			expectEverything(t, observer, list, 90*time.Second)
-			oldest := successes(t, url)
-			require.Eventually(t, func() bool { return successes(t, url).After(oldest) }, 90*time.Second, 200*time.Millisecond)
+			oldest := successes(t, watch)
+			require.Eventually(t, func() bool { return successes(t, watch).After(oldest) }, 90*time.Second, 200*time.Millisecond)
 		}
 	}
-	spreadOver(t, url, 30*time.Second, nodes...)
+	spreadOver(t, watch, 30*time.Second, nodes...)
 	expectEverything(t, observer, list, 90*time.Second)
 	out, err := exec.CommandContext(t.Context(), now, "run", "--config", config, "--store", url, "--listen", "127.0.0.1:0", "--data-dir", t.TempDir()).CombinedOutput()
 	require.Error(t, err, "the older version was started on the newer schema")
