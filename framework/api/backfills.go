@@ -142,10 +142,7 @@ func CheckBackfill(t health.Target) error {
 
 // backfillConnection finds the connection of a route that names a backfill.
 func (a *API) backfillConnection(r *http.Request) (store.Connection, string, error) {
-	if err := newQuery(r).err(); err != nil {
-		return store.Connection{}, "", err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	return c, chi.URLParam(r, "backfill"), err
 }
 

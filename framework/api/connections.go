@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/health"
+	"github.com/weirhq/weir/framework/store"
 )
 
 func (a *API) pauseConnection(r *http.Request) (reply, error) {
@@ -24,10 +25,7 @@ type streamViews struct {
 // setConnectionPaused pauses or resumes every poll stream of a connection.
 // Webhooks are taken all the same.
 func (a *API) setConnectionPaused(r *http.Request, paused bool) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -57,4 +55,17 @@ func (a *API) setConnectionPaused(r *http.Request, paused bool) (reply, error) {
 	}
 	views, err := a.cfg.Board.Views(r.Context(), targets)
 	return reply{status: http.StatusOK, value: streamViews{views}}, err
+}
+
+// connection finds the connection that the path names.
+func (a *API) connection(r *http.Request) (store.Connection, error) {
+	return a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+}
+
+// plainConnection is connection for a route that takes no query parameters.
+func (a *API) plainConnection(r *http.Request) (store.Connection, error) {
+	if err := newQuery(r).err(); err != nil {
+		return store.Connection{}, err
+	}
+	return a.connection(r)
 }

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/webhook"
@@ -58,7 +56,7 @@ func (a *API) listDeliveries(r *http.Request) (reply, error) {
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.connection(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -28,7 +26,7 @@ func (a *API) erase(r *http.Request) (reply, error) {
 		}
 		return reply{}, newProblem(http.StatusBadRequest, "invalid_body", `the body must be {"entity":"…"}, with the id of the entity to erase`)
 	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.connection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -48,10 +46,7 @@ func (a *API) erase(r *http.Request) (reply, error) {
 
 // listErasures lists the records of erasures, oldest first.
 func (a *API) listErasures(r *http.Request) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -97,7 +97,7 @@ func sinkTable(prefix string) []Route {
 
 // sinkOf finds the sink that the path names.
 func (a *API) sinkOf(r *http.Request) (store.Connection, error) {
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.connection(r)
 	if err == nil && c.Type != typeSink {
 		err = newProblem(http.StatusConflict, "no_sink", "connection "+shown(c.Name)+" is a "+c.Type+", which delivers nothing")
 	}

@@ -89,10 +89,7 @@ type storedDelivery struct {
 }
 
 func (a *API) getDelivery(r *http.Request) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -186,7 +183,7 @@ func (a *API) changeDeliveries(r *http.Request, q *query, s store.DeliveryRange,
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.connection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -264,10 +261,7 @@ type webhookList struct {
 }
 
 func (a *API) listWebhooks(r *http.Request) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -281,10 +275,7 @@ func (a *API) listWebhooks(r *http.Request) (reply, error) {
 }
 
 func (a *API) getWebhook(r *http.Request) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -297,10 +288,7 @@ func (a *API) getWebhook(r *http.Request) (reply, error) {
 }
 
 func (a *API) resumeWebhook(r *http.Request) (reply, error) {
-	if err := newQuery(r).err(); err != nil {
-		return reply{}, err
-	}
-	c, err := a.cfg.Board.Connection(r.Context(), project(r), chi.URLParam(r, "connection"))
+	c, err := a.plainConnection(r)
 	if err != nil {
 		return reply{}, err
 	}

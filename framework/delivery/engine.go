@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,10 +58,12 @@ type Config struct {
 type Engine struct {
 	config Config
 
-	mu     sync.Mutex
-	sinks  map[string]*runner
-	closed bool
-	work   sync.WaitGroup
+	mu    sync.Mutex
+	sinks map[string]*runner
+	// readers are the sinks of each stream: every commit looks there.
+	readers map[store.Source][]*runner
+	closed  bool
+	work    sync.WaitGroup
 }
 
 // Errors of an engine.
@@ -83,9 +87,9 @@ func New(c Config) (*Engine, error) {
 	if c.Changed == nil {
 		c.Changed = func(string) {}
 	}
-	setDefault(&c.Poll, time.Second)
-	setDefault(&c.StopTimeout, 25*time.Second)
-	return &Engine{config: c, sinks: map[string]*runner{}}, nil
+	c.Poll = cmp.Or(c.Poll, time.Second)
+	c.StopTimeout = cmp.Or(c.StopTimeout, 25*time.Second)
+	return &Engine{config: c, sinks: map[string]*runner{}, readers: map[store.Source][]*runner{}}, nil
 }
 
 // Run looks for what other processes have recorded until ctx ends.
@@ -97,6 +101,9 @@ func (e *Engine) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if e.idle() {
+			continue
 		}
 		statuses, err := e.config.Store.Statuses(ctx, "")
 		if err != nil {
@@ -135,6 +142,9 @@ func (e *Engine) Add(ctx context.Context, id Identity, spec sink.Spec, sources [
 		return fmt.Errorf("start sink %q: it runs already", id.Connection)
 	}
 	e.sinks[id.ConnectionID] = s
+	for _, l := range s.lanes {
+		e.readers[l.source] = append(e.readers[l.source], s)
+	}
 	e.work.Go(s.run)
 	return nil
 }
@@ -187,9 +197,16 @@ func (e *Engine) Wake(connectionID, stream string, head int64) {
 func (e *Engine) wake(source store.Source, head int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, s := range e.sinks {
+	for _, s := range e.readers[source] {
 		s.told(source, head)
 	}
+}
+
+// idle reports that there is no sink.
+func (e *Engine) idle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.sinks) == 0
 }
 
 // forget drops a sink that has ended.
@@ -198,6 +215,12 @@ func (e *Engine) forget(s *runner) {
 	defer e.mu.Unlock()
 	if e.sinks[s.ConnectionID] == s {
 		delete(e.sinks, s.ConnectionID)
+	}
+	for _, l := range s.lanes {
+		rest := slices.DeleteFunc(e.readers[l.source], func(other *runner) bool { return other == s })
+		if e.readers[l.source] = rest; len(rest) == 0 {
+			delete(e.readers, l.source)
+		}
 	}
 }
 
@@ -209,11 +232,4 @@ func (e *Engine) find(connectionID string) (*runner, error) {
 		return s, nil
 	}
 	return nil, fmt.Errorf("connection %s: %w", connectionID, ErrUnknownSink)
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

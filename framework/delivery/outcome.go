@@ -302,11 +302,4 @@ func (s *runner) letter(e *entry, a sink.Answer, reason string, attempts int, fi
 	}
 }
 
-func (s *runner) laneOf(source store.Source) *lane {
-	for _, l := range s.lanes {
-		if l.source == source {
-			return l
-		}
-	}
-	return nil
-}
+func (s *runner) laneOf(source store.Source) *lane { return s.bySource[source] }

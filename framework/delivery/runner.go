@@ -37,6 +37,7 @@ type runner struct {
 	bell    chan struct{}
 
 	lanes    []*lane
+	bySource map[store.Source]*lane
 	turn     int
 	inFlight int
 	// stepped is the time that the last step went by.
@@ -75,7 +76,7 @@ func newRunner(e *Engine, id Identity, spec sink.Spec) *runner {
 		Identity: id, Spec: spec, engine: e, store: e.config.Store,
 		log:   e.config.Logger.With("project", id.Project, "connection", id.Connection),
 		ended: make(chan struct{}), bell: make(chan struct{}, 1),
-		busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == sink.PerKey),
+		bySource: map[store.Source]*lane{}, busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == sink.PerKey),
 	}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
 	s.sending, s.stopSending = context.WithCancel(context.Background())
@@ -116,6 +117,7 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		}
 		l.read, l.fresh = l.next-1, true
 		s.lanes = append(s.lanes, l)
+		s.bySource[source] = l
 	}
 	if !slices.Equal(s.started, sources) {
 		// A stream without events has no row for an offset: when it gets its first
@@ -199,11 +201,8 @@ func (s *runner) aside(f func()) { s.beside.Go(f) }
 // told hears that a stream has events up to head.
 func (s *runner) told(source store.Source, head int64) {
 	// Lanes are never added or removed while the sink runs.
-	for _, l := range s.lanes {
-		if l.source == source {
-			s.post(func() { l.head = max(l.head, head) })
-			return
-		}
+	if l := s.laneOf(source); l != nil {
+		s.post(func() { l.head = max(l.head, head) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -38,10 +39,10 @@ var rejected = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, ht
 
 // Decide says what to do.
 func (p Standard) Decide(a Attempt) Decision {
-	setDefault(&p.MaxAttempts, 6)
-	setDefault(&p.Base, 5*time.Second)
-	setDefault(&p.Cap, time.Hour)
-	setDefault(&p.MaxRetryAfter, time.Hour)
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, 6)
+	p.Base = cmp.Or(p.Base, 5*time.Second)
+	p.Cap = cmp.Or(p.Cap, time.Hour)
+	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, time.Hour)
 	reason := describe(a.Answer)
 	switch {
 	case a.Err == nil && a.Status >= 200 && a.Status <= 299:
@@ -136,8 +137,8 @@ var stopping = []int{
 
 // Decide says what to do.
 func (p Strategy) Decide(a Attempt) Decision {
-	setDefault(&p.Strategy, ProgressBackOffDropMessage)
-	setDefault(&p.RetryFlag, "retry")
+	p.Strategy = cmp.Or(p.Strategy, ProgressBackOffDropMessage)
+	p.RetryFlag = cmp.Or(p.RetryFlag, "retry")
 	if p.Backoff == nil {
 		p.Backoff = DefaultBackoff()
 	}

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -62,22 +63,15 @@ type Spec struct {
 
 // WithDefaults fills in what is left out.
 func (s Spec) WithDefaults() Spec {
-	setDefault(&s.Order, Ordered)
-	setDefault(&s.Start, Earliest)
-	setDefault(&s.InFlight, 8)
-	setDefault(&s.Batch.MaxEvents, 1)
-	setDefault(&s.Batch.Wait, time.Second)
-	setDefault(&s.Batch.MaxBytes, 1<<20)
-	setDefault(&s.Timeout, 30*time.Second)
-	setDefault(&s.DisableAfter, 5*24*time.Hour)
+	s.Order = cmp.Or(s.Order, Ordered)
+	s.Start = cmp.Or(s.Start, Earliest)
+	s.InFlight = cmp.Or(s.InFlight, 8)
+	s.Batch.MaxEvents = cmp.Or(s.Batch.MaxEvents, 1)
+	s.Batch.Wait = cmp.Or(s.Batch.Wait, time.Second)
+	s.Batch.MaxBytes = cmp.Or(s.Batch.MaxBytes, 1<<20)
+	s.Timeout = cmp.Or(s.Timeout, 30*time.Second)
+	s.DisableAfter = cmp.Or(s.DisableAfter, 5*24*time.Hour)
 	return s
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Validate lists everything that is wrong with s.

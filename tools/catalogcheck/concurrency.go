@@ -14,13 +14,7 @@ import (
 // emissions nobody waits for.
 func (s *routeStage) checkConcurrency(bound []binding) {
 	f := s.flow()
-	var roots []*ssa.Function
-	for _, b := range bound {
-		if b.inPackage {
-			roots = append(roots, f.byBody[b.handler.body])
-		}
-	}
-	reached := f.reach(roots...)
+	reached := f.reachHandlers(bound)
 	for _, file := range s.files {
 		ast.PreorderStack(file, nil, func(n ast.Node, stack []ast.Node) bool {
 			fn := enclosing(append(stack, n))

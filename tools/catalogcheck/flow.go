@@ -160,6 +160,17 @@ func (f *flow) reach(roots ...*ssa.Function) map[*ssa.Function]bool {
 	return found
 }
 
+// reachHandlers returns the functions that the bound handlers reach.
+func (f *flow) reachHandlers(bound []binding) map[*ssa.Function]bool {
+	var roots []*ssa.Function
+	for _, b := range bound {
+		if b.inPackage {
+			roots = append(roots, f.byBody[b.handler.body])
+		}
+	}
+	return f.reach(roots...)
+}
+
 // ours returns the function of this package that fn is, or leads to, or nil.
 func (f *flow) ours(fn *ssa.Function) *ssa.Function {
 	if fn == nil {

@@ -6,20 +6,13 @@ import (
 	"slices"
 
 	"golang.org/x/tools/go/analysis"
-	"golang.org/x/tools/go/ssa"
 )
 
 // checkContexts reports calls that do not end when the handler is told to: they
 // take a context of nobody, or none.
 func (s *routeStage) checkContexts(bound []binding) {
 	f := s.flow()
-	var roots []*ssa.Function
-	for _, b := range bound {
-		if b.inPackage {
-			roots = append(roots, f.byBody[b.handler.body])
-		}
-	}
-	reached := f.reach(roots...)
+	reached := f.reachHandlers(bound)
 	for _, file := range s.files {
 		ast.PreorderStack(file, nil, func(n ast.Node, stack []ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
