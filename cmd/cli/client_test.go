@@ -57,10 +57,10 @@ func TestStatusInJSONExitsWithOneToo(t *testing.T) {
 	}
 }
 
-func TestASyncWaitsForARunThatBeganInBetween(t *testing.T) {
+func TestASyncWaitsForTheRunsThatAreGoingOn(t *testing.T) {
 	t.Parallel()
 	url := answering(t, func(n int, _ *http.Request) (int, string) {
-		if n == 1 {
+		if n%2 == 0 {
 			return http.StatusConflict, `{"code":"busy","detail":"stream is busy with run run_1"}`
 		}
 		return http.StatusOK, fmt.Sprintf(`{"cursor":%d,"hasMore":%t,"emitted":1,"duplicates":0}`, n, n < 2)
@@ -71,12 +71,12 @@ func TestASyncWaitsForARunThatBeganInBetween(t *testing.T) {
 	require.Contains(t, stderr, "run_1")
 }
 
-func TestASyncThatIsBusyFromTheStartSaysSo(t *testing.T) {
+func TestASyncThatIsNotToWaitSaysThatItIsBusy(t *testing.T) {
 	t.Parallel()
 	url := answering(t, func(int, *http.Request) (int, string) {
 		return http.StatusConflict, `{"code":"busy","detail":"stream is busy with run run_1"}`
 	})
-	code, _, stderr := weir(t, nil, nil, "sync", "c", "s", "--server", url)
+	code, _, stderr := weir(t, nil, nil, "sync", "c", "s", "--wait", "0s", "--server", url)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "run_1")
 }

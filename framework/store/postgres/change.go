@@ -41,12 +41,22 @@ func (s *Store) change(ctx context.Context, what string, f func(context.Context,
 }
 
 func (s *Store) changeOnce(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginSQL}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, settings, true); err != nil {
-			return err
+	var begun bool
+	var outcome error
+	err := s.alive(ctx, func(conn *pgx.Conn) error {
+		err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: beginSQL}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, settings, true); err != nil {
+				return err
+			}
+			begun = true
+			return f(ctx, tx)
+		})
+		if begun { // it may have been carried out
+			outcome, err = err, nil
 		}
-		return f(ctx, tx)
+		return err
 	})
+	return errors.Join(err, outcome)
 }
 
 // now is the time on the database's clock, which all processes share.

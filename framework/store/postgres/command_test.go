@@ -56,12 +56,27 @@ func TestACommandIsAnsweredByTheNodeThatHasTheConnection(t *testing.T) {
 func TestACommandWhoseAskerHasDiedIsForgotten(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
-	s := open(t, Options{URL: url})
+	s := open(t, Options{URL: url, Observe: true}) // with no upkeep of its own
 	conn := dial(t, url)
 	_, err := conn.Exec(t.Context(), `INSERT INTO commands (id, shard, request, asked_at) VALUES
 		('cmd_old', 1, '', now() - interval '61 minutes'), ('cmd_new', 1, '', now() - interval '59 minutes')`)
 	require.NoError(t, err)
-	require.NoError(t, s.Trim(t.Context()))
+	// Another process is removing it at this moment.
+	other, err := dial(t, url).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = other.Exec(t.Context(), "SELECT FROM commands WHERE id = 'cmd_old' FOR UPDATE")
+	require.NoError(t, err)
+	trimmed := make(chan error, 1)
+	go func() { trimmed <- s.Trim(t.Context()) }()
+	require.Eventually(t, func() bool {
+		var n int
+		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM commands%'`).Scan(&n)
+		require.NoError(t, err)
+		return n > 0
+	}, 20*time.Second, 5*time.Millisecond, "it does not wait for who has locked the row")
+	require.NoError(t, other.Rollback(t.Context()))
+	require.NoError(t, <-trimmed)
 	var left string
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT string_agg(id, ' ') FROM commands").Scan(&left))
 	require.Equal(t, "cmd_new", left)

@@ -18,18 +18,23 @@ const maxRows = 10_000
 // and back.
 var inBinary = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
-// list runs a query with a deadline and scans every row of it.
+// list runs a query with a deadline and scans every row of it. Where the pooled
+// connection turns out to be dead, as after a failover, it asks again on a fresh one.
 func list[T any](ctx context.Context, s *Store, what, query string, scan func(pgx.CollectableRow) (T, error), args ...any) ([]T, error) {
 	if s.closed.Load() {
 		return nil, fmt.Errorf("%s: %w", what, store.ErrClosed)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.QueryTimeout)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, query, append([]any{inBinary}, args...)...)
+	args = append([]any{inBinary}, args...)
 	var out []T
-	if err == nil {
-		out, err = pgx.CollectRows(rows, scan)
-	}
+	err := s.alive(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, query, args...)
+		if err == nil {
+			out, err = pgx.CollectRows(rows, scan)
+		}
+		return err
+	})
 	switch {
 	case err == nil && len(out) == 0:
 		return nil, nil
@@ -39,6 +44,25 @@ func list[T any](ctx context.Context, s *Store, what, query string, scan func(pg
 		return nil, fmt.Errorf("%s: %w", what, store.ErrClosed)
 	}
 	return nil, fmt.Errorf("%s: %w", what, failure(err))
+}
+
+// alive runs f on a pooled connection, and once more on a fresh one when that
+// connection turns out to be dead. f must do no harm when it is run twice.
+func (s *Store) alive(ctx context.Context, f func(*pgx.Conn) error) error {
+	for again := false; ; again = true {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		err = f(conn.Conn())
+		dead := conn.Conn().IsClosed()
+		conn.Release()
+		if err == nil || !dead || again || ctx.Err() != nil {
+			return err
+		}
+		// What killed this connection has killed those beside it.
+		s.pool.Reset()
+	}
 }
 
 // moment scans a time that may be missing.

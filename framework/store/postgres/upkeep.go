@@ -102,8 +102,9 @@ func trimSome(ctx context.Context, tx pgx.Tx, now time.Time) (more bool, err err
 		return true, err
 	}
 	// Nobody waits for the answer any more: whoever asked ended before taking it back.
+	// What another process removes at this moment is waited for: it is gone afterwards.
 	tag, err = tx.Exec(ctx, `DELETE FROM commands WHERE id = ANY (ARRAY (
-		SELECT id FROM commands WHERE asked_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, now.Add(-commandAge), trimRows)
+		SELECT id FROM commands WHERE asked_at < $1 ORDER BY id LIMIT $2 FOR UPDATE))`, now.Add(-commandAge), trimRows)
 	if err != nil || tag.RowsAffected() > 0 {
 		return true, err
 	}
