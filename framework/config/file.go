@@ -30,6 +30,8 @@ type File struct {
 	AllowedHosts []string
 	// AdminToken protects the management API and the dashboard.
 	AdminToken string
+	// Secrets say how secrets are kept that do not stand in this file.
+	Secrets Secrets
 	// Store is the URL of the store, such as "sqlite:weir.db"; "" for the default.
 	Store string
 	// DataDir is the folder of everything that Weir keeps on disk.

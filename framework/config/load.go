@@ -133,6 +133,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"public_url", r.text(&f.PublicURL, "public_url")},
 		{"allowed_hosts", r.texts(&f.AllowedHosts, "allowed_hosts")},
 		{"admin_token", r.text(&f.AdminToken, "admin_token")},
+		{"secrets", r.secrets(&f.Secrets)},
 		{"store", r.text(&f.Store, "store")},
 		{"data_dir", r.text(&f.DataDir, "data_dir")},
 		{"drain_delay", r.duration(&f.DrainDelay, "drain_delay")},
