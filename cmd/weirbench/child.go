@@ -27,8 +27,10 @@ type childOptions struct {
 	Secret, API string
 	// Profile is the file of a CPU profile, or "".
 	Profile string
-	// Events are to be made by the role seed, each with Payload bytes.
-	Events, Payload int
+	// Sinks are connections that deliver, beside the one that receives.
+	Sinks []benchSink
+	// InFlight and Batch say how the floor delivers to API.
+	InFlight, Batch int
 }
 
 var roles = map[string]role{
@@ -37,6 +39,13 @@ var roles = map[string]role{
 	"floor-postgres": serveFloorPostgres,
 	"weir-poll":      pollWeir,
 	"floor-poll":     pollFloor,
+	"floor-deliver":  deliverFloor,
+}
+
+// benchSink is a connection of type sink.
+type benchSink struct {
+	Name     string
+	Settings map[string]any
 }
 
 // ended is the last line of a child.

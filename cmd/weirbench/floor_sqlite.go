@@ -54,6 +54,11 @@ func openSQLiteFloor(ctx context.Context, dir, stream string) (*sqliteFloor, err
 	if err := prepareSQLite(ctx, dir, stream); err != nil {
 		return nil, err
 	}
+	return openSQLiteAgain(dir, stream)
+}
+
+// openSQLiteAgain opens a store that was prepared.
+func openSQLiteAgain(dir, stream string) (*sqliteFloor, error) {
 	// The same pragmas as the store's.
 	conn, err := (&sqlite3.SQLiteDriver{}).Open("file:" + filepath.Join(dir, "weir.db") + "?mode=rwc&_busy_timeout=5000&_sync=FULL&_journal_mode=WAL")
 	if err != nil {

@@ -18,7 +18,7 @@ type options struct {
 	dir, postgres       string
 	records, events     int
 	payload             int
-	profile             string
+	profile, way        string
 	keep                bool
 }
 
@@ -28,6 +28,7 @@ var works = map[string]func(ctx context.Context, o options) error{
 	"poll":     polls,
 	"growth":   growth,
 	"mixed":    mixed,
+	"deliver":  deliver,
 }
 
 func main() {
@@ -41,14 +42,14 @@ func run(ctx context.Context, args []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(args) == 0 {
-		return errors.New("say what to measure: webhooks, mixed, poll or growth")
+		return errors.New("say what to measure: webhooks, mixed, poll, deliver or growth")
 	}
 	if args[0] == "child" {
 		return child(ctx, args[1:])
 	}
 	work, ok := works[args[0]]
 	if !ok {
-		return fmt.Errorf("there is no work %q; there are webhooks, mixed, poll and growth", args[0])
+		return fmt.Errorf("there is no work %q; there are webhooks, mixed, poll, deliver and growth", args[0])
 	}
 	var o options
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
@@ -58,10 +59,11 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.warmup, "warmup", 2*time.Second, "how long each turn runs before it is measured")
 	flags.StringVar(&o.dir, "dir", "", "folder for the stores (default: the system's for temporary files)")
 	flags.StringVar(&o.postgres, "postgres", "", "URL of an empty PostgreSQL database to use instead of SQLite")
-	flags.IntVar(&o.records, "records", 200_000, "records to poll")
+	flags.IntVar(&o.records, "records", 200_000, "records to poll, or events to deliver")
 	flags.IntVar(&o.events, "events", 10_000_000, "events that are there before, in growth")
 	flags.IntVar(&o.payload, "payload", 1024, "bytes of a webhook's body")
 	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of Weir into, one a turn")
+	flags.StringVar(&o.way, "way", "", "deliver only in this way: single, batches or ordered")
 	flags.BoolVar(&o.keep, "keep", false, "leave the stores behind")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	httpconnector "github.com/weirhq/weir/connectors/http"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/runtime"
@@ -26,15 +27,18 @@ type weir struct {
 func newWeir(ctx context.Context, o childOptions, connector string, settings map[string]any) (*weir, error) {
 	w := &weir{}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	connections := []config.Connection{{
+		Project: "default", Name: "bench", Connector: connector, Type: "source", Enabled: true, Settings: settings,
+	}}
+	for _, s := range o.Sinks {
+		connections = append(connections, config.Connection{
+			Project: "default", Name: s.Name, Connector: "http", Type: "sink", Enabled: true, Streams: []string{"bench.*"}, Settings: s.Settings,
+		})
+	}
 	var err error
 	w.runtime, err = runtime.New(ctx, runtime.Options{
-		Config: &config.File{
-			Listen: "127.0.0.1:0", DataDir: o.Dir,
-			Connections: []config.Connection{{
-				Project: "default", Name: "bench", Connector: connector, Type: "source", Enabled: true, Settings: settings,
-			}},
-		},
-		Plugins: []framework.Plugin{hooksPlugin, pagesPlugin}, Log: log,
+		Config:  &config.File{Listen: "127.0.0.1:0", DataDir: o.Dir, Connections: connections},
+		Plugins: []framework.Plugin{hooksPlugin, pagesPlugin, httpconnector.Plugin}, Log: log,
 		OpenStore: func(ctx context.Context) (store.Store, error) {
 			var err error
 			w.store, err = open.URL(ctx, o.Postgres, o.Dir, log)
