@@ -108,14 +108,14 @@ func PayloadHash(op Operation, payload []byte) [16]byte {
 // connection id, stream and key. Ingesting the same version again, also into a
 // restored store, gives the same id.
 func EventID(connectionID, stream, key string) string {
-	h := sha256.New()
-	for _, part := range []string{connectionID, stream, key} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
+	var room [256]byte
+	text := room[:0]
+	for _, part := range [...]string{connectionID, stream, key} {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
+		text = append(text, part...)
 	}
-	return "evt_" + base32ID(h.Sum(nil)[:20])
+	sum := sha256.Sum256(text)
+	return "evt_" + base32ID(sum[:20])
 }
 
 var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/framework/sink"
@@ -64,6 +65,8 @@ type Engine struct {
 	readers map[store.Source][]*runner
 	closed  bool
 	work    sync.WaitGroup
+	// held are the payloads that all sinks have in memory, in bytes.
+	held atomic.Int64
 }
 
 // Errors of an engine.

@@ -12,13 +12,21 @@ import (
 // Bounds of what a sink holds in memory.
 const (
 	// maxWindow is how many events of a stream may be read and not yet passed.
-	maxWindow = 2000
+	maxWindow = 4000
 	// windowBytes bounds their payloads together, by one read.
-	windowBytes = 16 << 20
+	windowBytes = 8 << 20
 	// chunkBytes is how much one read of the log should bring, chunkEvents the
 	// most events of it.
-	chunkBytes  = 4 << 20
-	chunkEvents = 500
+	chunkBytes  = 2 << 20
+	chunkEvents = 1000
+	// leastAhead and mostAhead bound how many events are read ahead of what is
+	// sent. A stream that waits for reads gets more, one that is held the least: a
+	// thousand sinks with dead endpoints keep little in memory.
+	leastAhead = 16
+	mostAhead  = 2 * chunkEvents
+	// maxHeld bounds the payloads that all sinks hold together. Beyond it a stream
+	// reads only when it holds nothing.
+	maxHeld = 256 << 20
 	// maxParked is how many events of a sink may be parked; then reading stops.
 	maxParked = 10_000
 )
@@ -84,8 +92,9 @@ type lane struct {
 	redo     []*work
 	// bytes are the payloads of the window.
 	bytes int
-	// limit is how many events the next read asks for.
-	limit int
+	// limit is how many events the next read asks for by their size, ahead how many
+	// may be read that were not sent yet.
+	limit, ahead int
 
 	// What the next commit says of it.
 	dirty           bool
@@ -105,15 +114,29 @@ type chunk struct {
 	err     error
 }
 
-// room reports whether the lane may read on.
-func (l *lane) room() bool {
-	return !l.reading && len(l.window) < maxWindow && l.bytes < windowBytes && (l.fresh || l.read < l.head)
+// room reports whether a lane may read on.
+func (s *runner) room(l *lane) bool {
+	if l.reading || !l.fresh && l.read >= l.head {
+		return false
+	}
+	unsent := len(l.window) - l.undispatched
+	return unsent <= l.ahead/2 && len(l.window) < max(maxWindow, 2*s.Batch.MaxEvents) && l.bytes < max(windowBytes, s.Batch.MaxBytes+chunkBytes) &&
+		(l.bytes == 0 || s.engine.held.Load() < maxHeld)
+}
+
+// least is how far a lane reads ahead when it has no reason for more: two batches.
+func (s *runner) least() int { return max(leastAhead, 2*s.Batch.MaxEvents) }
+
+// holds counts what the lane's window has in memory.
+func (s *runner) holds(l *lane, bytes int) {
+	l.bytes += bytes
+	s.engine.held.Add(int64(bytes))
 }
 
 // read reads the next events of a lane and prepares them.
 func (s *runner) read(l *lane) {
 	l.reading = true
-	after, limit, head := l.read, l.limit, l.head
+	after, limit, head := l.read, min(l.limit, l.ahead), l.head
 	s.aside(func() {
 		c := chunk{lane: l, head: head}
 		events, err := s.store.Events(s.reading, l.source.ConnectionID, l.source.Stream, after, limit)
@@ -171,7 +194,10 @@ func (s *runner) arrived(c chunk) {
 		// There is nothing where the head was said to be; the next word of it counts.
 		l.head = l.read
 	}
-	l.bytes += c.bytes
+	if len(l.window) > 0 && l.undispatched == len(l.window) && l.inFlight > 0 {
+		l.ahead = max(min(2*l.ahead, mostAhead), l.ahead) // everything had been sent before this came
+	}
+	s.holds(l, c.bytes)
 	for _, e := range c.entries {
 		if s.keepBehind(l, e) {
 			continue
@@ -242,7 +268,7 @@ func (s *runner) advance(l *lane) {
 			break
 		}
 		n++
-		l.bytes -= e.bytes
+		s.holds(l, -e.bytes)
 		l.next = e.position.Sequence + 1
 		l.dirty = true
 		s.passed++
@@ -255,6 +281,9 @@ func (s *runner) advance(l *lane) {
 		case parked:
 			if e.park != nil {
 				s.parkRow(*e.park)
+			}
+			if p := s.parked.at[e.position]; p != nil {
+				p.entry = nil // its row stands for it now, and its payload need not stay
 			}
 		case skipped, waiting, sending:
 		}

@@ -123,7 +123,8 @@ func (e *Engine) Seek(ctx context.Context, connectionID string, source store.Sou
 				delete(s.busyKeys, at)
 			}
 		}
-		l.window, l.redo, l.undispatched, l.bytes = nil, nil, 0, 0
+		s.holds(l, -l.bytes)
+		l.window, l.redo, l.undispatched = nil, nil, 0
 		l.next, l.read, l.fresh, l.dirty, l.begun = next, next-1, true, true, true
 		return nil
 	})

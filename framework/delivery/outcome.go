@@ -110,6 +110,7 @@ func (s *runner) finish(w *work) {
 // its events is parked.
 func (s *runner) again(w *work, d sink.Decision, a sink.Answer, now time.Time) {
 	due := now.Add(min(d.After, maxWait))
+	w.lane.ahead = s.least()
 	if s.Order == sink.Ordered {
 		w.attempts++
 		w.notBefore, w.held = due, true

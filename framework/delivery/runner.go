@@ -30,7 +30,9 @@ type runner struct {
 	sending     context.Context //nolint:containedctx // see reading
 	stopSending context.CancelFunc
 	beside      sync.WaitGroup
-	ended       chan struct{}
+	// idle hands work to a goroutine of beside that waits for it.
+	idle  chan func()
+	ended chan struct{}
 
 	inboxMu sync.Mutex
 	inbox   []func()
@@ -75,7 +77,7 @@ func newRunner(e *Engine, id Identity, spec sink.Spec) *runner {
 	s := &runner{
 		Identity: id, Spec: spec, engine: e, store: e.config.Store,
 		log:   e.config.Logger.With("project", id.Project, "connection", id.Connection),
-		ended: make(chan struct{}), bell: make(chan struct{}, 1),
+		ended: make(chan struct{}), idle: make(chan func()), bell: make(chan struct{}, 1),
 		bySource: map[store.Source]*lane{}, busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == sink.PerKey),
 	}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
@@ -102,7 +104,7 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		return err
 	}
 	for _, source := range sources {
-		l := &lane{source: source, next: 1, limit: 64, begun: slices.Contains(s.started, source)}
+		l := &lane{source: source, next: 1, limit: chunkEvents, ahead: s.least(), begun: slices.Contains(s.started, source)}
 		for _, status := range statuses {
 			if status.ConnectionID == source.ConnectionID && status.Stream == source.Stream {
 				l.head = status.Head
@@ -195,8 +197,34 @@ func (s *runner) post(f func()) {
 	}
 }
 
-// aside runs f beside the sink's goroutine.
-func (s *runner) aside(f func()) { s.beside.Go(f) }
+// aside runs f beside the sink's goroutine: on a goroutine that has nothing to do,
+// whose stack has grown to what requests need, or on another one.
+func (s *runner) aside(f func()) {
+	select {
+	case s.idle <- f:
+		return
+	default:
+	}
+	s.beside.Go(func() {
+		f()
+		rest := time.NewTimer(idleFor)
+		defer rest.Stop()
+		for {
+			select {
+			case f := <-s.idle:
+				f()
+				rest.Reset(idleFor)
+			case <-rest.C:
+				return
+			case <-s.reading.Done():
+				return
+			}
+		}
+	})
+}
+
+// idleFor is how long a goroutine waits for the next request.
+const idleFor = time.Second
 
 // told hears that a stream has events up to head.
 func (s *runner) told(source store.Source, head int64) {
@@ -216,6 +244,11 @@ func (s *runner) run() {
 	defer s.tell()
 	defer s.stopSending()
 	defer s.stopReading()
+	defer func() {
+		for _, l := range s.lanes {
+			s.holds(l, -l.bytes)
+		}
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var deadline <-chan time.Time
@@ -258,7 +291,7 @@ func (s *runner) step() {
 	s.stepped = time.Now()
 	if !s.ending && s.state.Working() && s.leased() {
 		for _, l := range s.lanes {
-			if l.room() && s.parked.len() < maxParked {
+			if s.room(l) && s.parked.len() < maxParked {
 				s.read(l)
 			}
 		}

@@ -91,6 +91,8 @@ func (g *Guard) own(o Options) (*http.Transport, error) {
 	transport := g.transport.Clone()
 	transport.TLSClientConfig = config
 	transport.MaxConnsPerHost = o.MaxPerHost
+	// What may be open may stay open: else each further connection is dialled anew.
+	transport.MaxIdleConnsPerHost = max(o.MaxPerHost, maxConnsPerHost)
 	if proxy != nil {
 		transport.Proxy = http.ProxyURL(proxy)
 	}

@@ -32,13 +32,14 @@ func (s *Store) readErr(what string, err error) error {
 
 // list runs a query and scans every row of it.
 func list[T any](ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any) ([]T, error) {
-	return listWhile(ctx, s, what, query, scan, func(*T) bool { return true }, args...)
+	return listWhile(ctx, s, what, query, scan, func(*T) bool { return true }, nil, args...)
 }
 
-// listWhile is list that ends before the first row that is not wanted.
+// listWhile is list that ends before the first row that is not wanted, and
+// appends to into.
 func listWhile[T any](
-	ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, wanted func(*T) bool, args ...any,
-) (_ []T, err error) {
+	ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, wanted func(*T) bool, into []T, args ...any,
+) (out []T, err error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	rows, err := s.reads.QueryContext(ctx, query, args...)
@@ -46,7 +47,7 @@ func listWhile[T any](
 		return nil, s.readErr(what, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var out []T
+	out = into
 	for rows.Next() {
 		var v T
 		if err := scan(rows, &v); err != nil {
@@ -96,6 +97,9 @@ func (o octets) Scan(v any) error {
 	return nil
 }
 
+// expectedRows is for how many events room is made before they are read.
+const expectedRows = 128
+
 // Events reads a stream. It fails with [store.ErrNotFound] for an unknown
 // connection and with [ingest.TrimmedError] where retention has removed what
 // comes next.
@@ -140,7 +144,7 @@ func (s *Store) Events(ctx context.Context, connectionID, stream string, after i
 		return read == 1 || size <= ingest.MaxReadBytes
 	}
 	events, err := listWhile(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
-		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan, fits,
+		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan, fits, make([]ingest.Event, 0, min(limit, expectedRows)),
 		rowid(num.Int64, min(max(after, 0), last)), rowid(num.Int64, last), min(limit, maxRows))
 	if err == nil {
 		err = ingest.CheckTrimmed(events, stream, after, head.Int64)
