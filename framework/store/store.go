@@ -86,6 +86,7 @@ type Store interface {
 	// were given up, or those of each for "". Connections without any are left out.
 	DeliveryCounts(ctx context.Context, connectionID string) ([]DeliveryCount, error)
 	DeadLetters
+	Configurations
 	Sinks
 	Eraser
 

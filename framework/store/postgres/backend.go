@@ -132,6 +132,7 @@ func failure(err error) error {
 	case errors.Is(err, pgx.ErrNoRows):
 		return store.ErrNotFound
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid), errors.Is(err, store.ErrFenced),
+		errors.Is(err, store.ErrExists), errors.Is(err, store.ErrStale), errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotEmpty),
 		errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
 		return err
 	case classify(err) == groupcommit.Content:

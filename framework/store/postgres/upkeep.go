@@ -137,6 +137,7 @@ func trimConnection(ctx context.Context, tx pgx.Tx, connection int32) error {
 		{"offsets", "connection, source, stream", "connection"},
 		{"parked", "connection, source, stream, sequence", "connection"},
 		{"dead_events", "connection, id", "connection"},
+		{"revisions", "connection, number", "connection"},
 		{"offsets", "connection, source, stream", "source"},
 		{"parked", "connection, source, stream, sequence", "source"},
 		{"streams", "connection, num", "connection"},

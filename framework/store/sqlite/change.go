@@ -45,7 +45,7 @@ func (w *writer) transact(f func(*conn) error) error {
 
 // isSentinel reports that the database is fine and the request was not.
 func isSentinel(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrFenced)
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrFenced) || configurationRefused(err)
 }
 
 const connectionColumns = "num, id, project, name, connector, type, enabled, created_at"

@@ -57,6 +57,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Deliveries", deliveries},
 		{"DeadLetters", deadLetters},
 		{"Connections", connections},
+		{"Configurations", configurations},
 		{"Renames", renames},
 		{"Runs", runs},
 		{"States", states},
