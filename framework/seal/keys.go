@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -105,7 +104,7 @@ func parseKey(word string) (key, error) {
 	if err != nil || len(secret) != keyBytes {
 		return key{}, fmt.Errorf("is not %s and %d characters of base64url", keyPrefix, base64.RawURLEncoding.EncodedLen(keyBytes))
 	}
-	if bytes.Equal(secret, make([]byte, keyBytes)) {
+	if hmac.Equal(secret, make([]byte, keyBytes)) {
 		return key{}, errors.New("is all zeros")
 	}
 	var parts [3][]byte

@@ -2,24 +2,27 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // maxDepth bounds the nesting of settings.
 const maxDepth = 100
 
-// Reseal seals every secret of a connection's settings, a JSON document, with
-// the first key that was sealed with another one. Everything else stays byte for
-// byte. n is how many were sealed anew. Those that do not open stay as they are;
-// the error names the path of each, and the document is still good.
-func (k *Keys) Reseal(connectionID string, settings []byte) (out []byte, n int, err error) {
-	found, err := sealedTexts(settings)
+// Reseal seals every secret of a connection with the first key that was sealed
+// with another one. document is JSON, and root names the member of it that holds
+// the settings; "" is the document itself. Everything else stays byte for byte. n
+// is how many were sealed anew. Those that do not open stay as they are; the error
+// names the path of each, and the document is still good.
+func (k *Keys) Reseal(connectionID string, document []byte, root string) (out []byte, n int, err error) {
+	found, err := sealedTexts(document, root)
 	if err != nil {
-		return settings, 0, err
+		return document, 0, err
 	}
 	var errs []error
 	last := 0
@@ -32,12 +35,12 @@ func (k *Keys) Reseal(connectionID string, settings []byte) (out []byte, n int, 
 			errs = append(errs, fmt.Errorf("setting %s: %w", text.path, err))
 			continue
 		}
-		out = append(out, settings[last:text.start]...)
+		out = append(out, document[last:text.start]...)
 		out = append(out, strconv.Quote(sealed)...)
 		last = text.end
 		n++
 	}
-	return append(out, settings[last:]...), n, errors.Join(errs...)
+	return append(out, document[last:]...), n, errors.Join(errs...)
 }
 
 // again seals a text anew, and opens it once more before it is believed.
@@ -50,17 +53,17 @@ func (k *Keys) again(connectionID string, text sealedText) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if again, err := k.Open(connectionID, text.path, sealed); err != nil || again != secret {
+	if again, err := k.Open(connectionID, text.path, sealed); err != nil || !hmac.Equal([]byte(again), []byte(secret)) {
 		return "", ErrBroken
 	}
 	return sealed, nil
 }
 
-// Check opens every sealed secret of a connection's settings. stale is how many
-// were sealed with another key than the first; the error names the path of each
-// that does not open.
-func (k *Keys) Check(connectionID string, settings []byte) (sealed, stale int, err error) {
-	found, err := sealedTexts(settings)
+// Check opens every sealed secret of a connection, in a document as
+// [Keys.Reseal] takes it. stale is how many were sealed with another key than the
+// first; the error names the path of each that does not open.
+func (k *Keys) Check(connectionID string, document []byte, root string) (sealed, stale int, err error) {
+	found, err := sealedTexts(document, root)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -83,8 +86,8 @@ type sealedText struct {
 	start, end  int
 }
 
-// sealedTexts finds the sealed texts of a JSON document.
-func sealedTexts(document []byte) ([]sealedText, error) {
+// sealedTexts finds the sealed texts of the settings in a JSON document.
+func sealedTexts(document []byte, root string) ([]sealedText, error) {
 	w := walk{document: document, decoder: json.NewDecoder(bytes.NewReader(document))}
 	w.decoder.UseNumber()
 	if err := w.value("", 0); err != nil {
@@ -93,7 +96,17 @@ func sealedTexts(document []byte) ([]sealedText, error) {
 	if _, err := w.decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("read settings: something follows them")
 	}
-	return w.found, nil
+	if root == "" {
+		return w.found, nil
+	}
+	var below []sealedText
+	for _, text := range w.found {
+		if path, ok := strings.CutPrefix(text.path, root+"."); ok {
+			text.path = path
+			below = append(below, text)
+		}
+	}
+	return below, nil
 }
 
 type walk struct {

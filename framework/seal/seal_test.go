@@ -128,28 +128,37 @@ func TestANewKeyTakesOverWhileTheOldOneStillOpens(t *testing.T) {
 	document := `{"b": 1.50, "headers": [{"name":"X"}, {"value":"` + value("headers[1].value") + `"}],` + "\n" +
 		` "api":{"key":"` + value("api.key") + `","plain":"<é\u00e9>"}, "a":"` + value("a") + `", "big":9007199254740993}`
 	both := keys(t, second, first)
-	out, n, err := both.Reseal("con_a", []byte(document))
+	out, n, err := both.Reseal("con_a", []byte(document), "")
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	require.True(t, json.Valid(out))
 	// Everything but the secrets is as it was.
 	require.Equal(t, blank(document), blank(string(out)))
-	count, stale, err := both.Check("con_a", out)
+	count, stale, err := both.Check("con_a", out, "")
 	require.NoError(t, err)
 	require.Equal(t, 3, count)
 	require.Zero(t, stale)
-	again, n, err := both.Reseal("con_a", out)
+	again, n, err := both.Reseal("con_a", out, "")
 	require.NoError(t, err)
 	require.Zero(t, n, "what is done is not done again")
 	require.Equal(t, out, again)
 
+	spec := []byte(`{"config":` + document + `,"description":"` + value("description") + `"}`)
+	rewritten, n, err := both.Reseal("con_a", spec, "config")
+	require.NoError(t, err)
+	require.Equal(t, 3, n, "what is no setting is not ours")
+	require.Equal(t, blank(string(spec)), blank(string(rewritten)))
+	_, stale, err = both.Check("con_a", rewritten, "config")
+	require.NoError(t, err)
+	require.Zero(t, stale)
+
 	alone := keys(t, second)
-	_, _, err = alone.Check("con_a", out)
+	_, _, err = alone.Check("con_a", out, "")
 	require.NoError(t, err, "the old key is needed no more")
-	_, stale, err = alone.Check("con_a", []byte(document))
+	_, stale, err = alone.Check("con_a", []byte(document), "")
 	require.ErrorIs(t, err, seal.ErrUnknownKey)
 	require.Equal(t, 3, stale)
-	_, _, err = alone.Check("con_b", out)
+	_, _, err = alone.Check("con_b", out, "")
 	require.ErrorIs(t, err, seal.ErrBroken)
 }
 
@@ -170,12 +179,12 @@ func TestOneSecretThatDoesNotOpenKeepsNoOtherOneBack(t *testing.T) {
 	first, second := seal.NewKey(), seal.NewKey()
 	old := keys(t, first)
 	document := `{"description":"weir:sealed:v1:nonsense:AAAA","key":"` + sealed(t, old, "con_a", "key", canary) + `"}`
-	out, n, err := keys(t, second, first).Reseal("con_a", []byte(document))
+	out, n, err := keys(t, second, first).Reseal("con_a", []byte(document), "")
 	require.ErrorContains(t, err, "setting description")
 	require.Equal(t, 1, n)
 	require.Contains(t, string(out), `"description":"weir:sealed:v1:nonsense:AAAA"`)
 	for _, bad := range []string{"", "{", `{"a":1}x`, strings.Repeat("[", 200) + strings.Repeat("]", 200), `{"a"`} {
-		out, n, err := old.Reseal("con_a", []byte(bad))
+		out, n, err := old.Reseal("con_a", []byte(bad), "")
 		require.Error(t, err, bad)
 		require.Zero(t, n)
 		require.Equal(t, bad, string(out))
@@ -203,6 +212,6 @@ func FuzzOpen(f *testing.F) {
 		if text != good {
 			require.Error(t, err)
 		}
-		_, _, _ = k.Reseal("con_a", []byte(text))
+		_, _, _ = k.Reseal("con_a", []byte(text), "")
 	})
 }

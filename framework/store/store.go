@@ -89,6 +89,8 @@ type Store interface {
 	Configurations
 	Sinks
 	Eraser
+	Tokens
+	Audit
 
 	// States lists the named pieces of state of a connection, or of all for "",
 	// whose names begin with prefix, by connection id and name.

@@ -66,6 +66,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Exactness", exactness},
 		{"Retention", retained},
 		{"Erasures", erasures},
+		{"Access", access},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
