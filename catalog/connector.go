@@ -29,6 +29,9 @@ type Connector struct {
 	// such as "100/min" or "5/s"; "" if nobody knows. All streams of a connection
 	// keep to it together. The rate_limit of a connection wins over it.
 	RateLimit string
+	// Actions are what a connection can be asked to do, in the order in which they
+	// are shown.
+	Actions []Callable
 }
 
 // Manifest is the canonical form of a connector's declarations.
@@ -41,6 +44,7 @@ type Manifest struct {
 	Endpoints   []EndpointManifest `json:"endpoints,omitempty"`
 	Hosts       []string           `json:"hosts,omitempty"`
 	RateLimit   string             `json:"rate_limit,omitempty"`
+	Actions     []ActionManifest   `json:"actions,omitempty"`
 }
 
 // StreamManifest is one stream of a [Manifest].
@@ -81,6 +85,9 @@ func (c Connector) Manifest() Manifest {
 	}
 	for _, e := range c.Endpoints {
 		m.Endpoints = append(m.Endpoints, EndpointManifest{Path: e.Path(), EndpointSpec: e.Spec()})
+	}
+	for _, a := range c.Actions {
+		m.Actions = append(m.Actions, actionManifest(a))
 	}
 	return m
 }
@@ -157,6 +164,12 @@ func (m Manifest) bare() Manifest {
 		endpoints = append(endpoints, e)
 	}
 	m.Endpoints = endpoints
+	var actions []ActionManifest
+	for _, a := range m.Actions {
+		a.Description = ""
+		actions = append(actions, a)
+	}
+	m.Actions = actions
 	return m
 }
 

@@ -74,6 +74,14 @@ func Validate(c Connector) []Finding {
 				})
 			}
 		}
+		for _, action := range described.Actions {
+			if ok && action.Description == "" {
+				findings = append(findings, Finding{
+					Rule: "SC104", Severity: SeverityWarning, Connector: c.Key, Subject: action.Key,
+					Message: fmt.Sprintf("action %q has no description; say above its variable what it does", action.Key),
+				})
+			}
+		}
 		if !ok {
 			findings = append(findings, Finding{
 				Rule: "SC504", Severity: SeverityError, Connector: c.Key, Subject: c.Key,
@@ -120,6 +128,7 @@ func ValidateManifest(m Manifest) []Finding {
 		}
 		paths[e.Path] = true
 	}
+	v.actions(m.Actions)
 	return v.findings
 }
 

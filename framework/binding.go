@@ -19,6 +19,7 @@ type Binding struct {
 	streams   []string
 	pages     map[string]Route
 	receivers map[string]Route
+	actions   map[string]Route
 	redact    redactor
 	abandoned atomic.Int64
 }
@@ -36,7 +37,7 @@ func (e RouteErrors) Error() string {
 }
 
 func bind(c catalog.Connector, settings reflect.Type, routes Routes, redact redactor) (*Binding, error) {
-	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}, redact: redact}
+	b := &Binding{connector: c, pages: map[string]Route{}, receivers: map[string]Route{}, actions: map[string]Route{}, redact: redact}
 	var findings RouteErrors
 	add := func(rule, subject, format string, args ...any) {
 		findings = append(findings, catalog.Finding{
@@ -72,8 +73,15 @@ func bind(c catalog.Connector, settings reflect.Type, routes Routes, redact reda
 				add("SC203", r.endpoint, "endpoint %q has two webhook routes; keep one", r.endpoint)
 			}
 			b.receivers[r.endpoint] = r
+		case r.act != nil:
+			if _, ok := m.Action(r.action); !ok {
+				add("SC211", r.action, "action route for %q, which is no declared action of this connector; remove the route or list the action in Connector.Actions", r.action)
+			} else if _, twice := b.actions[r.action]; twice {
+				add("SC203", r.action, "action %q has two routes; keep one", r.action)
+			}
+			b.actions[r.action] = r
 		default:
-			add("SC202", "", "an empty route; make routes with framework.Sync and framework.Webhook")
+			add("SC202", "", "an empty route; make routes with framework.Sync, framework.Webhook and framework.Action")
 		}
 	}
 	for _, s := range m.Streams {
@@ -85,6 +93,11 @@ func bind(c catalog.Connector, settings reflect.Type, routes Routes, redact reda
 	for _, e := range m.Endpoints {
 		if _, ok := b.receivers[e.Path]; !ok {
 			add("SC302", e.Path, "endpoint %q has no webhook route; add framework.Webhook(…)", e.Path)
+		}
+	}
+	for _, a := range m.Actions {
+		if _, ok := b.actions[a.Key]; !ok {
+			add("SC210", a.Key, "action %q has no route; add framework.Action(…)", a.Key)
 		}
 	}
 	if len(findings) > 0 {

@@ -13,15 +13,18 @@ import (
 // Routes are the routes of one connection.
 type Routes []Route
 
-// Route is the code behind one declaration. [Sync] and [Webhook] make one.
+// Route is the code behind one declaration. [Sync], [Webhook] and [Action] make one.
 type Route struct {
 	stream   string
 	endpoint string
+	action   string
 	cursor   cursorCodec
 	// migrations are ordered as they were given.
 	migrations []cursorReader
 	page       func(ctx context.Context, in PageCall, out *ingest.Buffer) (PageReturn, error)
 	receive    func(ctx context.Context, d *Delivery, out *ingest.Buffer) error
+	act        func(ctx context.Context, in ActionInput, progress Progress) ([]byte, error)
+	checkInput func(in ActionInput) error
 }
 
 // SyncRequest asks a sync route for one page.
@@ -112,5 +115,5 @@ type PageReturn struct {
 	HasMore bool
 }
 
-// ErrNoRoute is returned for a stream or endpoint that has no route.
+// ErrNoRoute is returned for a stream, endpoint or action that has no route.
 var ErrNoRoute = errors.New("no route")

@@ -148,9 +148,12 @@ func WalkSettings(list []Setting, visit func(path string, s Setting)) {
 // writeOnly.
 func SettingsSchema(list []Setting) map[string]any {
 	schema := Setting{Type: "object", Fields: list}.schema()
-	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["$schema"] = schemaDialect
 	return schema
 }
+
+// schemaDialect names the version of JSON Schema.
+const schemaDialect = "https://json-schema.org/draft/2020-12/schema"
 
 func (s Setting) schema() map[string]any {
 	schema := map[string]any{}

@@ -91,6 +91,7 @@ type Store interface {
 	Eraser
 	Tokens
 	Audit
+	ActionRuns
 
 	// States lists the named pieces of state of a connection, or of all for "",
 	// whose names begin with prefix, by connection id and name.

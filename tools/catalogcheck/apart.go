@@ -11,12 +11,10 @@ import (
 // stream may be anywhere.
 func (s *routeStage) checkApart() {
 	for _, c := range s.connectors {
-		for _, all := range [][]listing{c.streams, c.endpoints} {
-			for _, l := range all {
-				if l.call == nil {
-					s.report(found("SC109", l.expr, "%s is declared in another package than its connector; declare it here, and leave only its types there", l.label()).
-						with(c.at, "the catalog is here"))
-				}
+		for _, l := range c.listings() {
+			if l.call == nil {
+				s.report(found("SC109", l.expr, "%s is declared in another package than its connector; declare it here, and leave only its types there", l.label()).
+					with(c.at, "the catalog is here"))
 			}
 		}
 	}

@@ -35,6 +35,8 @@ func sync[C any](context.Context, framework.SyncRequest[C], *ingest.Buffer) (fra
 	return framework.SyncResult[C]{}, nil
 }
 func receive(context.Context, *framework.Delivery, *ingest.Buffer) error { return nil }
+var Reindex = catalog.Action[cursor, record]("reindex")
+func act[In, Out any](context.Context, In, framework.Progress) (out Out, err error) { return }
 func emit(out *ingest.Buffer) {`
 	for _, row := range []struct{ name, good, bad, problem string }{
 		{
@@ -66,6 +68,21 @@ func emit(out *ingest.Buffer) {`
 			"WebhookRouteForAStream (SC205)",
 			`_ = framework.Webhook(Inbox, receive)`,
 			`_ = framework.Webhook(Events, receive)`, "cannot use Events",
+		},
+		{
+			"ActionOfAnotherInput (SC205)",
+			`_ = framework.Action(Reindex, act[cursor, record])`,
+			`_ = framework.Action(Reindex, act[string, record])`, "does not match",
+		},
+		{
+			"ActionOfAnotherOutput (SC205)",
+			`_ = framework.Action(Reindex, act[cursor, record])`,
+			`_ = framework.Action(Reindex, act[cursor, string])`, "does not match",
+		},
+		{
+			"ActionRouteForAStream (SC205)",
+			`_ = framework.Action(Reindex, act[cursor, record])`,
+			`_ = framework.Action(Customers, act[cursor, record])`, "does not match",
 		},
 		{
 			"RecordOfAnotherType (SC205)",

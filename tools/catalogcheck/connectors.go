@@ -63,7 +63,7 @@ func (m *model) readConnector(name *ast.Ident, o origin) {
 	if !ok || !isConnector(m.pass.TypesInfo.TypeOf(literal)) || m.connector(literal) != nil {
 		return
 	}
-	c := &connector{literal: literal, at: literal, keyKnown: true, streamsKnown: true, endpointsKnown: true, hostsKnown: true, rateKnown: true}
+	c := &connector{literal: literal, at: literal, keyKnown: true, streamsKnown: true, endpointsKnown: true, actionsKnown: true, hostsKnown: true, rateKnown: true}
 	if name != nil {
 		c.at = name
 	}
@@ -111,6 +111,8 @@ func (m *model) readField(c *connector, field string, o origin) {
 		c.streams, c.streamsKnown = m.readListings(c.streams, o)
 	case "Endpoints":
 		c.endpoints, c.endpointsKnown = m.readListings(c.endpoints, o)
+	case "Actions":
+		c.actions, c.actionsKnown = m.readListings(c.actions, o)
 	case "Hosts":
 		t.fill(reflect.ValueOf(&c.hosts).Elem(), o, field, func(_ string, _ ast.Expr, known bool) {
 			c.hostsKnown = c.hostsKnown && known

@@ -106,9 +106,12 @@ func (m *model) readDeclaration(file *ast.File, kind declarationKind, call *ast.
 	d.Key, d.KeyKnown = text(m.pass.TypesInfo, call.Args[0])
 	if len(call.Args) > 1 {
 		var spec reflect.Value
-		if kind == webhookEndpoint {
+		switch kind {
+		case webhookEndpoint:
 			spec = reflect.ValueOf(&d.Endpoint).Elem()
-		} else {
+		case action:
+			spec = reflect.ValueOf(&d.Action).Elem()
+		default:
 			spec = reflect.ValueOf(&d.Poll).Elem()
 		}
 		t.fill(spec, of(call.Args[1]), "", d.field)

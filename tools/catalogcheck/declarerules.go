@@ -46,7 +46,7 @@ func (m *model) checkDeclarations() {
 			m.report(wrong)
 		}
 		if d.Kind != webhookEndpoint && d.Description == "" {
-			undescribed := found("SC104", d.at, "%s has no doc comment; say above it what its records are, for the dashboard", d.label())
+			undescribed := found("SC104", d.at, "%s has no doc comment; say above it %s, for the dashboard", d.label(), d.Kind.described())
 			undescribed.fix = d.describe()
 			m.report(undescribed)
 		}
@@ -103,9 +103,12 @@ func (m *model) checkConstants(d *declaration) {
 // those about fields whose value is not known.
 func (d *declaration) validate() []catalog.Finding {
 	c := catalog.Connector{Key: "connector"}
-	if d.Kind == webhookEndpoint {
+	switch d.Kind {
+	case webhookEndpoint:
 		c.Endpoints = []catalog.Endpoint{catalog.Receive(d.Key, d.Endpoint)}
-	} else {
+	case action:
+		c.Actions = []catalog.Callable{d.callable()}
+	default:
 		c.Streams = []catalog.Stream{d.stream()}
 	}
 	var all []catalog.Finding
@@ -113,7 +116,7 @@ func (d *declaration) validate() []catalog.Finding {
 		switch {
 		case f.Rule == "SC301" || f.Rule == "SC504": // about whole connectors
 		case d.unknown[""] && f.Rule != "SC102" && f.Rule != "SC108":
-		case f.Rule == "SC304" && len(d.unknown) > 0:
+		case (f.Rule == "SC304" || f.Rule == "SC118") && len(d.unknown) > 0:
 		case (f.Rule == "SC107" || strings.HasPrefix(f.Rule, "SC11")) && d.unknown["Schedule"]:
 		default:
 			all = append(all, f)
@@ -130,6 +133,11 @@ func (d *declaration) blame(rule string) ast.Node {
 		return d.call.Args[0]
 	case "SC304":
 		field = "Auth"
+	case "SC118":
+		field = "Timeout"
+		if d.fields[field] == nil || d.Action.Timeout >= 0 && d.Action.Timeout <= catalog.MaxActionTimeout {
+			field = "MaxRunning"
+		}
 	default:
 		field = "Schedule"
 	}
@@ -162,8 +170,12 @@ func (m *model) checkConnectors() {
 			continue
 		}
 		list, index := "Streams", 1
-		if d.Kind == webhookEndpoint {
+		switch d.Kind {
+		case webhookEndpoint:
 			list, index = "Endpoints", 2
+		case action:
+			list, index = "Actions", 6
+		default:
 		}
 		f := found("SC105", d.at, "%s is declared but not listed in Connector.%s; add %s to the list, or remove the declaration", d.label(), list, d.refer())
 		for _, c := range m.connectors {
@@ -205,6 +217,7 @@ func (m *model) checkLists(c *connector) {
 		{"Endpoints", 2, c.endpointsKnown, "a literal of declared endpoint variables"},
 		{"Hosts", 3, c.hostsKnown, "a literal of constant strings"},
 		{"RateLimit", 5, c.rateKnown, "a constant string"},
+		{"Actions", 6, c.actionsKnown, "a literal of declared action variables"},
 	} {
 		e, ok := fieldOf(c.literal, list.field, list.index)
 		if list.known || !ok || written {
@@ -216,25 +229,8 @@ func (m *model) checkLists(c *connector) {
 
 // checkDuplicates reports what is in the catalog twice.
 func (m *model) checkDuplicates(c *connector) {
-	keys := map[string]listing{}
-	for _, l := range c.streams {
-		first, seen := keys[l.Key]
-		switch {
-		case !l.KeyKnown:
-		case !seen:
-			keys[l.Key] = l
-		case first.declaration == l.declaration:
-			twice := found("SC105", l.expr, "%s is listed twice in Connector.Streams; remove one entry", l.label()).
-				with(first.expr, "the first entry is here")
-			if literal := c.entryList("Streams", 1); literal != nil {
-				twice.fix = unlist(literal, l.expr)
-			}
-			m.report(twice)
-		default:
-			m.report(found("SC103", l.place(), "stream key %q is declared twice; give each stream its own key", l.Key).
-				with(first.place(), "%q is first declared here", l.Key))
-		}
-	}
+	m.checkKeys(c, c.streams, "stream", "Streams", 1)
+	m.checkKeys(c, c.actions, "action", "Actions", 6)
 	paths := map[string]listing{}
 	for _, l := range c.endpoints {
 		first, seen := paths[l.Key]
@@ -247,6 +243,29 @@ func (m *model) checkDuplicates(c *connector) {
 				with(first.expr, "the first entry is here"))
 		default:
 			m.report(found("SC502", l.place(), "two endpoints share the path %q; give each its own", l.Key).
+				with(first.place(), "%q is first declared here", l.Key))
+		}
+	}
+}
+
+// checkKeys reports streams or actions that are in the catalog twice.
+func (m *model) checkKeys(c *connector, all []listing, what, field string, index int) {
+	keys := map[string]listing{}
+	for _, l := range all {
+		first, seen := keys[l.Key]
+		switch {
+		case !l.KeyKnown:
+		case !seen:
+			keys[l.Key] = l
+		case first.declaration == l.declaration:
+			twice := found("SC105", l.expr, "%s is listed twice in Connector.%s; remove one entry", l.label(), field).
+				with(first.expr, "the first entry is here")
+			if literal := c.entryList(field, index); literal != nil {
+				twice.fix = unlist(literal, l.expr)
+			}
+			m.report(twice)
+		default:
+			m.report(found("SC103", l.place(), "%s key %q is declared twice; give each %s its own key", what, l.Key, what).
 				with(first.place(), "%q is first declared here", l.Key))
 		}
 	}

@@ -154,6 +154,7 @@ var repeats = map[string]string{
 	"SC106": "-: a stream does not know where it was made",
 	"SC107": AtValidate, "SC108": AtValidate,
 	"SC109": "-: packages are gone",
+	"SC118": AtValidate,
 	"SC110": AtValidate, "SC111": AtValidate, "SC112": AtValidate, "SC113": AtValidate, "SC114": AtValidate, "SC115": AtValidate, "SC116": AtValidate, "SC117": AtValidate,
 	"SC201": AtOpen, "SC202": AtOpen, "SC203": AtOpen,
 	"SC204": "-: how a route was registered is gone; one that is missing is SC201",
@@ -162,6 +163,7 @@ var repeats = map[string]string{
 	"SC207": "-: what a function reads is not known",
 	"SC208": "-: a run ends with \"cursor did not advance\"",
 	"SC209": "-: a handler that does not end is abandoned and counted",
+	"SC210": AtOpen, "SC211": AtOpen,
 	"SC301": AtValidate, "SC302": AtOpen,
 	"SC303": "-: whether a handler verifies is not known before a delivery",
 	"SC304": AtValidate,
@@ -180,7 +182,7 @@ var repeats = map[string]string{
 	"SC501": AtStart, "SC502": AtValidate,
 	"SC503": "-: what is not linked is not in the program",
 	"SC504": AtValidate,
-	"SC505": "-: a stream that is gone is not in the program", "SC506": AtOpen, "SC507": "-: see SC505",
+	"SC505": "-: a stream that is gone is not in the program", "SC506": AtOpen, "SC507": "-: see SC505", "SC508": "-: an action that is gone is not in the program",
 }
 
 // Where the running program repeats a rule.

@@ -52,6 +52,9 @@ func lockEntries(m *model) []locked {
 		for _, e := range manifest.Endpoints {
 			l.entry.Endpoints = append(l.entry.Endpoints, cataloglock.Endpoint{Path: e.Path, Auth: e.Auth})
 		}
+		for _, a := range manifest.Actions {
+			l.entry.Actions = append(l.entry.Actions, cataloglock.Action{Key: a.Key})
+		}
 		all = append(all, l)
 	}
 	return all

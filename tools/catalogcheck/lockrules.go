@@ -46,5 +46,12 @@ framework.Sync(Orders, c.syncOrders, framework.FromVersion(0, func(old pageCurso
 			Bad:  `Inbox = catalog.Receive("acme", catalog.EndpointSpec{Auth: catalog.AuthGitHub}) // was AuthStripe`,
 			Good: `weir catalog accept acme/acme --reason "the provider signs like GitHub since March"`,
 		},
+		{
+			ID: "SC508", Title: "action is removed or renamed",
+			Severity: catalog.SeverityError, Stage: StageLock,
+			Doc:  "Triggers name an action by its key. A configuration with a trigger of an action that is gone is refused, and whoever calls the trigger gets 404." + accept,
+			Bad:  `Rebuild = catalog.Action[Range, Result]("rebuild") // was "reindex"`,
+			Good: `Reindex = catalog.Action[Range, Result]("reindex")`,
+		},
 	}
 }

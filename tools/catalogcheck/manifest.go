@@ -156,6 +156,9 @@ func (m *model) manifest(c *connector) catalog.Manifest {
 	for _, l := range c.endpoints {
 		declared.Endpoints = append(declared.Endpoints, catalog.Receive(l.Key, l.Endpoint))
 	}
+	for _, l := range c.actions {
+		declared.Actions = append(declared.Actions, l.callable())
+	}
 	manifest := declared.Manifest()
 	manifest.Package = strings.TrimSuffix(m.pass.Pkg.Path(), " ["+m.pass.Pkg.Path()+".test]")
 	manifest.Description = packageDescription(m.files)
@@ -164,6 +167,9 @@ func (m *model) manifest(c *connector) catalog.Manifest {
 	}
 	for i, l := range c.endpoints {
 		manifest.Endpoints[i].Description = l.Description
+	}
+	for i, l := range c.actions {
+		manifest.Actions[i].Description = l.Description
 	}
 	return manifest
 }

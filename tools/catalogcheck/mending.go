@@ -31,8 +31,16 @@ func (d *declaration) describe() *fix {
 		return nil
 	}
 	return &fix{label: "write a comment to be completed", edits: []analysis.TextEdit{
-		insertion(id.Pos(), fmt.Sprintf("// %s are the records of the stream %q; say what they are.\n", id.Name, d.Key)),
+		insertion(id.Pos(), d.draft(id.Name)),
 	}}
+}
+
+// draft is a comment to be completed.
+func (d *declaration) draft(name string) string {
+	if d.Kind == action {
+		return fmt.Sprintf("// %s is the action %q; say what it does.\n", name, d.Key)
+	}
+	return fmt.Sprintf("// %s are the records of the stream %q; say what they are.\n", name, d.Key)
 }
 
 // evenStep is the fix for a step that leaves uneven gaps: the spec with the

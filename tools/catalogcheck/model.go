@@ -5,13 +5,14 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/analysis"
 
 	"github.com/weirhq/weir/catalog"
 )
 
-// declaration is a stream or endpoint as its source declares it.
+// declaration is a stream, endpoint or action as its source declares it.
 type declaration struct {
 	// declared is what other packages may know of it.
 	declared
@@ -39,6 +40,7 @@ type declared struct {
 	SpecKnown   bool
 	Poll        catalog.PollSpec
 	Endpoint    catalog.EndpointSpec
+	Action      catalog.ActionSpec
 	Description string
 }
 
@@ -79,7 +81,12 @@ func (d *declaration) stream() catalog.Stream {
 	return catalog.Poll[struct{}, struct{}](d.Key, d.Poll)
 }
 
-// listing is one entry of Connector.Streams or Connector.Endpoints.
+// callable rebuilds the action in the same way.
+func (d *declaration) callable() catalog.Callable {
+	return catalog.Action[struct{}, struct{}](d.Key, d.Action)
+}
+
+// listing is one entry of Connector.Streams, Connector.Endpoints or Connector.Actions.
 type listing struct {
 	*declaration
 	expr ast.Expr
@@ -105,6 +112,8 @@ type connector struct {
 	streamsKnown   bool
 	endpoints      []listing
 	endpointsKnown bool
+	actions        []listing
+	actionsKnown   bool
 	hosts          []string
 	hostsKnown     bool
 	rateLimit      string
@@ -114,32 +123,21 @@ type connector struct {
 
 // lists reports whether the connector's catalog has d in it.
 func (c *connector) lists(d *declaration) bool {
-	for _, all := range [][]listing{c.streams, c.endpoints} {
-		for _, l := range all {
-			if l.declaration == d {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.listings(), func(l listing) bool { return l.declaration == d })
 }
 
+// listings are all entries of the catalog.
+func (c *connector) listings() []listing { return slices.Concat(c.streams, c.endpoints, c.actions) }
+
 // known reports whether every entry of the catalog could be read.
-func (c *connector) known() bool { return c.streamsKnown && c.endpointsKnown }
+func (c *connector) known() bool { return c.streamsKnown && c.endpointsKnown && c.actionsKnown }
 
 // complete reports whether the manifest can be written from the source.
 func (c *connector) complete() bool {
 	if !c.keyKnown || !c.hostsKnown || !c.rateKnown || !c.known() {
 		return false
 	}
-	for _, all := range [][]listing{c.streams, c.endpoints} {
-		for _, l := range all {
-			if !l.complete() {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(c.listings(), func(l listing) bool { return !l.complete() })
 }
 
 // model is what the first stage learns about a package.

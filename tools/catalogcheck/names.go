@@ -70,7 +70,7 @@ func isNamed(t types.Type, path, name string) bool {
 	return obj.Name() == name && obj.Pkg() != nil && obj.Pkg().Path() == path
 }
 
-// isDeclaring reports whether call makes a stream or an endpoint, and what.
+// isDeclaring reports whether call makes a stream, an endpoint or an action, and what.
 func isDeclaring(info *types.Info, call *ast.CallExpr) (kind declarationKind, ok bool) {
 	path, name := callee(info, call)
 	if path != catalogPath {
@@ -83,6 +83,8 @@ func isDeclaring(info *types.Info, call *ast.CallExpr) (kind declarationKind, ok
 		return webhookStream, true
 	case "Receive":
 		return webhookEndpoint, true
+	case "Action":
+		return action, true
 	}
 	return 0, false
 }
@@ -94,7 +96,16 @@ const (
 	pollStream declarationKind = iota + 1
 	webhookStream
 	webhookEndpoint
+	action
 )
+
+// described is what the comment of a declaration of the kind should say.
+func (k declarationKind) described() string {
+	if k == action {
+		return "what it does"
+	}
+	return "what its records are"
+}
 
 // String names the kind as messages do.
 func (k declarationKind) String() string {
@@ -105,6 +116,8 @@ func (k declarationKind) String() string {
 		return "webhook stream"
 	case webhookEndpoint:
 		return "endpoint"
+	case action:
+		return "action"
 	}
 	return "declaration"
 }

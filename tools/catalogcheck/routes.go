@@ -53,8 +53,8 @@ func (s *routeStage) report(f finding) {
 	}
 }
 
-// route is one call of framework.Sync or framework.Webhook that is handed out
-// by open.
+// route is one call of framework.Sync, framework.Webhook or framework.Action
+// that is handed out by open.
 type route struct {
 	call *ast.CallExpr
 	// at is the element of the routes, which is call itself, or leads to it.
@@ -117,7 +117,7 @@ func (s *routeStage) checkOpen(c *connector, open function) {
 		if !h.known {
 			continue
 		}
-		for _, l := range slices.Concat(c.streams, c.endpoints) {
+		for _, l := range c.listings() {
 			if l.Kind == webhookStream || missing[l.declaration] || h.serves(l.declaration) {
 				continue
 			}
@@ -129,8 +129,12 @@ func (s *routeStage) checkOpen(c *connector, open function) {
 
 func (s *routeStage) reportMissing(c *connector, l listing, h handout, several bool) {
 	rule, what, fix := "SC201", "no sync route", "framework.Sync"
-	if l.Kind == webhookEndpoint {
+	switch l.Kind {
+	case webhookEndpoint:
 		rule, what, fix = "SC302", "no handler", "framework.Webhook"
+	case action:
+		rule, what, fix = "SC210", "no route", "framework.Action"
+	default:
 	}
 	where := ""
 	if several {
@@ -163,14 +167,16 @@ func (s *routeStage) checkOrphan(c *connector, r route) {
 		at = r.call.Args[0]
 	}
 	d := r.serves[0]
-	rule, list := "SC202", "Connector.Streams"
+	rule, list, maker := "SC202", "Connector.Streams", "Poll"
 	what := "sync route for a stream that nobody declared"
-	sync := calls(s.pass.TypesInfo, r.call, frameworkPath, "Sync")
-	if !sync {
-		rule, list, what = "SC309", "Connector.Endpoints", "webhook route for an endpoint that nobody declared"
+	switch _, name := callee(s.pass.TypesInfo, r.call); name {
+	case "Webhook":
+		rule, list, maker, what = "SC309", "Connector.Endpoints", "Receive", "webhook route for an endpoint that nobody declared"
+	case "Action":
+		rule, list, maker, what = "SC211", "Connector.Actions", "Action", "action route for an action that nobody declared"
 	}
 	if d == nil {
-		s.report(found(rule, at, "%s; make it with catalog.%s in a package-level variable and list it in %s", what, map[bool]string{true: "Poll", false: "Receive"}[sync], list))
+		s.report(found(rule, at, "%s; make it with catalog.%s in a package-level variable and list it in %s", what, maker, list))
 		return
 	}
 	f := found(rule, at, "%s is not in this connector's catalog, but has a route; list %s in %s, or remove the route", d.label(), d.refer(), list).
@@ -200,8 +206,12 @@ func (s *routeStage) checkTwice(h handout) {
 			continue
 		}
 		what := "sync routes"
-		if key.d.Kind == webhookEndpoint {
+		switch key.d.Kind {
+		case webhookEndpoint:
 			what = "handlers"
+		case action:
+			what = "routes"
+		default:
 		}
 		s.report(found("SC203", r.at, "%s has two %s; remove one", key.d.label(), what).with(before.at, "the first is here"))
 	}
@@ -281,7 +291,7 @@ func (s *routeStage) routesOf(t *tracer, e entry) (routes []route, known bool) {
 			continue
 		}
 		path, name := callee(s.pass.TypesInfo, call)
-		if path != frameworkPath || (name != "Sync" && name != "Webhook") {
+		if path != frameworkPath || (name != "Sync" && name != "Webhook" && name != "Action") {
 			known = false
 			continue
 		}

@@ -57,7 +57,7 @@ type Rule struct {
 func Rules() []Rule {
 	all := slices.Concat(
 		commentRules(), declarationRules(), layoutRules(), scheduleRules(), routeRules(), handlerRules(),
-		intakeRules(), emissionRules(), forgettingRules(), linkRules(), lockRules(),
+		actionRules(), intakeRules(), emissionRules(), forgettingRules(), linkRules(), lockRules(),
 	)
 	for i, r := range all {
 		all[i].Fix, all[i].Repeated = mends[r.ID], repeats[r.ID]

@@ -30,38 +30,38 @@ func declarationRules() []Rule {
 		{
 			ID: "SC102", Title: "key is not lower_snake_case of 1 to 63 characters",
 			Severity: catalog.SeverityError, Stage: StageDeclaration,
-			Doc: "Keys stand in addresses, metrics and file names. Keys of streams and connectors match " + catalog.KeyPattern +
+			Doc: "Keys stand in addresses, metrics and file names. Keys of streams, actions and connectors match " + catalog.KeyPattern +
 				", paths of endpoints match " + catalog.PathPattern + ".",
 			Bad:  `Customers = catalog.Poll[Customer, cursor]("Stripe-Customers", spec)`,
 			Good: `Customers = catalog.Poll[Customer, cursor]("customers", spec)`,
 		},
 		{
-			ID: "SC103", Title: "two streams of one connector share a key",
+			ID: "SC103", Title: "two streams or two actions of one connector share a key",
 			Severity: catalog.SeverityError, Stage: StageDeclaration,
-			Doc: "Both would write to one log and one checkpoint. Give each stream its own key.",
+			Doc: "Both would write to one log and one checkpoint, and of two actions nobody could tell which is meant. Give each its own key.",
 			Bad: `Customers = catalog.Poll[Customer, cursor]("customers", spec)
 Clients   = catalog.Webhook[Client]("customers")`,
 			Good: `Customers = catalog.Poll[Customer, cursor]("customers", spec)
 Clients   = catalog.Webhook[Client]("clients")`,
 		},
 		{
-			ID: "SC104", Title: "stream variable has no doc comment",
+			ID: "SC104", Title: "stream or action variable has no doc comment",
 			Severity: catalog.SeverityWarning, Stage: StageDeclaration,
-			Doc: "The comment above the variable, or at the end of its line, is the stream's description on the dashboard. " +
+			Doc: "The comment above the variable, or at the end of its line, is the description on the dashboard. " +
 				"The comment above a group of variables describes none of them.",
 			Bad: `Customers = catalog.Poll[Customer, cursor]("customers", spec)`,
 			Good: `// Customers are the people who pay.
 Customers = catalog.Poll[Customer, cursor]("customers", spec)`,
 		},
 		{
-			ID: "SC105", Title: "declared stream or endpoint is not listed in the connector, or listed twice",
+			ID: "SC105", Title: "declared stream, endpoint or action is not listed in the connector, or listed twice",
 			Severity: catalog.SeverityError, Stage: StageDeclaration,
-			Doc:  "Only what Connector.Streams and Connector.Endpoints list exists at run time. A variable that is in neither does nothing.",
+			Doc:  "Only what Connector.Streams, Connector.Endpoints and Connector.Actions list exists at run time. A variable that is in none of them does nothing.",
 			Bad:  `var Connector = catalog.Connector{Key: "stripe", Streams: []catalog.Stream{Customers}} // and Invoices?`,
 			Good: `var Connector = catalog.Connector{Key: "stripe", Streams: []catalog.Stream{Customers, Invoices}}`,
 		},
 		{
-			ID: "SC106", Title: "stream or endpoint is made inside a function, a loop or init",
+			ID: "SC106", Title: "stream, endpoint or action is made inside a function, a loop or init",
 			Severity: catalog.SeverityError, Stage: StageDeclaration,
 			Doc: "What is made while the program runs cannot be proven. Declare it in a package-level variable. " +
 				"Only a connector with Dynamic: true, whose streams come from settings, may make them in functions.",
@@ -152,7 +152,7 @@ func routeRules() []Rule {
 			Good: `framework.Sync(Customers, c.syncCustomers)`,
 		},
 		{
-			ID: "SC203", Title: "two routes for one stream or endpoint",
+			ID: "SC203", Title: "two routes for one stream, endpoint or action",
 			Severity: catalog.SeverityError, Stage: StageRoute,
 			Doc: "Only one of them can be called. Routes in branches that exclude each other are fine.",
 			Bad: `framework.Sync(Customers, c.syncCustomers),

@@ -17,7 +17,7 @@ import (
 // either could not be right.
 func (s *routeStage) stubRoute(l listing, h handout) *fix {
 	id, ok := l.at.(*ast.Ident)
-	if !ok || l.Kind == webhookStream || l.call == nil || !l.KeyKnown || s.variableOf(l.declaration) == nil {
+	if !ok || l.Kind == webhookStream || l.Kind == action || l.call == nil || !l.KeyKnown || s.variableOf(l.declaration) == nil {
 		return nil
 	}
 	at, ok := h.at.(ast.Expr)

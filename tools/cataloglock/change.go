@@ -11,10 +11,11 @@ import (
 // Change is something that connections had and a later version of a connector
 // takes away.
 type Change struct {
-	// Rule is "SC505", "SC506" or "SC507".
+	// Rule is "SC505", "SC506", "SC507" or "SC508".
 	Rule string
 	// Connector and Subject name what changed: the subject is the connector's
-	// key, or "connector.stream", or "connector/path" for an endpoint.
+	// key, or "connector.stream", or "connector/path" for an endpoint, or
+	// "connector!action".
 	Connector, Subject string
 	// Stream is the key of the stream today, or "" where there is none.
 	Stream string
@@ -44,6 +45,7 @@ func Compare(before, now Lock) []Change {
 		c := comparison{&was, is, nil}
 		c.streams()
 		c.endpoints()
+		c.actions()
 		all = append(all, c.changes...)
 	}
 	for i, c := range all {
@@ -151,6 +153,14 @@ func (c *comparison) endpoints() {
 		case c.is.Endpoints[i].Auth != was.Auth:
 			c.add("SC507", "/"+was.Path, "", was, "endpoint %q of connector %q was verified as %s and is verified as %s now: every connection needs another secret; accept the change with a reason",
 				was.Path, c.was.Key, was.Auth, c.is.Endpoints[i].Auth)
+		}
+	}
+}
+
+func (c *comparison) actions() {
+	for _, was := range c.was.Actions {
+		if !slices.Contains(c.is.Actions, was) {
+			c.add("SC508", "!"+was.Key, "", was, "action %q of connector %q is gone: triggers that name it do not start; keep the key, or accept the change with a reason", was.Key, c.was.Key)
 		}
 	}
 }

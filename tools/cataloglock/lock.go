@@ -35,9 +35,10 @@ type Lock struct {
 type Connector struct {
 	Key     string `json:"key"`
 	Package string `json:"package"`
-	// Streams are ordered by key, Endpoints by path.
+	// Streams and Actions are ordered by key, Endpoints by path.
 	Streams   []Stream   `json:"streams"`
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Actions   []Action   `json:"actions,omitempty"`
 }
 
 // Stream is what a stream promised.
@@ -67,6 +68,11 @@ type Cursor struct {
 type Endpoint struct {
 	Path string       `json:"path"`
 	Auth catalog.Auth `json:"auth"`
+}
+
+// Action is what an action promised: that it can be called by its key.
+type Action struct {
+	Key string `json:"key"`
 }
 
 // Acceptance is the reason for one [Change].
@@ -109,6 +115,7 @@ func (l *Lock) sort() {
 		}
 		slices.SortFunc(c.Streams, func(a, b Stream) int { return strings.Compare(a.Key, b.Key) })
 		slices.SortFunc(c.Endpoints, func(a, b Endpoint) int { return strings.Compare(a.Path, b.Path) })
+		slices.SortFunc(c.Actions, func(a, b Action) int { return strings.Compare(a.Key, b.Key) })
 	}
 }
 

@@ -138,6 +138,8 @@ func trimConnection(ctx context.Context, tx pgx.Tx, connection int32) error {
 		{"parked", "connection, source, stream, sequence", "connection"},
 		{"dead_events", "connection, id", "connection"},
 		{"revisions", "connection, number", "connection"},
+		{"action_events", "connection, run, sequence", "connection"},
+		{"action_runs", "connection, id", "connection"},
 		{"offsets", "connection, source, stream", "source"},
 		{"parked", "connection, source, stream, sequence", "source"},
 		{"streams", "connection, num", "connection"},

@@ -141,7 +141,7 @@ func (s *Store) trimConnection(db *conn, num int64) error {
 			}
 		}
 	}
-	for _, table := range []string{"former_keys", "checkpoints", "runs", "delivery_keys", "stored_deliveries", "states", "offsets", "parked", "dead_events", "revisions"} {
+	for _, table := range []string{"former_keys", "checkpoints", "runs", "delivery_keys", "stored_deliveries", "states", "offsets", "parked", "dead_events", "revisions", "action_events", "action_runs"} {
 		if n, err := db.exec("DELETE FROM "+table+" WHERE rowid IN (SELECT rowid FROM "+table+" WHERE connection = ? LIMIT ?)", num, int64(trimRows)); err != nil || n > 0 {
 			return err
 		}

@@ -67,6 +67,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Retention", retained},
 		{"Erasures", erasures},
 		{"Access", access},
+		{"Actions", actions},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
