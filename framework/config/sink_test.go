@@ -39,6 +39,11 @@ func TestASinkSubscribesByIdKeyAndGlob(t *testing.T) {
 	chosen, errs := config.Subscribed([]string{"events", "*.cust*", "two.clients"}, known)
 	require.Equal(t, []config.StreamRef{known[0], known[1], known[2]}, chosen)
 	require.Equal(t, []error{nil, nil, nil}, errs)
+	chosen, errs = config.Subscribed([]string{`/t.*\.customers|one/`, "/nobody/", "/(/"}, known)
+	require.Equal(t, []config.StreamRef{known[2]}, chosen, "a regular expression matches whole ids")
+	require.NoError(t, errs[0])
+	require.NoError(t, errs[1], "it takes later streams")
+	require.ErrorContains(t, errs[2], "is no regular expression")
 }
 
 func TestProblemsOfASinkHaveTheirPlaceAndRule(t *testing.T) {

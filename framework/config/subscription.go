@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,13 +23,33 @@ type StreamRef struct {
 // ID is the stream's id within its project.
 func (r StreamRef) ID() string { return r.Connection + "." + r.Stream }
 
-// isGlob reports whether a subscription is a pattern.
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
+// matcher returns what a subscription that is a pattern matches ids with, or nil
+// for one that names a stream: a glob, or a regular expression between slashes.
+func matcher(s string) (func(id string) bool, error) {
+	if len(s) > 1 && s[0] == '/' && s[len(s)-1] == '/' {
+		whole, err := regexp.Compile(`^(?:` + s[1:len(s)-1] + `)$`)
+		if err != nil {
+			return nil, fmt.Errorf("stream %q is no regular expression: %w", s, err)
+		}
+		return whole.MatchString, nil
+	}
+	if !strings.ContainsAny(s, "*?[") {
+		return nil, nil
+	}
+	if _, err := path.Match(s, ""); err != nil {
+		return nil, fmt.Errorf("stream %q is no glob; * stands for any text, ? for one character", s)
+	}
+	return func(id string) bool {
+		ok, _ := path.Match(s, id) // it was checked
+		return ok
+	}, nil
+}
 
 // Subscribed returns the streams that subscriptions of a sink name, in the order
 // of known: an id "<connection>.<stream>", a key that only one connection of the
-// project has, or a glob over ids. errs has an entry a subscription, nil for one
-// that names a stream; a glob may name none, as it takes later ones.
+// project has, a glob over ids, or a regular expression (RE2) between slashes that
+// a whole id matches. errs has an entry a subscription, nil for one
+// that names a stream; a pattern may name none, as it takes later ones.
 func Subscribed(subscriptions []string, known []StreamRef) (chosen []StreamRef, errs []error) {
 	taken := map[string]bool{}
 	for _, s := range subscriptions {
@@ -47,17 +68,13 @@ func Subscribed(subscriptions []string, known []StreamRef) (chosen []StreamRef, 
 }
 
 func subscribed(s string, known []StreamRef) (found []StreamRef, err error) {
-	if isGlob(s) {
+	if matches, err := matcher(s); matches != nil || err != nil {
 		for _, one := range known {
-			ok, err := path.Match(s, one.ID())
-			if err != nil {
-				return nil, fmt.Errorf("stream %q is no glob; * stands for any text, ? for one character", s)
-			}
-			if ok {
+			if err == nil && matches(one.ID()) {
 				found = append(found, one)
 			}
 		}
-		return found, nil
+		return found, err
 	}
 	for _, one := range known {
 		keys := append([]string{one.Stream}, one.Former...)
