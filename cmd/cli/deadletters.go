@@ -179,7 +179,7 @@ func (f *rangeFlags) register(command *cobra.Command, verb string) {
 	flags.StringVar(&f.from, "from", "", verb+" those received at or after this time or date")
 	flags.StringVar(&f.to, "to", "", verb+" those received before this time or date")
 	flags.BoolVar(&f.all, "all", false, verb+" all of the connection")
-	flags.StringVar(&f.state, "state", "dead", "dead, or kept for those that were handled")
+	flags.StringVar(&f.state, "state", "dead", "dead, kept for those that were handled, or waiting for one delivery that waits")
 }
 
 func (f *rangeFlags) query(args []string) (url.Values, error) {

@@ -28,6 +28,8 @@ type webhookEndpoint struct {
 	URL         string           `json:"url"`
 	Deliveries  map[string]int64 `json:"deliveries"`
 	Quarantined bool             `json:"quarantined"`
+	Processes   int              `json:"processes"`
+	Answered    int              `json:"answered"`
 	Recent      []struct {
 		ID         *string `json:"id"`
 		ReceivedAt string  `json:"received_at"`
@@ -46,7 +48,7 @@ func (a *app) listWebhooks() *cobra.Command {
 	command := &cobra.Command{
 		Use: "list <connection> [path]", Short: "List the endpoints of a connection, or what came in at one", Args: cobra.RangeArgs(1, 2),
 		Long: "List the webhook endpoints of a connection with their counts, or the last deliveries of one endpoint, newest\n" +
-			"first. Both are what the asked process knows since its start.",
+			"first. Both are what the processes that share the store know since their start.",
 		Example: "  weir webhook list pay\n  weir webhook list pay stripe",
 		RunE: func(command *cobra.Command, args []string) error {
 			var raw json.RawMessage
@@ -96,6 +98,9 @@ func (a *app) printEndpoint(e webhookEndpoint) {
 		counts = append(counts, "IN QUARANTINE")
 	}
 	a.printf("%s  %s  %s\n", e.Path, e.URL, strings.Join(counts, ", "))
+	if e.Answered < e.Processes {
+		a.notef("%d of %d processes did not answer; what they have seen is left out\n", e.Processes-e.Answered, e.Processes)
+	}
 }
 
 func (a *app) printRecent(e webhookEndpoint) {

@@ -93,9 +93,9 @@ type Config struct {
 	// Ready says why the process should get no traffic now: it starts, stops, or
 	// its store cannot be written. The default says that it is ready.
 	Ready func(ctx context.Context) error
-	// PublicURL is the address that other machines reach this process by, for
-	// the addresses of webhook endpoints. The default is that of each request.
-	PublicURL string
+	// Address is how senders reach this process. The default is the address of
+	// each request.
+	Address health.Address
 	// Log gets the causes of answers in the 500s. The default writes nothing.
 	Log *slog.Logger
 }

@@ -110,8 +110,13 @@ func TestWhoMayCallWhat(t *testing.T) {
 			"admin":         {header("Authorization", "bearer "+adminToken), true},
 		} {
 			a := b.do(t, row.Method, path, c.change, func(r *http.Request) {
-				if strings.HasSuffix(path, "/erasures") && r.Method == http.MethodPost {
+				switch {
+				case r.Method != http.MethodPost:
+				case strings.HasSuffix(path, "/erasures"):
 					r.Body = io.NopCloser(strings.NewReader(`{"entity":"cus_42"}`))
+				case row.Face == api.FaceDashboard:
+					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+					r.Body = io.NopCloser(strings.NewReader("reason=x"))
 				}
 			})
 			what := fmt.Sprintf("%s %s by %s", row.Method, path, name)

@@ -136,7 +136,7 @@ func (a *API) listConnections(r *http.Request) (reply, error) {
 			row.Streams = append(row.Streams, s.Key)
 		}
 		for _, e := range m.Endpoints {
-			row.Endpoints = append(row.Endpoints, endpointRow{e.Path, e.Auth, health.WebhookURL(health.BaseURL(a.cfg.PublicURL, r), c, e.Path)})
+			row.Endpoints = append(row.Endpoints, endpointRow{e.Path, e.Auth, health.WebhookURL(a.cfg.Address.Base(r), c, e.Path)})
 		}
 		out.Connections = append(out.Connections, row)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -35,11 +37,12 @@ type Deliveries interface {
 	Erasures(ctx context.Context, connectionID string) ([]store.Erasure, error)
 	// Endpoints lists the paths of a connection's webhook endpoints.
 	Endpoints(connectionID string) []string
-	// Report returns what this process knows of an endpoint.
-	Report(connectionID, endpoint string) (intake.Report, bool)
-	// ResumeEndpoint ends the quarantine of an endpoint, and reports whether it
-	// was in one.
-	ResumeEndpoint(connectionID, endpoint string) (bool, error)
+	// Report returns what all processes that share the store know of an endpoint
+	// since their start; ok is false for one that is not there.
+	Report(ctx context.Context, connectionID, endpoint string) (r intake.Report, ok bool, err error)
+	// ResumeEndpoint ends the quarantine of an endpoint at every process, and
+	// reports whether it was in one.
+	ResumeEndpoint(ctx context.Context, connectionID, endpoint string) (bool, error)
 }
 
 // webhookRoutes are there when the process has deliveries.
@@ -126,8 +129,9 @@ func (q *query) selection() store.DeliveryRange {
 	}
 	if text, given := q.text("state"); given {
 		s.State = store.DeliveryState(text)
-		if s.State != store.DeliveryDead && s.State != store.DeliveryKept {
-			q.fault("state", "is %s; it must be %q or %q", shown(text), store.DeliveryDead, store.DeliveryKept)
+		one := s.State == store.DeliveryWaiting && s.ID != ""
+		if s.State != store.DeliveryDead && s.State != store.DeliveryKept && !one {
+			q.fault("state", "is %s; it must be %q or %q, or with an id %q", shown(text), store.DeliveryDead, store.DeliveryKept, store.DeliveryWaiting)
 		}
 	}
 	all, given := q.text("all")
@@ -200,7 +204,8 @@ func (a *API) changeDeliveries(r *http.Request, q *query, s store.DeliveryRange,
 	return ok(deliveryCount{n})
 }
 
-// webhookRow is an endpoint as this process knows it.
+// webhookRow is an endpoint as the processes that share the store know it since
+// their start.
 type webhookRow struct {
 	Path        string                   `json:"path"`
 	URL         string                   `json:"url"`
@@ -210,7 +215,10 @@ type webhookRow struct {
 	RateLimit   float64                  `json:"rate_limit"`
 	KeepDays    int                      `json:"keep_days"`
 	Quarantined bool                     `json:"quarantined"`
-	Recent      []recentRow              `json:"recent,omitempty"`
+	// Processes is how many there are, Answered how many of them this is of.
+	Processes int         `json:"processes"`
+	Answered  int         `json:"answered"`
+	Recent    []recentRow `json:"recent,omitempty"`
 }
 
 type recentRow struct {
@@ -227,15 +235,18 @@ type recentRow struct {
 	Reason     *string `json:"reason"`
 }
 
-func (a *API) webhookRow(r *http.Request, c store.Connection, path string, recent bool) (webhookRow, bool) {
-	report, found := a.cfg.Deliveries.Report(c.ID, path)
-	if !found {
-		return webhookRow{}, false
+func (a *API) webhookRow(r *http.Request, c store.Connection, path string, recent bool) (row webhookRow, err error) {
+	report, found, err := a.cfg.Deliveries.Report(r.Context(), c.ID, path)
+	if err != nil {
+		return webhookRow{}, err
 	}
-	row := webhookRow{
-		Path: path, URL: health.WebhookURL(health.BaseURL(a.cfg.PublicURL, r), c, path), Deliveries: report.Counts, Working: report.Working,
+	if !found {
+		return webhookRow{}, noEndpoint(c, path)
+	}
+	row = webhookRow{
+		Path: path, URL: health.WebhookURL(a.cfg.Address.Base(r), c, path), Deliveries: report.Counts, Working: report.Working,
 		MaxHandlers: report.MaxHandlers, RateLimit: report.Policy.RateLimit, KeepDays: int(report.Policy.Keep / (24 * time.Hour)),
-		Quarantined: report.Quarantined,
+		Quarantined: report.Quarantined, Processes: report.Processes, Answered: report.Answered,
 	}
 	if row.Deliveries == nil {
 		row.Deliveries = map[intake.Verdict]int64{}
@@ -253,7 +264,7 @@ func (a *API) webhookRow(r *http.Request, c store.Connection, path string, recen
 			row.Recent = append(row.Recent, one)
 		}
 	}
-	return row, true
+	return row, nil
 }
 
 type webhookList struct {
@@ -267,9 +278,14 @@ func (a *API) listWebhooks(r *http.Request) (reply, error) {
 	}
 	out := webhookList{Webhooks: []webhookRow{}}
 	for _, path := range a.cfg.Deliveries.Endpoints(c.ID) {
-		if row, found := a.webhookRow(r, c, path, false); found {
-			out.Webhooks = append(out.Webhooks, row)
+		row, err := a.webhookRow(r, c, path, false)
+		if _, absent := errors.AsType[*Problem](err); absent {
+			continue // the connection is disabled
 		}
+		if err != nil {
+			return reply{}, err
+		}
+		out.Webhooks = append(out.Webhooks, row)
 	}
 	return ok(out)
 }
@@ -279,10 +295,9 @@ func (a *API) getWebhook(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	path := chi.URLParam(r, "path")
-	row, found := a.webhookRow(r, c, path, true)
-	if !found {
-		return reply{}, noEndpoint(c, path)
+	row, err := a.webhookRow(r, c, chi.URLParam(r, "path"), true)
+	if err != nil {
+		return reply{}, err
 	}
 	return ok(row)
 }
@@ -293,17 +308,20 @@ func (a *API) resumeWebhook(r *http.Request) (reply, error) {
 		return reply{}, err
 	}
 	path := chi.URLParam(r, "path")
-	if _, found := a.cfg.Deliveries.Report(c.ID, path); !found {
+	if !slices.Contains(a.cfg.Deliveries.Endpoints(c.ID), path) {
 		return reply{}, noEndpoint(c, path)
 	}
-	resumed, err := a.cfg.Deliveries.ResumeEndpoint(c.ID, path)
+	resumed, err := a.cfg.Deliveries.ResumeEndpoint(r.Context(), c.ID, path)
 	if err != nil {
 		return reply{}, err
 	}
 	if !resumed {
 		return reply{}, newProblem(http.StatusConflict, "not_quarantined", "endpoint "+shown(path)+" is not in quarantine")
 	}
-	row, _ := a.webhookRow(r, c, path, false)
+	row, err := a.webhookRow(r, c, path, false)
+	if err != nil {
+		return reply{}, err
+	}
 	return ok(row)
 }
 

@@ -3,10 +3,12 @@ package api_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -95,14 +97,19 @@ func TestWhatIsMeantMustBeSaid(t *testing.T) {
 func TestEndpointsTellWhatCameIn(t *testing.T) {
 	t.Parallel()
 	b := withLetters(t)
+	b.office.SetReport(dashboardtest.Demo, "demo", intake.Report{
+		Counts: map[intake.Verdict]int64{intake.Accepted: 1}, MaxHandlers: 64, Quarantined: true, Processes: 3, Answered: 2,
+		Recent: []intake.Recent{{ID: "dlv_1", Verdict: intake.Accepted, Status: http.StatusOK, Bytes: 17, Events: 1, Took: time.Millisecond, Attempt: 1}},
+	})
 	var list struct{ Webhooks []map[string]any }
 	b.get(t, "/api/v1/connections/demo/webhooks").decode(t, &list)
 	require.Len(t, list.Webhooks, 1)
 	require.NotContains(t, list.Webhooks[0], "recent")
 	require.Contains(t, list.Webhooks[0]["url"], "/webhooks/con_")
 	var one struct {
-		Quarantined bool
-		Recent      []struct {
+		Quarantined         bool
+		Processes, Answered int
+		Recent              []struct {
 			ID, Verdict string
 			Status      int
 			DurationMS  float64 `json:"duration_ms"`
@@ -110,6 +117,8 @@ func TestEndpointsTellWhatCameIn(t *testing.T) {
 	}
 	b.get(t, "/api/v1/connections/demo/webhooks/demo").decode(t, &one)
 	require.True(t, one.Quarantined)
+	require.Equal(t, 3, one.Processes)
+	require.Equal(t, 2, one.Answered)
 	require.Equal(t, "dlv_1", one.Recent[0].ID)
 	require.Equal(t, http.StatusOK, one.Recent[0].Status)
 	require.InDelta(t, 1, one.Recent[0].DurationMS, 0)

@@ -63,16 +63,17 @@ var _ Sessions = (*api.Gate)(nil)
 
 // Config is what [New] needs.
 type Config struct {
-	// Board, Store, Operations, Sessions and Feed are required.
+	// Board, Store, Operations, Deliveries, Sessions and Feed are required.
 	Board      *health.Board
 	Store      Store
 	Operations Operations
+	Deliveries Deliveries
 	Sessions   Sessions
 	// Feed is told of what the buttons did.
 	Feed *api.Feed
-	// PublicURL is the address that other machines reach this process by. The
-	// default is that of each request.
-	PublicURL string
+	// Address is how senders reach this process. The default is the address of
+	// each request.
+	Address health.Address
 	// Version is shown at the foot of each page.
 	Version string
 	// Log gets the causes of error pages. The default writes nothing.
@@ -87,8 +88,8 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	if c.Board == nil || c.Store == nil || c.Operations == nil || c.Sessions == nil || c.Feed == nil {
-		return errors.New("dashboard: Board, Store, Operations, Sessions and Feed are required")
+	if c.Board == nil || c.Store == nil || c.Operations == nil || c.Deliveries == nil || c.Sessions == nil || c.Feed == nil {
+		return errors.New("dashboard: Board, Store, Operations, Deliveries, Sessions and Feed are required")
 	}
 	return nil
 }
@@ -116,6 +117,10 @@ func New(cfg Config) (*Dashboard, error) {
 	d.router.Get("/", d.overview)
 	d.router.Get("/streams/{project}/{connection}/{stream}", d.stream)
 	d.router.Post("/streams/{project}/{connection}/{stream}/{action}", d.act)
+	d.router.Get("/deliveries/{project}/{connection}/{delivery}", d.delivery)
+	d.router.Post("/deliveries/{project}/{connection}/{delivery}/redeliver", d.redeliver)
+	d.router.Post("/deliveries/{project}/{connection}/{delivery}/discard", d.discard)
+	d.router.Post("/endpoints/{project}/{connection}/{path}/resume", d.resumeEndpoint)
 	d.router.Get("/login", d.signInPage)
 	d.router.Post("/login", d.signIn)
 	d.router.Post("/logout", d.signOut)

@@ -22,6 +22,7 @@ type deliveryLines struct {
 
 type deliveryLine struct {
 	store.DeliverySummary
+	Href             string
 	Received, NextAt *moment
 	ErrorText        string
 }
@@ -43,7 +44,7 @@ func (d *Dashboard) deliveries(ctx context.Context, t health.Target) (*deliveryL
 	}
 	for _, v := range list {
 		out.Lines = append(out.Lines, deliveryLine{
-			DeliverySummary: v, Received: d.moment(health.TimeOrNil(v.ReceivedAt)), NextAt: d.due(health.TimeOrNil(v.NextAttemptAt)),
+			DeliverySummary: v, Href: deliveryPath(t.Connection, v.ID), Received: d.moment(health.TimeOrNil(v.ReceivedAt)), NextAt: d.due(health.TimeOrNil(v.NextAttemptAt)),
 			ErrorText: visible(v.LastError),
 		})
 	}

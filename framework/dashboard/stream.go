@@ -45,8 +45,6 @@ type streamBody struct {
 	Events     []eventLine
 }
 
-type endpointLine struct{ Path, Auth, URL, Description string }
-
 type checkpointLines struct {
 	Cursor     string
 	Version    int
@@ -108,9 +106,8 @@ func (d *Dashboard) streamBody(r *http.Request, t health.Target) (streamBody, er
 		Operable: api.CheckOperable(t) == nil, Held: v.State == health.Paused || quarantined(v),
 	}
 	if t.Stream.Mode == catalog.ModeWebhook {
-		base := health.BaseURL(d.cfg.PublicURL, r)
-		for _, e := range t.Manifest.Endpoints {
-			body.Endpoints = append(body.Endpoints, endpointLine{e.Path, string(e.Auth), health.WebhookURL(base, t.Connection, e.Path), e.Description})
+		if body.Endpoints, err = d.endpoints(r, t); err != nil {
+			return body, err
 		}
 		if body.Deliveries, err = d.deliveries(r.Context(), t); err != nil {
 			return body, err

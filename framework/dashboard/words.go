@@ -89,6 +89,18 @@ func thousands(n int64) string {
 	return sign + strings.Join(append([]string{text}, out...), "\u202f")
 }
 
+// sizeWords says a number of bytes in its largest unit that is not below one.
+func sizeWords(n int64) string {
+	switch {
+	case n < 1000:
+		return thousands(n) + " B"
+	case n < 999_950:
+		return strconv.FormatFloat(float64(n)/1e3, 'f', 1, 64) + " kB"
+	default:
+		return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " MB"
+	}
+}
+
 // visible shows what would hide or turn around the text next to it: control
 // characters and the marks of writing direction become escapes. Line breaks and
 // tabs stay.

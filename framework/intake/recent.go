@@ -36,18 +36,45 @@ type Recent struct {
 	Why string
 }
 
-// Report is what a process knows of an endpoint since its start.
+// Report is what one or more processes know of an endpoint since their start.
 type Report struct {
+	// Processes is how many share the store, Answered how many of them this
+	// report is of: one may be too busy, or just starting or stopping.
+	Processes, Answered int
 	// Counts are the deliveries by verdict.
 	Counts map[Verdict]int64
 	// Recent are the last deliveries, newest first.
 	Recent []Recent
-	// Working counts the handlers at work, MaxHandlers bounds them.
+	// Working counts the handlers at work, MaxHandlers bounds them: in each
+	// process, and here the sum of all.
 	Working, MaxHandlers int
-	// Quarantined says that the handler is not called because it ended the
-	// process again and again; see [Handler.Resume].
+	// Quarantined says that a process does not call the handler because it ended
+	// the process again and again; see [Handler.Resume].
 	Quarantined bool
 	Policy      Policy
+}
+
+// Add adds what other processes know. Of recent deliveries it keeps as many as
+// one process remembers.
+func (r *Report) Add(other Report) {
+	if r.Counts == nil {
+		r.Counts = map[Verdict]int64{}
+	}
+	for verdict, n := range other.Counts {
+		r.Counts[verdict] += n
+	}
+	recent := slices.Concat(r.Recent, other.Recent)
+	slices.SortStableFunc(recent, func(a, b Recent) int { return b.At.Compare(a.At) })
+	left := map[bool]int{true: recentTaken, false: recentRefused}
+	r.Recent = slices.DeleteFunc(recent, func(e Recent) bool {
+		left[e.Verdict.taken()]--
+		return left[e.Verdict.taken()] < 0
+	})
+	r.Processes += other.Processes
+	r.Answered += other.Answered
+	r.Working += other.Working
+	r.MaxHandlers += other.MaxHandlers
+	r.Quarantined = r.Quarantined || other.Quarantined
 }
 
 // ring keeps the last entries that were put into it.
@@ -102,6 +129,7 @@ func (h *Handler) Report(connectionID, endpoint string) (r Report, ok bool) {
 		return Report{}, false
 	}
 	state := h.endpoints.of(t)
+	r.Processes, r.Answered = 1, 1
 	r.Counts, r.Recent = state.history.report()
 	r.Policy = t.Policy
 	r.Working, r.MaxHandlers = state.working()

@@ -22,6 +22,8 @@ const (
 	commandEvery = 250 * time.Millisecond
 	// commandTimeout bounds what a command may take. A page may take a minute.
 	commandTimeout = 2 * time.Minute
+	// peerPatience is how long a page waits for what the other nodes know.
+	peerPatience = 2 * time.Second
 )
 
 // kinds of commands.
@@ -37,6 +39,8 @@ const (
 	kindResumeBackfill = "resume backfill"
 	kindSinkState      = "sink state"
 	kindSink           = "sink"
+	kindReport         = "webhook report"
+	kindResumeEndpoint = "resume webhook"
 )
 
 // command is a request as it is stored.
@@ -44,6 +48,7 @@ type command struct {
 	Kind       string                 `json:"kind"`
 	Connection string                 `json:"connection"`
 	Stream     string                 `json:"stream,omitempty"`
+	Endpoint   string                 `json:"endpoint,omitempty"`
 	ID         string                 `json:"id,omitempty"`
 	Page       api.PageCall           `json:"page,omitzero"`
 	Reset      scheduler.ResetTo      `json:"reset,omitzero"`
@@ -92,6 +97,40 @@ func ask[T any](ctx context.Context, r *Runtime, c command) (result T, err error
 	if err != nil {
 		return result, err
 	}
+	return answered[T](raw)
+}
+
+// askPeers has c carried out at every other node, and returns the results that
+// came in time and how many nodes there are.
+func askPeers[T any](ctx context.Context, r *Runtime, c command) (results []T, peers int, err error) {
+	shared, ok := r.store.(store.Shared)
+	if !ok || shared.Peers() == 0 {
+		return nil, 0, nil
+	}
+	request, err := json.Marshal(c)
+	if err != nil {
+		return nil, 0, fmt.Errorf("hand a request over: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerPatience)
+	defer cancel()
+	answers, peers, err := shared.AskPeers(ctx, request)
+	if err != nil {
+		return nil, peers, err
+	}
+	for _, raw := range answers {
+		result, err := answered[T](raw)
+		if err != nil {
+			// A node that is just starting or stopping knows less.
+			r.log.Debug("another node could not answer", "what", c.Kind, "err", err)
+			continue
+		}
+		results = append(results, result)
+	}
+	return results, peers, nil
+}
+
+// answered reads the answer of another node.
+func answered[T any](raw []byte) (result T, err error) {
 	var answer reply
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return result, fmt.Errorf("read the answer of another node: %w", err)
@@ -186,6 +225,14 @@ func (o local) do(ctx context.Context, c command) (any, error) {
 		return o.ResumeBackfill(ctx, c.Connection, c.ID)
 	case kindSinkState:
 		return o.sinkState(ctx, c.Connection)
+	case kindReport:
+		report, ok := o.runtime.intake.Report(c.Connection, c.Endpoint)
+		if !ok {
+			return nil, fmt.Errorf("this node has no endpoint %q of the connection", c.Endpoint)
+		}
+		return report, nil
+	case kindResumeEndpoint:
+		return o.runtime.intake.Resume(c.Connection, c.Endpoint)
 	case kindSink:
 		return o.changeSink(ctx, c.Connection, c.Sink)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/framework/api"
@@ -62,12 +63,78 @@ func (l letters) Endpoints(connectionID string) []string {
 	return slices.Sorted(maps.Keys(c.endpoints))
 }
 
-// Report returns what this process knows of an endpoint.
-func (l letters) Report(connectionID, endpoint string) (intake.Report, bool) {
-	return l.runtime.intake.Report(connectionID, endpoint)
+// Report returns what all processes that share the store know of an endpoint.
+func (l letters) Report(ctx context.Context, connectionID, endpoint string) (intake.Report, bool, error) {
+	report, ok := l.runtime.intake.Report(connectionID, endpoint)
+	if !ok {
+		return report, false, nil
+	}
+	others, peers, err := l.runtime.peerReports.of(ctx, [2]string{connectionID, endpoint}, func() ([]intake.Report, int, error) {
+		return askPeers[intake.Report](ctx, l.runtime, command{Kind: kindReport, Connection: connectionID, Endpoint: endpoint})
+	})
+	for _, other := range others {
+		report.Add(other)
+	}
+	report.Processes = 1 + peers
+	return report, true, err
 }
 
-// ResumeEndpoint ends the quarantine of an endpoint.
-func (l letters) ResumeEndpoint(connectionID, endpoint string) (bool, error) {
-	return l.runtime.intake.Resume(connectionID, endpoint)
+// ResumeEndpoint ends the quarantine of an endpoint at every process.
+func (l letters) ResumeEndpoint(ctx context.Context, connectionID, endpoint string) (bool, error) {
+	resumed, err := l.runtime.intake.Resume(connectionID, endpoint)
+	if err != nil {
+		return resumed, err
+	}
+	others, _, err := askPeers[bool](ctx, l.runtime, command{Kind: kindResumeEndpoint, Connection: connectionID, Endpoint: endpoint})
+	l.runtime.peerReports.forget([2]string{connectionID, endpoint})
+	return resumed || slices.Contains(others, true), err
+}
+
+// peerReports remembers for a moment what the other processes know: pages are
+// read again and again while deliveries come in.
+type peerReports struct {
+	mu     sync.Mutex
+	latest map[[2]string]*peerReport
+}
+
+type peerReport struct {
+	mu      sync.Mutex
+	at      time.Time
+	reports []intake.Report
+	peers   int
+}
+
+// peerReportAge is how long an answer is used again.
+const peerReportAge = 2 * time.Second
+
+// of returns the reports on an endpoint, asked for now or a moment ago. Who comes
+// while they are asked for waits for the same answer.
+func (p *peerReports) of(ctx context.Context, endpoint [2]string, ask func() ([]intake.Report, int, error)) ([]intake.Report, int, error) {
+	p.mu.Lock()
+	if p.latest == nil {
+		p.latest = map[[2]string]*peerReport{}
+	}
+	e := p.latest[endpoint]
+	if e == nil {
+		e = &peerReport{}
+		p.latest[endpoint] = e
+	}
+	p.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if age := time.Since(e.at); age < peerReportAge || ctx.Err() != nil {
+		return e.reports, e.peers, nil
+	}
+	reports, peers, err := ask()
+	if err != nil {
+		return nil, peers, err
+	}
+	e.at, e.reports, e.peers = time.Now(), reports, peers
+	return reports, peers, nil
+}
+
+func (p *peerReports) forget(endpoint [2]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.latest, endpoint)
 }

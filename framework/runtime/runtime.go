@@ -34,10 +34,12 @@ type Runtime struct {
 	board     *health.Board
 	api       *api.API
 	feed      *api.Feed
-	budgets   *budget.Keeper
-	metrics   *metrics
-	listener  net.Listener
-	server    *http.Server
+	// peerReports is what the other processes know of webhooks.
+	peerReports peerReports
+	budgets     *budget.Keeper
+	metrics     *metrics
+	listener    net.Listener
+	server      *http.Server
 	// publicListener and public take webhooks only; nil without listen_public.
 	publicListener net.Listener
 	public         *http.Server

@@ -38,7 +38,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	if r.api, err = api.New(api.Config{
 		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
-		PublicURL: r.options.Config.PublicURL, Log: r.log,
+		Address: r.address(), Log: r.log,
 	}); err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	pages, err := dashboard.New(dashboard.Config{
-		Board: r.board, Store: r.store, Operations: operations{r}, Sessions: gate, Feed: r.feed,
-		PublicURL: r.options.Config.PublicURL, Version: r.options.Version, Log: r.log,
+		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sessions: gate, Feed: r.feed,
+		Address: r.address(), Version: r.options.Version, Log: r.log,
 	})
 	if err != nil {
 		return err
@@ -66,6 +66,11 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		r.public = r.newServer(public)
 	}
 	return nil
+}
+
+// address is how senders reach this process.
+func (r *Runtime) address() health.Address {
+	return health.Address{PublicURL: r.options.Config.PublicURL, ListenPublic: r.options.Config.ListenPublic}
 }
 
 // newServer returns a server with the bounds that hold for all of it.

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -167,12 +168,14 @@ func TestRunsFollowTheLeases(t *testing.T) {
 // shared is a store with another process that answers with what a test says.
 type shared struct {
 	store.Store
-	mu      sync.Mutex
-	asked   []string
-	answer  string
-	mine    atomic.Bool
-	pending []store.Command
-	answers chan string
+	mu     sync.Mutex
+	asked  []string
+	answer string
+	// peersSay is what those of three other processes say that answer in time.
+	peersSay [][]byte
+	mine     atomic.Bool
+	pending  []store.Command
+	answers  chan string
 }
 
 func (s *shared) Epoch(id string) (int64, bool) {
@@ -186,6 +189,13 @@ func (s *shared) Ask(_ context.Context, _ string, request []byte) ([]byte, error
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, string(request))
 	return []byte(s.answer), nil
+}
+
+func (s *shared) AskPeers(_ context.Context, request []byte) ([][]byte, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, string(request))
+	return s.peersSay, 3, nil
 }
 
 func (s *shared) Commands(context.Context) ([]store.Command, error) {
@@ -204,9 +214,10 @@ func (s *shared) Answer(_ context.Context, id string, answer []byte) error {
 	return nil
 }
 
-func TestOperatorsReachTheNodeOfAConnection(t *testing.T) {
-	t.Parallel()
-	s := &shared{answers: make(chan string, 1)}
+// withPeers runs a Weir with connection "one", and other processes that a test speaks for.
+func withPeers(t *testing.T) (s *shared, w *weir, id string) {
+	t.Helper()
+	s = &shared{answers: make(chan string, 1)}
 	s.mine.Store(true)
 	b := behaviour{}
 	r, err := runtime.New(t.Context(), runtime.Options{
@@ -227,12 +238,17 @@ func TestOperatorsReachTheNodeOfAConnection(t *testing.T) {
 	})
 	connections, err := s.Connections(t.Context())
 	require.NoError(t, err)
-	id := connections[0].ID
+	w = &weir{Runtime: r, client: &http.Client{Timeout: 20 * time.Second}}
+	t.Cleanup(w.client.CloseIdleConnections)
+	return s, w, connections[0].ID
+}
+
+func TestOperatorsReachTheNodeOfAConnection(t *testing.T) {
+	t.Parallel()
+	s, w, id := withPeers(t)
 
 	// Asked here about a connection of another node.
 	s.mine.Store(false)
-	w := &weir{Runtime: r, client: &http.Client{Timeout: 20 * time.Second}}
-	t.Cleanup(w.client.CloseIdleConnections)
 	s.answer = `{"error":"stream is paused; resume it first","conflict":true}`
 	status, body := w.do(t, http.MethodPost, "/api/v1/connections/one/streams/things/pause", nil, nil)
 	require.Equal(t, http.StatusConflict, status, string(body))
@@ -262,4 +278,55 @@ func TestOperatorsReachTheNodeOfAConnection(t *testing.T) {
 	s.pending = []store.Command{{ID: "cmd_1", Request: []byte(`{"kind":"dance","connection":"` + id + `"}`)}}
 	s.mu.Unlock()
 	require.Contains(t, <-s.answers, "does not know \\\"dance\\\"")
+}
+
+func TestWhatCameInIsToldOfAllProcesses(t *testing.T) {
+	t.Parallel()
+	s, w, id := withPeers(t)
+	status, body := w.send(t, "one", "msg_1")
+	require.Equal(t, http.StatusOK, status, string(body))
+	s.mu.Lock()
+	s.peersSay = [][]byte{
+		[]byte(`{"result":{"Processes":1,"Answered":1,"MaxHandlers":64,"Counts":{"accepted":2},"Recent":[{"ID":"dlv_there","At":"2999-01-01T00:00:00Z","Verdict":"accepted","Status":200}]}}`),
+		[]byte(`{"error":"this node has no endpoint"}`),
+	}
+	s.mu.Unlock()
+	var row struct {
+		Deliveries          map[string]int
+		Processes, Answered int
+		Recent              []struct{ ID string }
+	}
+	get := func() {
+		t.Helper()
+		status, body := w.do(t, http.MethodGet, "/api/v1/connections/one/webhooks/in", nil, nil)
+		require.Equal(t, http.StatusOK, status, string(body))
+		require.NoError(t, json.Unmarshal(body, &row))
+	}
+	get()
+	require.Equal(t, 3, row.Deliveries["accepted"])
+	require.Equal(t, []int{4, 2}, []int{row.Processes, row.Answered}, "two of four did not answer")
+	require.Equal(t, "dlv_there", row.Recent[0].ID)
+	require.Len(t, row.Recent, 2)
+	get()
+	s.mu.Lock()
+	require.Equal(t, []string{`{"kind":"webhook report","connection":"` + id + `","endpoint":"in"}`}, s.asked, "pages that are read again ask again")
+	s.peersSay = [][]byte{[]byte(`{"result":true}`)}
+	s.mu.Unlock()
+
+	// A quarantine ends wherever it is.
+	status, body = w.do(t, http.MethodPost, "/api/v1/connections/one/webhooks/in/resume", nil, nil)
+	require.Equal(t, http.StatusOK, status, string(body))
+
+	// Asked by another process, whose connection it is or not.
+	s.mine.Store(false)
+	for request, want := range map[string]string{
+		`{"kind":"webhook report","connection":"` + id + `","endpoint":"in"}`:    `"Counts":{"accepted":1}`,
+		`{"kind":"webhook report","connection":"` + id + `","endpoint":"other"}`: `has no endpoint`,
+		`{"kind":"resume webhook","connection":"` + id + `","endpoint":"in"}`:    `"result":false`,
+	} {
+		s.mu.Lock()
+		s.pending = []store.Command{{ID: "cmd_1", Request: []byte(request)}}
+		s.mu.Unlock()
+		require.Contains(t, <-s.answers, want)
+	}
 }

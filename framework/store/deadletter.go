@@ -18,6 +18,7 @@ type DeadLetters interface {
 	Redeliver(ctx context.Context, r DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error)
 	// Discard erases header and body of the selected deliveries, at most limit
 	// of them, and returns how many. Their rows stay, with the note, until expires.
+	// One whose handler is at work, and fails, waits again whole.
 	Discard(ctx context.Context, r DeliveryRange, note string, expires time.Time, limit int) (int, error)
 	// ClampDeliveries begins the waits again that began after now, each with its
 	// own length, and returns how many: the clock was set back since.
@@ -31,7 +32,7 @@ type DeadLetters interface {
 // DeliveryRange selects stored deliveries of one connection.
 type DeliveryRange struct {
 	ConnectionID string
-	// State is DeliveryDead or DeliveryKept.
+	// State is DeliveryDead or DeliveryKept, or with ID also DeliveryWaiting.
 	State DeliveryState
 	// ID selects one, "" any.
 	ID string
@@ -39,6 +40,15 @@ type DeliveryRange struct {
 	Endpoint string
 	// From and To bound the receipt: From <= receipt < To; zero for no bound.
 	From, To time.Time
+}
+
+// Selected is what a backend compares with: the ending of the state, or -1 for
+// one that waits.
+func (r DeliveryRange) Selected() int64 {
+	if r.State == DeliveryWaiting {
+		return -1
+	}
+	return r.State.Ending()
 }
 
 // DeliveryBounds bound the handled deliveries that a connection keeps.

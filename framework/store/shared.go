@@ -10,8 +10,12 @@ type Shared interface {
 	// and waits for the answer. A request that nobody has taken when ctx ends is
 	// never carried out.
 	Ask(ctx context.Context, connectionID string, request []byte) (answer []byte, err error)
-	// Commands takes the requests about connections whose work this process does.
-	// Each is given out once.
+	// AskPeers hands a request to every other process that shares the store. It
+	// returns the answers that came until ctx ended, and how many were asked: to
+	// go without the others is no error.
+	AskPeers(ctx context.Context, request []byte) (answers [][]byte, asked int, err error)
+	// Commands takes the requests to this process, and those about connections
+	// whose work it does. Each is given out once.
 	Commands(ctx context.Context) ([]Command, error)
 	// Answer answers a command that was taken.
 	Answer(ctx context.Context, id string, answer []byte) error

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
@@ -114,6 +115,7 @@ func Busy(now time.Time) *Office {
 	seedRuns(o, now)
 	seedEvents(o, now)
 	seedDeliveries(o, now)
+	seedReports(o, now)
 	return o
 }
 
@@ -180,6 +182,36 @@ func seedDeliveries(o *Office, now time.Time) {
 	keep(1, 5*time.Hour, 1, 0, `decode delivery as stripe.Event: json: cannot unmarshal number into Go struct field Event.id of type string`)
 	keep(2, 4*time.Minute, 3, 2*time.Minute, "handler did not return within 10s")
 	keep(3, 2*time.Minute, 1, -time.Second, "post to the ledger: connection refused")
+}
+
+func seedReports(o *Office, now time.Time) {
+	recent := func(n int, verdict intake.Verdict, status int, ago, took time.Duration, size, events int, why string) intake.Recent {
+		e := intake.Recent{At: now.Add(-ago), Verdict: verdict, Status: status, Bytes: size, Events: events, Took: took, Attempt: 1, Why: why}
+		switch verdict {
+		case intake.Accepted, intake.Stored, intake.Dead:
+			e.ID = fmt.Sprintf("dlv_06dvr7h2k8e3pawx9tq4stri%02d", n)
+		case intake.Duplicate:
+			e.First = "evt_6mq3f0qv6w2s8b1c9e"
+		default:
+		}
+		return e
+	}
+	r := intake.Report{
+		Processes: 1, Answered: 1, Working: 1, MaxHandlers: 64, Policy: intake.Policy{RateLimit: 10, Keep: 7 * 24 * time.Hour},
+		Counts: map[intake.Verdict]int64{intake.Accepted: 77_001, intake.Duplicate: 212, intake.Stored: 3, intake.Dead: 1, intake.Unverified: 41, intake.Limited: 2},
+		Recent: []intake.Recent{
+			recent(9, intake.Accepted, 200, 26*time.Second, 3*time.Millisecond, 1_812, 2, ""),
+			recent(0, intake.Unverified, 401, 49*time.Second, time.Millisecond, 633, 0, "no signature matches"),
+			recent(8, intake.Duplicate, 200, 70*time.Second, time.Millisecond, 1_812, 0, ""),
+			recent(3, intake.Stored, 200, 2*time.Minute, 41*time.Millisecond, 903, 0, "post to the ledger: connection refused"),
+			recent(2, intake.Stored, 0, 3*time.Minute, 10*time.Second, 902, 0, "handler did not return within 10s"),
+			recent(1, intake.Dead, 200, 5*time.Hour, 2*time.Millisecond, 901, 0, "decode delivery as stripe.Event: json: cannot unmarshal number into Go struct field Event.id of type string"),
+		},
+	}
+	for i := range 12 {
+		r.Recent = append(r.Recent, recent(10+i, intake.Accepted, 200, time.Duration(6+i)*time.Hour, time.Duration(2+i)*time.Millisecond, 1_000+i*37, 1, ""))
+	}
+	o.SetReport(Stripe, "stripe", r)
 }
 
 // wave is a plausible day: quiet nights, busy afternoons.

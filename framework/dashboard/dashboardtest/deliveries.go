@@ -3,7 +3,6 @@ package dashboardtest
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -61,11 +60,12 @@ func (o *Office) StoredDelivery(_ context.Context, connectionID, id string) (sto
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, d := range o.deliveries {
-		if d.ConnectionID == connectionID && d.ID == id {
+		if d.ConnectionID == connectionID && d.ID == id && d.State != store.DeliveryDiscarded {
 			return store.StoredDelivery{
 				ID: d.ID, ConnectionID: d.ConnectionID, Endpoint: d.Endpoint, Key: d.Key, ReceivedAt: d.ReceivedAt, Attempts: d.Attempts,
 				NextAttemptAt: d.NextAttemptAt, Dead: d.State == store.DeliveryDead, LastError: d.LastError,
-				Header: []byte(`{"X-Event":["ping"]}`), Body: []byte(`{"id":"` + d.ID + `"}`),
+				Kept: d.State == store.DeliveryKept, ExpiresAt: d.ExpiresAt,
+				Header: []byte(cmp.Or(o.header, `{"X-Event":["ping"]}`)), Body: []byte(cmp.Or(o.body, `{"id":"`+d.ID+`"}`)),
 			}, o.broken
 		}
 	}
@@ -73,6 +73,13 @@ func (o *Office) StoredDelivery(_ context.Context, connectionID, id string) (sto
 		return store.StoredDelivery{ID: id, ConnectionID: connectionID, Endpoint: "demo", Dead: true, Header: []byte("{}"), Body: []byte{0xff}}, o.broken
 	}
 	return store.StoredDelivery{}, store.ErrNotFound
+}
+
+// Write says what header (in JSON) and body stored deliveries have.
+func (o *Office) Write(header, body string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.header, o.body = header, body
 }
 
 // Redeliver has the selected deliveries wait.
@@ -105,19 +112,49 @@ func (o *Office) changeDeliveries(r store.DeliveryRange, change func(*store.Deli
 			n++
 		}
 	}
+	if r.ID == "dlv_1" {
+		n = 1 // it is always there
+	}
 	return n, o.broken
 }
 
-// Endpoints lists the one endpoint of every connection.
-func (*Office) Endpoints(string) []string { return []string{"demo"} }
-
-// Report tells of one delivery of the endpoint demo.
-func (o *Office) Report(_, endpoint string) (intake.Report, bool) {
-	return intake.Report{
-		Counts: map[intake.Verdict]int64{intake.Accepted: 1}, MaxHandlers: 64, Quarantined: true,
-		Recent: []intake.Recent{{ID: "dlv_1", At: o.Now(), Verdict: intake.Accepted, Status: http.StatusOK, Bytes: 17, Events: 1, Took: time.Millisecond, Attempt: 1}},
-	}, endpoint == "demo"
+// Endpoints lists the declared endpoints of a connection.
+func (o *Office) Endpoints(connectionID string) (paths []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.manifests[connectionID].Endpoints {
+		paths = append(paths, e.Path)
+	}
+	return paths
 }
 
-// ResumeEndpoint does nothing.
-func (*Office) ResumeEndpoint(_, endpoint string) (bool, error) { return endpoint == "demo", nil }
+// SetReport says what is known of an endpoint.
+func (o *Office) SetReport(connectionID, endpoint string, r intake.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reports[connectionID+"/"+endpoint] = r
+}
+
+// Report tells what SetReport said, or that nothing has come in.
+func (o *Office) Report(_ context.Context, connectionID, endpoint string) (intake.Report, bool, error) {
+	declared := slices.Contains(o.Endpoints(connectionID), endpoint)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r, ok := o.reports[connectionID+"/"+endpoint]
+	if !ok {
+		r = intake.Report{Processes: 1, Answered: 1, MaxHandlers: 64}
+	}
+	return r, declared, o.broken
+}
+
+// ResumeEndpoint ends the quarantine that SetReport spoke of; the endpoint demo can
+// always be resumed.
+func (o *Office) ResumeEndpoint(_ context.Context, connectionID, endpoint string) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := o.reports[connectionID+"/"+endpoint]
+	resumed := r.Quarantined || endpoint == "demo"
+	r.Quarantined = false
+	o.reports[connectionID+"/"+endpoint] = r
+	return resumed, o.broken
+}

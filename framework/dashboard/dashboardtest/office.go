@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
@@ -25,15 +26,17 @@ type Office struct {
 	// OnRun answers a request to run, if set; else the stream is running from then on.
 	OnRun func(connectionID, stream string) error
 
-	mu          sync.Mutex
-	now         time.Time
-	connections []store.Connection
-	manifests   map[string]catalog.Manifest
-	streams     map[string]*stream
-	deliveries  []store.DeliverySummary // newest first
-	backfills   []scheduler.Backfill
-	states      []store.State
-	broken      error
+	mu           sync.Mutex
+	now          time.Time
+	connections  []store.Connection
+	manifests    map[string]catalog.Manifest
+	streams      map[string]*stream
+	deliveries   []store.DeliverySummary // newest first
+	reports      map[string]intake.Report
+	header, body string // of stored deliveries
+	backfills    []scheduler.Backfill
+	states       []store.State
+	broken       error
 }
 
 // stream is everything about one stream of one connection.
@@ -50,7 +53,7 @@ type stream struct {
 
 // NewOffice returns an empty office whose clock stands at now.
 func NewOffice(now time.Time) *Office {
-	return &Office{now: now, manifests: map[string]catalog.Manifest{}, streams: map[string]*stream{}}
+	return &Office{now: now, manifests: map[string]catalog.Manifest{}, streams: map[string]*stream{}, reports: map[string]intake.Report{}}
 }
 
 // Now is the office's clock.

@@ -104,14 +104,14 @@ type Front struct {
 }
 
 // Open puts the API, the dashboard and the gate before an office. Ready and
-// PublicURL may be set in the API's configuration by change, which may be nil.
+// Address may be set in the API's configuration by change, which may be nil.
 func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*api.Config)) (*Front, error) {
 	board, err := health.NewBoard(health.BoardConfig{Store: o, Live: o, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
 	f := &Front{Feed: &api.Feed{}}
-	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Feed: f.Feed, Log: log, PublicURL: policy.PublicURL}
+	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Feed: f.Feed, Log: log, Address: health.Address{PublicURL: policy.PublicURL}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -122,7 +122,7 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 		return nil, err
 	}
 	d, err := dashboard.New(dashboard.Config{
-		Board: board, Store: o, Operations: o, Sessions: f.Gate, Feed: f.Feed, Version: "0.1.0-test", Log: log, PublicURL: policy.PublicURL,
+		Board: board, Store: o, Operations: o, Deliveries: o, Sessions: f.Gate, Feed: f.Feed, Version: "0.1.0-test", Log: log, Address: health.Address{PublicURL: policy.PublicURL},
 	})
 	if err != nil {
 		return nil, err

@@ -53,6 +53,61 @@ func TestACommandIsAnsweredByTheNodeThatHasTheConnection(t *testing.T) {
 	require.Zero(t, left)
 }
 
+func TestEveryOtherNodeIsAskedAndNobodyTwice(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	nodes := []*Store{open(t, Options{URL: url}), open(t, Options{URL: url}), open(t, Options{URL: url})}
+	require.Eventually(t, func() bool { return nodes[0].Peers() == 2 && nodes[1].Peers() == 2 }, 20*time.Second, time.Millisecond)
+	serve := func(s *Store) (served int) {
+		taken, err := s.Commands(t.Context())
+		require.NoError(t, err)
+		for _, c := range taken {
+			require.Equal(t, "what came in?", string(c.Request))
+			require.NoError(t, s.Answer(t.Context(), c.ID, []byte("nothing")))
+		}
+		return len(taken)
+	}
+	type outcome struct {
+		answers [][]byte
+		asked   int
+		err     error
+	}
+	ask := func(ctx context.Context) <-chan outcome {
+		done := make(chan outcome, 1)
+		go func() {
+			answers, asked, err := nodes[0].AskPeers(ctx, []byte("what came in?"))
+			done <- outcome{answers, asked, err}
+		}()
+		return done
+	}
+	done := ask(t.Context())
+	served := []int{0, 0, 0}
+	require.Eventually(t, func() bool {
+		for i, s := range nodes {
+			served[i] += serve(s)
+		}
+		return served[1] > 0 && served[2] > 0
+	}, 20*time.Second, 10*time.Millisecond)
+	got := <-done
+	require.NoError(t, got.err)
+	require.Equal(t, 2, got.asked)
+	require.Equal(t, []string{"nothing", "nothing"}, []string{string(got.answers[0]), string(got.answers[1])})
+	require.Equal(t, []int{0, 1, 1}, served, "who asked was asked, or somebody twice")
+
+	// One does not answer: the other's answer is there in time, and nothing is left.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*commandPoll)
+	defer cancel()
+	done = ask(ctx)
+	require.Eventually(t, func() bool { return serve(nodes[2]) == 1 }, 20*time.Second, 10*time.Millisecond)
+	got = <-done
+	require.NoError(t, got.err)
+	require.Equal(t, 2, got.asked)
+	require.Len(t, got.answers, 1)
+	var left int
+	require.NoError(t, dial(t, url).QueryRow(t.Context(), "SELECT count(*) FROM commands").Scan(&left))
+	require.Zero(t, left)
+}
+
 func TestACommandWhoseAskerHasDiedIsForgotten(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)

@@ -41,7 +41,7 @@ func (s *Store) StoredDelivery(ctx context.Context, connectionID, id string) (st
 // selected finds the rows of a range, $1 to $6, at most $7 of them, by id, and
 // locks them: two callers do not take the same.
 const selected = `SELECT d.connection, d.id FROM stored_deliveries d
-	WHERE d.connection = (SELECT num FROM connections WHERE id = $1 AND deleted_at IS NULL) AND d.dead AND d.ending = $2
+	WHERE d.connection = (SELECT num FROM connections WHERE id = $1 AND deleted_at IS NULL) AND d.dead = ($2::bigint >= 0) AND d.ending = greatest($2, 0)
 		AND ($3 = '' OR d.id = $3) AND ($4 = '' OR d.endpoint = $4)
 		AND ($5::timestamptz IS NULL OR d.received_at >= $5) AND ($6::timestamptz IS NULL OR d.received_at < $6)
 		AND d.bytes > 0 ORDER BY d.id COLLATE "C" LIMIT $7 FOR UPDATE`
@@ -54,14 +54,14 @@ func rangeArgs(r store.DeliveryRange, limit int) []any {
 		t = t.UTC()
 		return &t
 	}
-	return []any{r.ConnectionID, r.State.Ending(), r.ID, r.Endpoint, bound(r.From), bound(r.To), rowLimit(limit)}
+	return []any{r.ConnectionID, r.Selected(), r.ID, r.Endpoint, bound(r.From), bound(r.To), rowLimit(limit)}
 }
 
 func validRange(r store.DeliveryRange) bool {
 	return validText(r.ConnectionID) && validText(r.ID) && validText(r.Endpoint)
 }
 
-// Redeliver lets given up or handled deliveries wait again.
+// Redeliver lets deliveries wait again, or no longer.
 func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error) {
 	if !validRange(r) {
 		return 0, nil
@@ -74,13 +74,13 @@ func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.T
 		append(rangeArgs(r, limit), now.UTC(), every.Microseconds(), int64(before))...)
 }
 
-// Discard erases header and body of given up or handled deliveries.
+// Discard erases header and body of deliveries.
 func (s *Store) Discard(ctx context.Context, r store.DeliveryRange, note string, expires time.Time, limit int) (int, error) {
 	if !validRange(r) {
 		return 0, nil
 	}
 	return s.changeDeliveries(ctx, "discard deliveries", `WITH chosen AS (`+selected+`)
-		UPDATE stored_deliveries s SET ending = 2, header = NULL, body = NULL, bytes = 0, note = $8, expires_at = $9
+		UPDATE stored_deliveries s SET dead = true, next_attempt_at = NULL, ending = 2, header = NULL, body = NULL, bytes = 0, note = $8, expires_at = $9
 		FROM chosen w WHERE s.connection = w.connection AND s.id = w.id`,
 		append(rangeArgs(r, limit), note, expires.UTC())...)
 }

@@ -37,7 +37,7 @@ func (s *Store) StoredDelivery(ctx context.Context, connectionID, id string) (st
 
 // selected finds the rows of a range, ?1 to ?6, at most ?7 of them, by id.
 const selected = `SELECT i.num AS num, i.id AS id FROM stored_deliveries i INDEXED BY stored_deliveries_ending
-	WHERE i.connection = (SELECT num FROM connections WHERE id = ?1 AND deleted_at IS NULL) AND i.dead = 1 AND i.ending = ?2
+	WHERE i.connection = (SELECT num FROM connections WHERE id = ?1 AND deleted_at IS NULL) AND i.dead = (?2 >= 0) AND i.ending = max(?2, 0)
 		AND (?3 = '' OR i.id = ?3) AND (?4 = '' OR i.endpoint = ?4) AND i.received_at >= ?5 AND i.received_at < ?6
 		AND i.bytes > 0 ORDER BY i.id LIMIT ?7`
 
@@ -49,10 +49,10 @@ func rangeArgs(r store.DeliveryRange, limit int) []driver.Value {
 	if !r.To.IsZero() {
 		to = r.To.UnixMicro()
 	}
-	return []driver.Value{r.ConnectionID, r.State.Ending(), r.ID, r.Endpoint, from, to, int64(min(max(limit, 0), maxRows))}
+	return []driver.Value{r.ConnectionID, r.Selected(), r.ID, r.Endpoint, from, to, int64(min(max(limit, 0), maxRows))}
 }
 
-// Redeliver lets given up or handled deliveries wait again.
+// Redeliver lets deliveries wait again, or no longer.
 func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.Time, before int, every time.Duration, limit int) (int, error) {
 	return s.changeDeliveries(ctx, "redeliver deliveries", func(db *conn) (int64, error) {
 		return db.exec(`UPDATE stored_deliveries SET dead = 0, ending = 0, last_error = '', written_at = ?8, next_attempt_at = ?8 + (?10 + w.place) * ?9
@@ -61,10 +61,10 @@ func (s *Store) Redeliver(ctx context.Context, r store.DeliveryRange, now time.T
 	})
 }
 
-// Discard erases header and body of given up or handled deliveries.
+// Discard erases header and body of deliveries.
 func (s *Store) Discard(ctx context.Context, r store.DeliveryRange, note string, expires time.Time, limit int) (int, error) {
 	return s.changeDeliveries(ctx, "discard deliveries", func(db *conn) (int64, error) {
-		return db.exec(`UPDATE stored_deliveries SET ending = ?8, header = NULL, body = NULL, bytes = 0, note = ?9, expires_at = ?10
+		return db.exec(`UPDATE stored_deliveries SET dead = 1, next_attempt_at = NULL, ending = ?8, header = NULL, body = NULL, bytes = 0, note = ?9, expires_at = ?10
 			WHERE num IN (SELECT num FROM (`+selected+`))`,
 			append(rangeArgs(r, limit), int64(store.EndingDiscarded), note, expires.UnixMicro())...)
 	})

@@ -116,6 +116,38 @@ var deadLetters = []contract{
 			b.con = b.connection(t, b.con.Name)
 		}
 	}},
+	{"OneThatWaitsIsTakenAtOnceOrErased", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		b.give(t, 3, func(i int, d *store.StoredDelivery) {
+			if i < 2 {
+				d.Dead, d.NextAttemptAt = false, start.Add(time.Hour)
+			}
+		})
+		waiting := store.DeliveryRange{ConnectionID: b.con.ID, State: store.DeliveryWaiting, ID: "dlv_0"}
+		n, err := b.Redeliver(t.Context(), waiting, start, 0, 0, 100)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		due := b.stored(t, false, start)
+		require.Len(t, due, 1)
+		require.Equal(t, "dlv_0", due[0].ID)
+		n, err = b.Discard(t.Context(), waiting, "not wanted", start.Add(time.Hour), 100)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		waiting.ID = "dlv_2"
+		n, err = b.Redeliver(t.Context(), waiting, start, 0, 0, 100)
+		require.NoError(t, err)
+		require.Zero(t, n, "a dead letter does not wait")
+		require.Equal(t, []string{"dlv_1"}, b.ids(t, store.DeliveryWaiting))
+		require.Equal(t, []string{"dlv_2"}, b.ids(t, store.DeliveryDead))
+		list, err := b.Deliveries(t.Context(), b.con.ID, store.DeliveryDiscarded, "", 100)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.Equal(t, "not wanted", list[0].Note)
+		require.Zero(t, list[0].NextAttemptAt)
+		counts, err := b.DeliveryCounts(t.Context(), b.con.ID)
+		require.NoError(t, err)
+		require.Equal(t, []store.DeliveryCount{{ConnectionID: b.con.ID, Waiting: 1, Dead: 1, Bytes: 20}}, counts)
+	}},
 	{"AreErasedWithTheReason", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		b.give(t, 2)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -38,6 +39,11 @@ func TestNothingStoredComesAlive(t *testing.T) {
 	var checkpoint store.Checkpoint
 	checkpoint.Cursor, checkpoint.RunID = []byte(all), all
 	office.SetCheckpoint(dashboardtest.Demo, "customers", checkpoint)
+	office.SetReport(dashboardtest.Stripe, "stripe", intake.Report{Recent: []intake.Recent{
+		{ID: "dlv_" + all, At: noon, Verdict: intake.Stored, Why: all}, {First: all, At: noon, Verdict: intake.Duplicate},
+	}})
+	office.Keep(store.DeliverySummary{ID: "dlv_x", ConnectionID: dashboardtest.Stripe, Endpoint: all, Key: all, State: store.DeliveryDead, ReceivedAt: noon, LastError: all})
+	office.Write(`{`+plainJSON(all)+`:[`+plainJSON(all)+`]}`, all)
 
 	s, x := serve(t, office, dashboardtest.Loopback()), newTab(t)
 	inert := func() {
@@ -61,6 +67,14 @@ func TestNothingStoredComesAlive(t *testing.T) {
 		} else {
 			x.until(`document.querySelector("`+customersRow+` .c-total").innerText !== `+quote(total), patience)
 		}
+		inert()
+	}
+	for _, path := range []string{"/streams/default/stripe-eu/events", "/deliveries/default/stripe-eu/dlv_x"} {
+		x.open(s.url + path)
+		x.do(`document.querySelectorAll("details").forEach((d) => { d.open = true })`)
+		inert()
+		x.until(`document.getElementById("feed").textContent === "live"`, patience)
+		s.front.Feed.Notify()
 		inert()
 	}
 	x.quiet()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
+	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -23,11 +24,13 @@ import (
 const (
 	customersRow = "#s-" + dashboardtest.Demo + "-customers"
 	payoutsRow   = "#s-" + dashboardtest.Stripe + "-payouts"
+	letterPage   = "/deliveries/default/stripe-eu/dlv_06dvr7h2k8e3pawx9tq4stri01"
 )
 
 // allPages are the pages that every rule holds for.
 var allPages = []string{
 	"/", "/streams/default/demo/customers", "/streams/default/demo/order_events", "/streams/default/stripe-eu/payouts", "/streams/default/rates/rates",
+	"/streams/default/stripe-eu/events", letterPage,
 }
 
 func TestTheOverviewShowsItsRows(t *testing.T) {
@@ -130,6 +133,63 @@ func TestAClickOnAButtonIsNoForgery(t *testing.T) {
 	x.until(`document.body.innerText.includes("Forbidden")`, patience)
 	x.open(s.url + "/streams/default/demo/orders")
 	require.Equal(t, "running", x.text("h1 .state"))
+}
+
+func TestADeliveryIsLookedAtAndHandledAgain(t *testing.T) {
+	t.Parallel()
+	s, x := serve(t, dashboardtest.Busy(noon), dashboardtest.Loopback()), newTab(t)
+	x.open(s.url + "/streams/default/stripe-eu/events")
+	require.Contains(t, strings.Join(strings.Fields(x.text(".recent tbody tr:nth-child(2)")), " "), "unverified 49 s ago – 401")
+	require.Contains(t, x.text(".recent tbody .why"), "no signature matches")
+	require.Equal(t, 0, eval[int](x, `[...document.querySelectorAll("details .recent tr")].filter((r) => r.checkVisibility()).length`))
+	x.run(chromedp.Click("summary.more"))
+	x.until(`[...document.querySelectorAll("details .recent tbody tr")].filter((r) => r.checkVisibility()).length === 8`, patience)
+
+	// What is new appears above, and what was unfolded stays.
+	x.until(`document.getElementById("feed").textContent === "live"`, patience)
+	report, _, err := s.office.Report(t.Context(), dashboardtest.Stripe, "stripe")
+	require.NoError(t, err)
+	report.Recent = append([]intake.Recent{{ID: "dlv_brand_new", At: noon, Verdict: intake.Accepted, Status: http.StatusOK, Events: 1}}, report.Recent...)
+	s.office.SetReport(dashboardtest.Stripe, "stripe", report)
+	s.front.Feed.Notify()
+	x.until(`document.querySelector(".recent tbody .id").innerText === "dlv_brand_new"`, 8*time.Second)
+	require.True(t, eval[bool](x, `document.querySelector("details[data-key^=rest]").open`))
+
+	// One is opened, and handed to its handler again.
+	x.run(chromedp.Click(`.recent a[href="` + letterPage + `"]`))
+	x.until(`location.pathname === "`+letterPage+`" && document.querySelector("#h-body")`, patience)
+	require.Contains(t, x.text("[aria-labelledby=h-header]"), "X-Event")
+	require.Contains(t, x.text("[aria-labelledby=h-body] pre"), "dlv_06dvr7h2k8e3pawx9tq4stri01")
+	x.run(chromedp.Click(`form[action$="/redeliver"] button`))
+	x.until(`location.pathname === "/streams/default/stripe-eu/events" && document.querySelector("[aria-labelledby=h-deliveries] header .state.late")?.textContent === "3 waiting"`, patience)
+
+	// Another one is discarded. Without a reason the browser asks for it; what is
+	// typed stays while the page follows changes.
+	x.open(s.url + strings.Replace(letterPage, "stri01", "stri00", 1))
+	x.until(`document.getElementById("feed").textContent === "live"`, patience)
+	x.run(chromedp.Click(`form[action$="/discard"] button`))
+	require.Equal(t, "reason", eval[string](x, `document.activeElement.id`))
+	x.run(chromedp.SendKeys("#reason", "a test of <b>ours</b>"))
+	s.office.Write(`{"X-Later":["yes"]}`, "{}")
+	s.front.Feed.Notify()
+	x.until(`document.querySelector("[aria-labelledby=h-header]").innerText.includes("X-Later")`, 8*time.Second)
+	require.Equal(t, "a test of <b>ours</b>", eval[string](x, `document.getElementById("reason").value`))
+	require.Equal(t, "reason", eval[string](x, `document.activeElement.id`))
+	x.run(chromedp.Click(`form[action$="/discard"] button`))
+	x.until(`location.pathname === "/streams/default/stripe-eu/events" && !document.querySelector("[aria-labelledby=h-deliveries] header .state.failing")`, patience)
+	list, err := s.office.Deliveries(t.Context(), dashboardtest.Stripe, store.DeliveryDiscarded, "", 10)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, "a test of <b>ours</b>", list[0].Note)
+	x.quiet()
+
+	// A page that is open says so when its delivery is gone.
+	x.open(s.url + letterPage)
+	x.until(`document.getElementById("feed").textContent === "live"`, patience)
+	_, err = s.office.Discard(t.Context(), store.DeliveryRange{ConnectionID: dashboardtest.Stripe, State: store.DeliveryWaiting, ID: "dlv_06dvr7h2k8e3pawx9tq4stri01"}, "gone")
+	require.NoError(t, err)
+	s.front.Feed.Notify()
+	x.until(`document.querySelector("main").innerText.includes("this delivery is not stored")`, 8*time.Second)
 }
 
 func TestLightAndDarkDiffer(t *testing.T) {
