@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 
@@ -42,7 +44,7 @@ func (a *app) deadLetters() *cobra.Command {
 
 func (a *app) listLetters() *cobra.Command {
 	var c client
-	var state string
+	var state, stream, from, to string
 	var limit int
 	var asJSON bool
 	command := &cobra.Command{
@@ -59,6 +61,9 @@ func (a *app) listLetters() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if resource == webhookLetters && stream+from+to != "" {
+				return wrongUsage(errors.New("--stream, --from and --to are of sinks; the dead letters of webhooks are listed by --state"))
+			}
 			before := ""
 			for printed := 0; ; {
 				size := 500
@@ -66,6 +71,11 @@ func (a *app) listLetters() *cobra.Command {
 					size = min(size, limit-printed)
 				}
 				query := url.Values{"state": {state}, "limit": {strconv.Itoa(size)}}
+				for name, value := range map[string]string{"stream": stream, "from": from, "to": to} {
+					if value != "" {
+						query.Set(name, value)
+					}
+				}
 				if before != "" {
 					query.Set("before", before)
 				}
@@ -86,7 +96,7 @@ func (a *app) listLetters() *cobra.Command {
 				printed += len(page.Deliveries)
 				if page.Next == nil || (limit > 0 && printed >= limit) {
 					if printed == 0 && !asJSON {
-						a.notef("%s has no deliveries in state %s\n", args[0], state)
+						a.notef("%s has no dead letters in state %s\n", args[0], state)
 					}
 					return nil
 				}
@@ -96,6 +106,9 @@ func (a *app) listLetters() *cobra.Command {
 	}
 	c.flags(command)
 	command.Flags().StringVar(&state, "state", "dead", "dead, waiting (for their next attempt), kept (handled) or discarded")
+	command.Flags().StringVar(&stream, "stream", "", "of a sink: only those of this stream, <connection>.<key>")
+	command.Flags().StringVar(&from, "from", "", "of a sink: only those given up at or after this date or time")
+	command.Flags().StringVar(&to, "to", "", "of a sink: only those given up before this date or time")
 	command.Flags().IntVar(&limit, "limit", 100, "print at most this many; 0 for all")
 	command.Flags().BoolVar(&asJSON, "json", false, "print each as one JSON object a line")
 	return command
@@ -169,13 +182,14 @@ func (a *app) showLetter() *cobra.Command {
 
 // rangeFlags select deliveries.
 type rangeFlags struct {
-	endpoint, from, to, state string
-	all                       bool
+	endpoint, stream, from, to, state string
+	all                               bool
 }
 
 func (f *rangeFlags) register(command *cobra.Command, verb string) {
 	flags := command.Flags()
 	flags.StringVar(&f.endpoint, "endpoint", "", verb+" those of this endpoint")
+	flags.StringVar(&f.stream, "stream", "", verb+" those of this stream of a sink, <connection>.<key>")
 	flags.StringVar(&f.from, "from", "", verb+" those received at or after this time or date")
 	flags.StringVar(&f.to, "to", "", verb+" those received before this time or date")
 	flags.BoolVar(&f.all, "all", false, verb+" all of the connection")
@@ -184,7 +198,7 @@ func (f *rangeFlags) register(command *cobra.Command, verb string) {
 
 func (f *rangeFlags) query(args []string) (url.Values, error) {
 	query := url.Values{"state": {f.state}}
-	for name, value := range map[string]string{"endpoint": f.endpoint, "from": f.from, "to": f.to} {
+	for name, value := range map[string]string{"endpoint": f.endpoint, "stream": f.stream, "from": f.from, "to": f.to} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -196,7 +210,7 @@ func (f *rangeFlags) query(args []string) (url.Values, error) {
 		query.Set("all", "true")
 	}
 	if len(query) == 1 {
-		return nil, wrongUsage(errors.New("name a delivery, --endpoint, --from, --to, or --all"))
+		return nil, wrongUsage(errors.New("name a dead letter, --endpoint, --stream, --from, --to, or --all"))
 	}
 	return query, nil
 }
@@ -207,19 +221,21 @@ type changedLetters struct {
 }
 
 // changeLetters has the selected dead letters changed and returns how many.
-func (a *app) changeLetters(ctx context.Context, c *client, f *rangeFlags, connection, verb string, query url.Values) (int, error) {
+func (a *app) changeLetters(ctx context.Context, c *client, f *rangeFlags, connection, verb string, query url.Values, payload []byte) (int, error) {
 	resource, err := c.letters(ctx, connection)
 	if err != nil {
 		return 0, err
 	}
 	if resource == sinkLetters {
 		if f.endpoint != "" || f.state != "dead" {
-			return 0, wrongUsage(errors.New("--endpoint and --state are of webhooks; name a dead letter of a sink, --from, --to, or --all"))
+			return 0, wrongUsage(errors.New("--endpoint and --state are of webhooks; name a dead letter of a sink, --stream, --from, --to, or --all"))
 		}
 		query.Del("state")
+	} else if payload != nil || f.stream != "" {
+		return 0, wrongUsage(errors.New("--payload and --stream are of sinks; a webhook is handled as it came"))
 	}
 	var out changedLetters
-	err = c.call(ctx, http.MethodPost, c.path("connections", connection, resource, verb), query, &out)
+	err = c.send(ctx, http.MethodPost, c.path("connections", connection, resource, verb), query, payload, &out)
 	return out.Deliveries + out.DeadLetters, err
 }
 
@@ -227,8 +243,9 @@ func (a *app) redeliverLetters() *cobra.Command {
 	var c client
 	var f rangeFlags
 	var rate float64
+	var payload string
 	command := &cobra.Command{
-		Use: "redeliver <connection> [delivery]", Short: "Call the handler again for one, some or all dead letters", Args: cobra.RangeArgs(1, 2),
+		Use: "redeliver <connection> [delivery]", Short: "Have one, some or all dead letters handled or sent again", Args: cobra.RangeArgs(1, 2),
 		Example: "  weir dead-letters redeliver pay --all --rate 10\n  weir dead-letters redeliver pay --state kept --from 2026-03-01 --to 2026-03-02",
 		RunE: func(command *cobra.Command, args []string) error {
 			query, err := f.query(args)
@@ -238,7 +255,16 @@ func (a *app) redeliverLetters() *cobra.Command {
 			if rate > 0 {
 				query.Set("rate", strconv.FormatFloat(rate, 'f', -1, 64))
 			}
-			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "redeliver", query)
+			var edited []byte
+			if payload != "" {
+				if len(args) < 2 {
+					return wrongUsage(errors.New("--payload replaces that of one dead letter; name it"))
+				}
+				if edited, err = readPayload(payload, a.term.In); err != nil {
+					return err
+				}
+			}
+			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "redeliver", query, edited)
 			if err != nil {
 				return err
 			}
@@ -248,8 +274,34 @@ func (a *app) redeliverLetters() *cobra.Command {
 	}
 	c.flags(command)
 	f.register(command, "redeliver")
+	command.Flags().StringVar(&payload, "payload", "", "of a sink: a file with the JSON to send in place of the event's data; - reads standard input")
 	command.Flags().Float64Var(&rate, "rate", 0, "at most this many a second; 0 for as fast as they are handled")
 	return command
+}
+
+// maxPayload bounds the payload of a dead letter that was edited.
+const maxPayload = 1 << 20
+
+// readPayload reads the file of --payload.
+func readPayload(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, wrongUsage(fmt.Errorf("--payload: %w", err))
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	payload, err := io.ReadAll(io.LimitReader(in, maxPayload+1))
+	switch {
+	case err != nil:
+		return nil, failed(fmt.Errorf("read %s: %w", name, err))
+	case len(payload) > maxPayload:
+		return nil, wrongUsage(fmt.Errorf("--payload: %s has more than %d bytes", name, maxPayload))
+	case !json.Valid(payload):
+		return nil, wrongUsage(fmt.Errorf("--payload: %s is no JSON", name))
+	}
+	return payload, nil
 }
 
 func (a *app) discardLetters() *cobra.Command {
@@ -257,9 +309,10 @@ func (a *app) discardLetters() *cobra.Command {
 	var f rangeFlags
 	var reason string
 	command := &cobra.Command{
-		Use: "discard <connection> [delivery]", Short: "Erase header and body of one, some or all dead letters", Args: cobra.RangeArgs(1, 2),
-		Long: "Erase header and body of dead letters, or of handled deliveries that are kept. They cannot be brought back;\n" +
-			"for 30 days the list says that they were there, and the reason.",
+		Use: "discard <connection> [delivery]", Short: "Settle one, some or all dead letters with a reason", Args: cobra.RangeArgs(1, 2),
+		Long: "Settle dead letters with a reason. Header and body of webhooks, also of handled ones that are kept, are erased;\n" +
+			"they cannot be brought back, and for 30 days the list says that they were there. Dead letters of a sink are kept\n" +
+			"apart, and list --state discarded shows them.",
 		Example: "  weir dead-letters discard pay dlv_06h02v7t85 --reason \"a test of the provider\"",
 		RunE: func(command *cobra.Command, args []string) error {
 			query, err := f.query(args)
@@ -270,7 +323,7 @@ func (a *app) discardLetters() *cobra.Command {
 				return wrongUsage(errors.New("say with --reason why they are erased; the list shows it"))
 			}
 			query.Set("reason", reason)
-			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "discard", query)
+			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "discard", query, nil)
 			if err != nil {
 				return err
 			}

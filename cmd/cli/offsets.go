@@ -72,6 +72,13 @@ type sinkAnswer struct {
 		DeadLetters int64   `json:"dead_letters"`
 		LastError   *string `json:"last_error"`
 	} `json:"offsets"`
+	Replays []struct {
+		ID     string `json:"id"`
+		Stream string `json:"stream"`
+		From   int64  `json:"from"`
+		Next   int64  `json:"next"`
+		To     int64  `json:"to"`
+	} `json:"replays"`
 }
 
 func (a *app) offsets() *cobra.Command {
@@ -81,14 +88,15 @@ func (a *app) offsets() *cobra.Command {
 		Use: "offsets <sink>", Short: "Show how far a sink is, or move it", Args: cobra.ExactArgs(1),
 		Long: "Show what a sink is doing and how far it has got in each of its streams: the next event to deliver, how many\n" +
 			"are recorded and not delivered, and how many are parked or dead letters.",
-		Example: "  weir offsets out\n  weir offsets stop out && weir offsets set out shop.orders earliest && weir offsets restart out",
+		Example: "  weir offsets out\n  weir offsets stop out && weir offsets set out shop.orders earliest && weir offsets restart out\n" +
+			"  weir offsets replay out shop.orders --from 2026-03-01 --to 2026-03-02",
 		RunE: func(command *cobra.Command, args []string) error {
 			return a.sinkCall(command.Context(), &c, http.MethodGet, c.path("connections", args[0], "offsets"), nil, asJSON)
 		},
 	}
 	c.flags(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
-	command.AddCommand(a.setOffset(),
+	command.AddCommand(a.setOffset(), a.skipEvents(), a.replayEvents(), a.cancelReplay(),
 		a.sinkVerb("stop", "Stop a sink, so that its offsets can be moved", "stop"),
 		a.sinkVerb("restart", "Let a sink go on that was stopped, failed or was disabled: the event that failed is tried again", "restart"))
 	return command
@@ -119,6 +127,9 @@ func (a *app) sinkCall(ctx context.Context, c *client, method, path string, quer
 		}
 		a.printf("\n")
 	}
+	for _, r := range s.Replays {
+		a.printf("%s  replays %s from %d to %d, next %d\n", r.ID, word(r.Stream), r.From, r.To, r.Next)
+	}
 	return nil
 }
 
@@ -137,16 +148,69 @@ func (a *app) sinkVerb(verb, short, action string) *cobra.Command {
 func (a *app) setOffset() *cobra.Command {
 	var c client
 	command := &cobra.Command{
-		Use: "set <sink> <stream> <sequence | earliest | latest>", Short: "Move a stopped sink in a stream", Args: cobra.ExactArgs(3),
+		Use: "set <sink> <stream> <sequence | time | earliest | latest>", Short: "Move a stopped sink in a stream", Args: cobra.ExactArgs(3),
 		Long: "Move a stopped sink in a stream, given as <connection>.<key>. The sequence is that of the next event to\n" +
-			"deliver: a smaller one delivers events again, a larger one leaves events out. What is parked stays parked.",
-		Example: "  weir offsets set out shop.orders 1200",
+			"deliver: a smaller one delivers events again, a larger one leaves events out. A date or RFC 3339 time stands\n" +
+			"for the first event that was recorded then or later. What is parked stays parked.",
+		Example: "  weir offsets set out shop.orders 1200\n  weir offsets set out shop.orders 2026-03-01T08:00:00Z",
 		RunE: func(command *cobra.Command, args []string) error {
-			if n, err := strconv.ParseInt(args[2], 10, 64); args[2] != "earliest" && args[2] != "latest" && (err != nil || n < 1) {
-				return wrongUsage(errors.New("the last argument must be a sequence from 1 up, earliest or latest"))
-			}
 			query := url.Values{"stream": {args[1]}, "to": {args[2]}}
 			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "offsets"), query, false)
+		},
+	}
+	c.flags(command)
+	return command
+}
+
+func (a *app) skipEvents() *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: "skip <sink> <stream> [events]", Short: "Let a stopped sink leave out its next event, or some", Args: cobra.RangeArgs(2, 3),
+		Example: "  weir offsets stop out && weir offsets skip out shop.orders && weir offsets restart out",
+		RunE: func(command *cobra.Command, args []string) error {
+			query := url.Values{"stream": {args[1]}, "skip": {"1"}}
+			if len(args) > 2 {
+				query.Set("skip", args[2])
+			}
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "offsets"), query, false)
+		},
+	}
+	c.flags(command)
+	return command
+}
+
+func (a *app) replayEvents() *cobra.Command {
+	var c client
+	var from, to string
+	command := &cobra.Command{
+		Use: "replay <sink> <stream>", Short: "Deliver a range of a stream to a sink again", Args: cobra.ExactArgs(2),
+		Long: "Deliver events of a stream to one sink once more, with their ids. The sink's offset does not move, and what is\n" +
+			"new goes on beside it. The range is given by sequences, the last of which is part of it, or by dates or RFC 3339\n" +
+			"times of recording, the last of which is not. Without --to it reaches to what was delivered last.",
+		Example: "  weir offsets replay out shop.orders --from 100 --to 250\n  weir offsets replay out shop.orders --from 2026-03-01 --to 2026-03-02",
+		RunE: func(command *cobra.Command, args []string) error {
+			if from == "" {
+				return wrongUsage(errors.New("say with --from where the range begins: a sequence, a date or a time"))
+			}
+			query := url.Values{"stream": {args[1]}, "from": {from}}
+			if to != "" {
+				query.Set("to", to)
+			}
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "replays"), query, false)
+		},
+	}
+	c.flags(command)
+	command.Flags().StringVar(&from, "from", "", "the first event: its sequence, or a date or time of recording; required")
+	command.Flags().StringVar(&to, "to", "", "the last event: its sequence, or the date or time of recording that ends the range")
+	return command
+}
+
+func (a *app) cancelReplay() *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: "cancel-replay <sink> <replay>", Short: "End a replay", Args: cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "replays", args[1], "cancel"), nil, false)
 		},
 	}
 	c.flags(command)

@@ -32,9 +32,12 @@ func (a *app) pauseOrResume(verb, short, long, done string) *cobra.Command {
 			if len(args) == 2 {
 				path, what = c.path("connections", args[0], "streams", args[1], verb), args[0]+"."+args[1]
 			}
-			var answer json.RawMessage
+			var answer map[string]json.RawMessage
 			if err := c.call(command.Context(), http.MethodPost, path, nil, &answer); err != nil {
 				return err
+			}
+			if _, sink := answer["offsets"]; sink {
+				what = args[0] // which has no polls
 			}
 			a.printf("%s: %s\n", what, done)
 			return nil

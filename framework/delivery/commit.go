@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -37,9 +38,15 @@ func (s *runner) commit() {
 		return
 	}
 	u := store.Unit{
-		ID: store.NewCommitID(), ConnectionID: s.ConnectionID, Epoch: s.epoch, At: now, Sink: &store.SinkWrite{}, State: s.keeping,
+		ID: store.NewCommitID(), ConnectionID: s.ConnectionID, Epoch: s.epoch, At: now, Sink: &store.SinkWrite{},
 	}
 	*u.Sink = s.pending
+	for _, l := range slices.Clone(s.lanes) {
+		if l.replay != nil && l.dirty {
+			s.keepReplay(l)
+		}
+	}
+	u.State = s.keeping
 	for _, l := range s.lanes {
 		if l.dirty {
 			u.Sink.Offsets = append(u.Sink.Offsets, store.OffsetWrite{

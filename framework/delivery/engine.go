@@ -53,6 +53,10 @@ type Config struct {
 	// Changed is called when a sink changes its state or moves on, and must
 	// return quickly. Optional.
 	Changed func(connectionID string)
+	// Attempted is called after each attempt, and Notice when an operator should
+	// hear of something; both must return quickly. Optional.
+	Attempted func(id Identity, a Recent)
+	Notice    func(n Notice)
 }
 
 // Engine runs sinks.
@@ -89,6 +93,12 @@ func New(c Config) (*Engine, error) {
 	}
 	if c.Changed == nil {
 		c.Changed = func(string) {}
+	}
+	if c.Attempted == nil {
+		c.Attempted = func(Identity, Recent) {}
+	}
+	if c.Notice == nil {
+		c.Notice = func(Notice) {}
 	}
 	c.Poll = cmp.Or(c.Poll, time.Second)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 25*time.Second)
@@ -145,7 +155,7 @@ func (e *Engine) Add(ctx context.Context, id Identity, spec sink.Spec, sources [
 		return fmt.Errorf("start sink %q: it runs already", id.Connection)
 	}
 	e.sinks[id.ConnectionID] = s
-	for _, l := range s.lanes {
+	for _, l := range s.bySource {
 		e.readers[l.source] = append(e.readers[l.source], s)
 	}
 	e.work.Go(s.run)
@@ -219,7 +229,7 @@ func (e *Engine) forget(s *runner) {
 	if e.sinks[s.ConnectionID] == s {
 		delete(e.sinks, s.ConnectionID)
 	}
-	for _, l := range s.lanes {
+	for _, l := range s.bySource {
 		rest := slices.DeleteFunc(e.readers[l.source], func(other *runner) bool { return other == s })
 		if e.readers[l.source] = rest; len(rest) == 0 {
 			delete(e.readers, l.source)

@@ -45,6 +45,7 @@ const (
 
 // entry is an event between the log and its fate.
 type entry struct {
+	lane     *lane
 	position store.Position
 	message  *sink.Message
 	fate     fate
@@ -73,9 +74,12 @@ type work struct {
 	held bool
 }
 
-// lane is one stream of a sink. The sink's goroutine owns it.
+// lane is one stream of a sink, or a replay of a range of it. The sink's goroutine
+// owns it.
 type lane struct {
 	source store.Source
+	// replay is set of a replay.
+	replay *Replay
 	// window holds what was read and not passed; its first entry has sequence next.
 	window []*entry
 	next   int64
@@ -143,6 +147,10 @@ func (s *runner) read(l *lane) {
 		c.err, c.events = err, len(events)
 		now := time.Now()
 		for i := range events {
+			if l.replay != nil && events[i].Sequence > l.replay.To {
+				c.events = i
+				break
+			}
 			c.bytes += len(events[i].Payload)
 			c.entries = append(c.entries, s.prepare(&events[i], now))
 		}
@@ -183,6 +191,12 @@ func (s *runner) arrived(c chunk) {
 		return
 	}
 	l.fresh, l.begun = false, l.begun || c.events > 0
+	if l.replay != nil {
+		l.dirty = true
+		if c.events == 0 || l.replay.Canceled {
+			l.head = l.read
+		}
+	}
 	if c.events > 0 {
 		l.read = c.entries[len(c.entries)-1].position.Sequence
 		// A read may bring less than there is. Up to the head that is known the lane
@@ -199,7 +213,11 @@ func (s *runner) arrived(c chunk) {
 	}
 	s.holds(l, c.bytes)
 	for _, e := range c.entries {
-		if s.keepBehind(l, e) {
+		e.lane = l
+		if l.replay != nil && (l.replay.Canceled || s.parked.at[e.position] != nil) && e.fate == waiting {
+			e.fate = skipped // what is parked is sent by its own retry
+		}
+		if l.replay == nil && s.keepBehind(l, e) {
 			continue
 		}
 		l.window = append(l.window, e)
@@ -235,15 +253,19 @@ func (s *runner) unread(l *lane, err error) {
 	trimmed, gone := errors.AsType[*ingest.TrimmedError](err)
 	switch {
 	case s.reading.Err() != nil:
+	case gone && l.replay != nil:
+		s.log.Warn("a replay begins with what is kept", "stream", l.source.Stream, "first", trimmed.First)
+		l.next, l.read, l.dirty = trimmed.First, trimmed.First-1, true
 	case gone && !l.begun:
 		// A sink that is new to the stream begins with what is kept.
 		l.next, l.read = trimmed.First, trimmed.First-1
 		l.begun, l.fresh, l.dirty = true, true, true
 	case gone:
+		s.notify(DataLost, "events of stream "+l.source.Stream+" were removed by retention before they were delivered: "+trimmed.Error())
 		s.stopped(StateFailed, "data lost: events of stream "+l.source.Stream+" were removed by retention before they were delivered: "+trimmed.Error())
 	case errors.Is(err, store.ErrNotFound):
 		// The source was deleted: there is nothing more to come.
-		l.head, l.fresh = l.read, false
+		l.head, l.fresh, l.dirty = l.read, false, l.dirty || l.replay != nil
 	default:
 		s.log.Error("read stream", "stream", l.source.Stream, "err", err)
 		l.fresh = true

@@ -294,3 +294,10 @@ func startEngine(t testing.TB, m *memory, spec sink.Spec, sources ...store.Sourc
 	require.NoError(t, e.Add(t.Context(), Identity{"default", "out", sinkID}, spec, sources))
 	return e
 }
+
+// trim removes the events of a stream up to a sequence.
+func (m *memory) trim(source store.Source, through int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trimmed[source] = through
+}

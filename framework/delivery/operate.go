@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework/sink"
@@ -23,12 +25,31 @@ type Snapshot struct {
 	FailingSince time.Time
 	// Recent are the last attempts, newest first.
 	Recent []Recent
+	// Streams are those that it reads now, and Replays the ranges that are
+	// delivered again.
+	Streams []Progress
+	Replays []Replay
+}
+
+// Progress is where a sink is in a stream, as its process knows it.
+type Progress struct {
+	store.Source
+	// Next is the next event to pass, Head the last one that is known of.
+	Next, Head int64
 }
 
 // Snapshot says what a sink of this process is doing.
 func (e *Engine) Snapshot(ctx context.Context, connectionID string) (snapshot Snapshot, err error) {
 	err = e.ask(ctx, connectionID, func(s *runner) error {
-		snapshot = Snapshot{s.state, s.Order, s.inFlight, s.parked.len(), s.breaker.until, s.failingFrom, s.recent.newest()}
+		snapshot = Snapshot{
+			State: s.state, Order: s.Order, InFlight: s.inFlight, Parked: s.parked.len(), BreakerUntil: s.breaker.until,
+			FailingSince: s.failingFrom, Recent: s.recent.newest(), Streams: []Progress{}, Replays: s.replays(),
+		}
+		for _, l := range s.lanes {
+			if l.replay == nil {
+				snapshot.Streams = append(snapshot.Streams, Progress{l.source, l.next, l.head})
+			}
+		}
 		return nil
 	})
 	return snapshot, err
@@ -152,6 +173,10 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 		}
 		letters = append(letters, letter)
 	}
+	// In the order that they had.
+	slices.SortStableFunc(letters, func(a, b store.DeadEvent) int {
+		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.Position.ConnectionID, b.Position.ConnectionID), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Sequence, b.Sequence))
+	})
 	count := 0
 	err := e.change(ctx, connectionID, func(s *runner) error {
 		if s.parked.len()+len(letters) > maxParked {
@@ -168,7 +193,11 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 			if err != nil {
 				return fmt.Errorf("redeliver %s: %w", letter.ID, err)
 			}
-			p := &parkedEntry{key: event.Subject, ParkedEvent: store.ParkedEvent{
+			key := event.Subject
+			if s.Order == sink.Ordered {
+				key = wholeStream
+			}
+			p := &parkedEntry{key: key, ParkedEvent: store.ParkedEvent{
 				Position: letter.Position, ParkedAt: now, NextAttemptAt: now.Add(time.Duration(count) * every),
 				LastError: letter.Reason, Status: letter.Status, Event: letter.Event,
 			}}

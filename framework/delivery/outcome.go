@@ -113,8 +113,11 @@ func (s *runner) again(w *work, d sink.Decision, a sink.Answer, now time.Time) {
 	w.lane.ahead = s.least()
 	if s.Order == sink.Ordered {
 		w.attempts++
-		w.notBefore, w.held = due, true
+		w.notBefore = due
 		s.redo(w.lane, w)
+		if w.held = w.lane.replay == nil; !w.held {
+			return
+		}
 		// The wait goes on where it was after a restart.
 		s.parkRow(store.ParkedEvent{
 			Position: w.entries[0].position, Attempts: w.attempts, ParkedAt: w.first, NextAttemptAt: due, LastError: d.Reason, Status: a.Status,
@@ -146,6 +149,10 @@ func (s *runner) unhold(w *work) {
 
 // park gives an entry a row of its own, which the offset takes along.
 func (s *runner) park(e *entry, row store.ParkedEvent) {
+	if s.parked.at[e.position] != nil {
+		e.fate = parked // it has a row already
+		return
+	}
 	e.fate, e.park = parked, &row
 	s.parked.add(&parkedEntry{ParkedEvent: row, key: e.message.Event.Subject, entry: e})
 }
@@ -180,7 +187,7 @@ func (s *runner) parkBehind(l *lane, e *entry) bool {
 func (s *runner) release(entries []*entry) {
 	done := map[laneKey]bool{}
 	for _, e := range entries {
-		at := laneKey{s.laneOf(e.position.Source), e.message.Event.Subject}
+		at := laneKey{e.lane, e.message.Event.Subject}
 		if done[at] {
 			continue
 		}
@@ -261,11 +268,13 @@ func (s *runner) buryParked(l *lane, p *parkedEntry, letter store.DeadEvent) {
 // judge counts an answer for the breaker, the health of the stream and the list
 // of recent attempts.
 func (s *runner) judge(l *lane, d sink.Decision, a sink.Answer, events int, took time.Duration, now time.Time) {
-	s.recent.add(Recent{At: now, Stream: l.source.Stream, Events: events, Status: a.Status, Took: took, Verdict: d.Verdict, Reason: d.Reason})
+	made := Recent{At: now, Stream: l.source.Stream, Events: events, Status: a.Status, Took: took, Verdict: d.Verdict, Reason: d.Reason, Source: l.source}
+	s.recent.add(made)
+	s.engine.config.Attempted(s.Identity, made)
 	l.dirty = true
 	if d.Verdict == sink.Delivered {
 		l.deliveredAt, l.failure = now, nil
-		s.breaker.succeeded()
+		s.shut()
 		if !s.failingFrom.IsZero() {
 			s.failingFrom = time.Time{}
 			s.keep(stateFailing, nil)
@@ -276,12 +285,10 @@ func (s *runner) judge(l *lane, d sink.Decision, a sink.Answer, events int, took
 		l.failure = &store.Failure{Error: d.Reason, Class: "delivery"}
 	}
 	if !d.Endpoint {
-		s.breaker.succeeded()
+		s.shut()
 		return
 	}
-	if s.Order != sink.Ordered {
-		s.breaker.failed(now)
-	}
+	s.open(now, d.Reason)
 	if s.failingFrom.IsZero() {
 		s.failingFrom = now
 		s.keep(stateFailing, now)

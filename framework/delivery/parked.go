@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -16,7 +17,7 @@ import (
 // parkedEntry is a parked event in memory: its row, without the event.
 type parkedEntry struct {
 	store.ParkedEvent
-	// key is the entity, in an order per key.
+	// key is the entity, in an order per key, and wholeStream in an ordered sink.
 	key string
 	// index is its place in the heap, -1 when it is in none.
 	index int
@@ -41,8 +42,13 @@ func (e *parkedEntry) moved() {
 	}
 }
 
+// wholeStream is the key of every parked event of an ordered sink: what is sent
+// again of a stream is sent in its order.
+const wholeStream = "*"
+
 // parkedSet holds the parked events of a sink. In an order per key only the
-// first of an entity is due; those behind it wait for it.
+// first of an entity is due; those behind it wait for it. In an ordered sink all
+// of a stream are such a row.
 type parkedSet struct {
 	keyed bool
 	at    map[store.Position]*parkedEntry
@@ -128,11 +134,13 @@ func (p *parkedSet) forget(e *parkedEntry) {
 	}
 	key := sourceKey{e.Source, e.key}
 	queue := p.keys[key]
-	for i, other := range queue {
-		if other == e {
-			queue = append(queue[:i:i], queue[i+1:]...)
-			break
-		}
+	switch i := slices.Index(queue, e); i {
+	case -1:
+		return // it was held, and stands in no row
+	case 0:
+		queue = queue[1:]
+	default:
+		queue = slices.Delete(queue, i, i+1)
 	}
 	if len(queue) == 0 {
 		delete(p.keys, key)

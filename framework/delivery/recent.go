@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework/sink"
+	"github.com/weirhq/weir/framework/store"
 )
 
 // Recent is one attempt, for people who look at a sink.
@@ -15,6 +16,8 @@ type Recent struct {
 	Took    time.Duration
 	Verdict sink.Verdict
 	Reason  string
+	// Source is the stream with the id of its connection.
+	Source store.Source
 }
 
 // recentKept is how many attempts are kept in memory.

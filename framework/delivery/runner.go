@@ -63,6 +63,8 @@ type runner struct {
 	failingFrom time.Time
 	started     []store.Source
 	recent      ring
+	// begun are replays as they were stored, until the lanes are there.
+	begun [][]byte
 	// waiters are closed when the next commit is saved.
 	waiters []chan struct{}
 }
@@ -78,7 +80,7 @@ func newRunner(e *Engine, id Identity, spec sink.Spec) *runner {
 		Identity: id, Spec: spec, engine: e, store: e.config.Store,
 		log:   e.config.Logger.With("project", id.Project, "connection", id.Connection),
 		ended: make(chan struct{}), idle: make(chan func()), bell: make(chan struct{}, 1),
-		bySource: map[store.Source]*lane{}, busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order == sink.PerKey),
+		bySource: map[store.Source]*lane{}, busyKeys: map[laneKey]bool{}, queued: map[laneKey][]*entry{}, parked: newParkedSet(spec.Order != sink.Unordered),
 	}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
 	s.sending, s.stopSending = context.WithCancel(context.Background())
@@ -121,6 +123,11 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		s.lanes = append(s.lanes, l)
 		s.bySource[source] = l
 	}
+	for _, value := range s.begun {
+		if err := s.loadReplay(value); err != nil {
+			return fmt.Errorf("read a replay: %w", err)
+		}
+	}
 	if !slices.Equal(s.started, sources) {
 		// A stream without events has no row for an offset: when it gets its first
 		// ones, they came after the start.
@@ -142,7 +149,10 @@ func (s *runner) loadParked(ctx context.Context) error {
 			after = one.Position
 			p := &parkedEntry{ParkedEvent: one}
 			p.NextAttemptAt = s.resumed(p.NextAttemptAt)
-			if s.Order == sink.PerKey {
+			switch s.Order {
+			case sink.Ordered:
+				p.key = wholeStream
+			case sink.PerKey:
 				event, err := s.parkedEvent(ctx, p)
 				if err != nil {
 					return err
@@ -150,6 +160,7 @@ func (s *runner) loadParked(ctx context.Context) error {
 				if event != nil {
 					p.key = event.Subject
 				}
+			case sink.Unordered:
 			}
 			if l := s.laneOf(p.Source); s.Order == sink.Ordered && l != nil && p.Sequence >= l.next {
 				// It holds its stream, which will come to it.

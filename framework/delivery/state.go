@@ -41,6 +41,7 @@ const (
 	stateName    = "delivery/state"
 	stateFailing = "delivery/failing"
 	stateStarted = "delivery/started"
+	stateBreaker = "delivery/breaker"
 )
 
 // loadState reads what the sink was doing.
@@ -50,6 +51,7 @@ func (s *runner) loadState(ctx context.Context) error {
 		return err
 	}
 	s.state = State{Condition: StateRunning}
+	var opened savedBreaker
 	for _, one := range states {
 		var into any
 		switch one.Name {
@@ -59,12 +61,20 @@ func (s *runner) loadState(ctx context.Context) error {
 			into = &s.failingFrom
 		case stateStarted:
 			into = &s.started
+		case stateBreaker:
+			into = &opened
 		default:
+			if isReplay(one.Name) {
+				s.begun = append(s.begun, one.Value)
+			}
 			continue
 		}
 		if err := json.Unmarshal(one.Value, into); err != nil {
 			return fmt.Errorf("decode %s: %w", one.Name, err)
 		}
+	}
+	if opened.Failures > 0 {
+		s.breaker = opened.restored(time.Now())
 	}
 	return nil
 }
@@ -76,13 +86,18 @@ func (s *runner) stopped(c Condition, reason string) {
 	}
 	s.log.Error("sink stops", "state", c, "reason", reason)
 	s.become(c, reason)
+	s.notify(map[Condition]Happening{StateFailed: SinkFailed, StateDisabled: SinkDisabled}[c], reason)
 }
 
 func (s *runner) become(c Condition, reason string) {
+	if c == StateRunning && (s.state.Condition == StateFailed || s.state.Condition == StateDisabled) {
+		s.notify(SinkRecovered, "the sink was started again")
+	}
 	s.state = State{c, reason, time.Now().UTC()}
 	s.keep(stateName, s.state)
 	if c == StateRunning {
 		s.breaker.succeeded()
+		s.keep(stateBreaker, nil)
 		s.failingFrom = time.Time{}
 		s.keep(stateFailing, nil)
 		for _, l := range s.lanes {

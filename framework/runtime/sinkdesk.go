@@ -62,6 +62,10 @@ func (o local) changeSink(ctx context.Context, connectionID string, c *api.SinkC
 		err = e.Halt(ctx, connectionID)
 	case api.SinkSeek:
 		err = e.Seek(ctx, connectionID, c.Source, c.Next)
+	case api.SinkReplay:
+		_, err = e.Replay(ctx, connectionID, c.Source, c.Next, c.To)
+	case api.SinkCancel:
+		err = e.CancelReplay(ctx, connectionID, c.Replay)
 	case api.SinkRedeliver:
 		var edit func([]byte) []byte
 		if c.Payload != nil {

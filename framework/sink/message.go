@@ -74,6 +74,16 @@ const (
 	Disable
 )
 
+// String is the verdict's word: "delivered", "retry", "split", "give_up", "stop"
+// or "disable".
+func (v Verdict) String() string {
+	words := [...]string{"delivered", "retry", "split", "give_up", "stop", "disable"}
+	if v < 0 || int(v) >= len(words) {
+		return "unknown"
+	}
+	return words[v]
+}
+
 // Decision is what a [Policy] says.
 type Decision struct {
 	Verdict Verdict
