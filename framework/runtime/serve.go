@@ -203,6 +203,10 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
+	// It is the one that can fail, and comes before what only a stop ends.
+	if err := r.scheduler.Start(background); err != nil {
+		return err
+	}
 	work.Go(func() { r.intake.Run(background) })
 	work.Go(func() { r.budgets.Run(background) })
 	work.Go(func() { r.serve(r.server, r.listener) })
@@ -211,9 +215,6 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	}
 	if r.tls != nil {
 		work.Go(func() { r.tls.Watch(background) })
-	}
-	if err := r.scheduler.Start(background); err != nil {
-		return err
 	}
 	work.Go(func() { r.engine.Run(background) })
 	following, unfollow := context.WithCancel(background)

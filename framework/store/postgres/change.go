@@ -49,8 +49,13 @@ func (s *Store) changeOnce(ctx context.Context, f func(context.Context, pgx.Tx) 
 				return err
 			}
 			begun = true
-			return f(ctx, tx)
+			err := f(ctx, tx)
+			forgive(conn)
+			return err
 		})
+		if err == nil {
+			err = replicated(conn)
+		}
 		if begun { // it may have been carried out
 			outcome, err = err, nil
 		}

@@ -169,6 +169,7 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "weir"
 	}
+	config.OnNotice = heed
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = changeTimeout
 	}

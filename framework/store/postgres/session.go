@@ -128,8 +128,15 @@ func (s *session) send(ctx context.Context, calls []call) error {
 	}
 	results := s.PgConn().ExecBatch(ctx, batch)
 	at, err := 0, error(nil)
-	for ; err == nil && at < len(calls) && results.NextResult(); at++ {
-		err = calls[at].read(s.Conn, results.ResultReader())
+	for ; err == nil && at < len(calls); at++ {
+		// What the server says below a COMMIT comes before its result.
+		forgive(s.Conn)
+		if !results.NextResult() {
+			break
+		}
+		if err = calls[at].read(s.Conn, results.ResultReader()); err == nil && calls[at].tag == commit.tag {
+			err = replicated(s.Conn)
+		}
 	}
 	// The first error of the server ends the batch; Close returns it when no
 	// result did.

@@ -47,6 +47,57 @@ func (c *cluster) standby(t *testing.T) *cluster {
 	return s
 }
 
+// pauseReceiving stops the process of the standby that receives, and returns a
+// function that has it go on.
+func (c *cluster) pauseReceiving(t *testing.T) (goOn func()) {
+	t.Helper()
+	var pid int
+	require.NoError(t, dial(t, c.url("postgres")).QueryRow(t.Context(), "SELECT pid FROM pg_stat_wal_receiver").Scan(&pid))
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	goOn = sync.OnceFunc(func() { require.NoError(t, syscall.Kill(pid, syscall.SIGCONT)) })
+	t.Cleanup(goOn)
+	return goOn
+}
+
+func TestACommitThatNoLongerWaitsForItsStandbyIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	testneed.Long(t)
+	primary := newCluster(t)
+	standby := primary.standby(t)
+	s := open(t, Options{URL: primary.database(t)})
+	con := connection(t, s, "acme")
+	watch := dial(t, primary.url("postgres"))
+	goOn := standby.pauseReceiving(t)
+	// waiting is a process of the server that waits for the standby.
+	waiting := func(besides int) (pid int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			rows, err := watch.Query(t.Context(), "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid <> $1 AND query NOT LIKE '%nodes%'", besides)
+			require.NoError(t, err)
+			pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+			require.NoError(t, err)
+			if len(pids) > 0 {
+				pid = pids[0]
+			}
+			return len(pids) > 0
+		}, time.Minute, 5*time.Millisecond, "no commit waits for the standby")
+		return pid
+	}
+	committed := make(chan error, 1)
+	go func() {
+		_, err := s.Commit(t.Context(), unit(s, con, fact("s", "1")))
+		committed <- err
+	}()
+	first := waiting(0)
+	_, err := watch.Exec(t.Context(), "SELECT pg_cancel_backend($1)", first)
+	require.NoError(t, err)
+	waiting(first) // what asks for the outcome
+	require.Empty(t, committed, "it was answered although the standby does not have it")
+	goOn()
+	require.NoError(t, <-committed)
+	require.Equal(t, map[string]bool{"e/1": true}, distinct(t, s, con, "s"))
+}
+
 // stopReceiving stops the process of the standby that receives, and returns a
 // function that ends it, without what the network has brought since.
 func (c *cluster) stopReceiving(t *testing.T) (end func()) {

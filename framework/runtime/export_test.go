@@ -1,0 +1,6 @@
+package runtime
+
+import "context"
+
+// StopScheduler stops the scheduler alone.
+func (r *Runtime) StopScheduler(ctx context.Context) error { return r.scheduler.Stop(ctx) }
