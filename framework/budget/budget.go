@@ -21,6 +21,9 @@ const (
 // concurrent use.
 type Budget struct {
 	now func() time.Time
+	// ledger is set when other nodes take from the same budget; the rest is not
+	// used then, but rate.
+	ledger *ledger
 
 	mu    sync.Mutex
 	rate  Rate

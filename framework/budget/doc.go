@@ -14,8 +14,9 @@
 // Calls of backfills ([Yielding]) leave a tenth of the budget to live polls.
 //
 // [Keeper] holds the budgets of a process and keeps their state in the store, so
-// that a restart, or a move to another node, does not forget what was used.
-// Between nodes a budget that several connections name is not shared: each node
-// counts its own calls against the whole rate, and the provider's own answers
-// correct that.
+// that a restart, or a move to another node, does not forget what was used. All
+// runs of a connection are on one node, so its own budget is there too. A budget
+// that several connections name is in the store where several nodes share that:
+// every call is entered there before it is made ([store.Ledger]), so that all nodes
+// together stay within the rate.
 package budget

@@ -60,7 +60,8 @@ var ErrRates = errors.New("connections that share a budget must have the same ra
 
 // Open returns the budget of a connection. All connections of a project that
 // give the same name have the same budget; without a name it is the connection's
-// own. Its rate is the configured one, which all that share it must agree on, or
+// own. Where several processes share the store, a named budget is one of all of
+// them. Its rate is the configured one, which all that share it must agree on, or
 // else the strictest of those that their connectors declare. What was used before
 // is not known until [Keeper.Recall].
 func (k *Keeper) Open(project, connectionID, name string, configured, declared Rate) (*Budget, error) {
@@ -73,6 +74,9 @@ func (k *Keeper) Open(project, connectionID, name string, configured, declared R
 	b := k.budgets[key]
 	if b == nil {
 		b = &shared{Budget: New(Rate{}, k.now), name: stored, connections: map[string]bool{}}
+		if l, ok := k.store.(store.Ledger); ok && name != "" {
+			b.ledger = newLedger(l, statePrefix+key, k.log)
+		}
 		k.budgets[key] = b
 	}
 	b.connections[connectionID] = true
@@ -136,7 +140,20 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // Save stores what has changed since the last time. What cannot be stored now is
 // stored later.
-func (k *Keeper) Save(ctx context.Context) { k.save(ctx, "") }
+func (k *Keeper) Save(ctx context.Context) {
+	k.save(ctx, "")
+	k.mu.Lock()
+	var shared []*Budget
+	for _, b := range k.budgets {
+		if b.ledger != nil {
+			shared = append(shared, b.Budget)
+		}
+	}
+	k.mu.Unlock()
+	for _, b := range shared {
+		b.ledger.flush(ctx, b.Rate())
+	}
+}
 
 // save stores the budgets that have changed, of one connection or of all for "".
 func (k *Keeper) save(ctx context.Context, only string) {

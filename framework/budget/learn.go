@@ -13,10 +13,7 @@ import (
 func (b *Budget) Learn(host string, status int, header http.Header) {
 	now := b.now()
 	limit, remaining, reset, known := readLimits(header, now)
-	var blocked time.Duration
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status == http.StatusForbidden {
-		blocked = framework.ParseRetryAfter(header.Get("Retry-After"), now)
-	}
+	blocked := readBlocked(status, header, now)
 	if !known && blocked == 0 {
 		return
 	}
@@ -42,6 +39,21 @@ func (b *Budget) Learn(host string, status int, header http.Header) {
 		remaining = min(remaining, l.Remaining)
 	}
 	l.Limit, l.Remaining, l.Until = limit, remaining, until
+}
+
+// says reports that an answer tells something of limits.
+func says(status int, header http.Header) bool {
+	now := time.Now()
+	_, _, _, known := readLimits(header, now)
+	return known || readBlocked(status, header, now) > 0
+}
+
+// readBlocked reads for how long an answer forbids calls.
+func readBlocked(status int, header http.Header, now time.Time) time.Duration {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status == http.StatusForbidden {
+		return framework.ParseRetryAfter(header.Get("Retry-After"), now)
+	}
+	return 0
 }
 
 // readLimits reads how many calls remain and for how long. An answer that names

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -36,14 +37,34 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a transport returns its base's error
 	}
-	t.budget.Learn(r.URL.Host, response.StatusCode, response.Header)
+	t.budget.heed(r.Context(), r.URL.Host, response.StatusCode, response.Header)
 	return response, nil
+}
+
+// enter is Take, at all nodes that share the budget.
+func (b *Budget) enter(ctx context.Context, host string, yielding bool) (wait time.Duration, err error) {
+	if b.ledger != nil {
+		return b.ledger.take(ctx, b.Rate(), host, yielding)
+	}
+	return b.Take(host, yielding), nil
+}
+
+// heed is Learn, for all nodes that share the budget.
+func (b *Budget) heed(ctx context.Context, host string, status int, header http.Header) {
+	if b.ledger != nil {
+		b.ledger.learn(ctx, b.Rate(), host, status, header)
+		return
+	}
+	b.Learn(host, status, header)
 }
 
 func (t *transport) wait(r *http.Request) error {
 	ctx, begun := r.Context(), time.Now()
 	for {
-		wait := t.budget.Take(r.URL.Host, yields(ctx))
+		wait, err := t.budget.enter(ctx, r.URL.Host, yields(ctx))
+		if err != nil {
+			return fmt.Errorf("wait for the rate budget: %w", err)
+		}
 		if wait == 0 {
 			return nil
 		}

@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Shared is what a store has that several processes share, beside [Store].
 type Shared interface {
@@ -19,6 +22,16 @@ type Shared interface {
 	Commands(ctx context.Context) ([]Command, error)
 	// Answer answers a command that was taken.
 	Answer(ctx context.Context, id string, answer []byte) error
+}
+
+// Ledger is what a store has that keeps records for several processes at once, which
+// belong to no connection and need no lease.
+type Ledger interface {
+	// Amend changes a record: f makes of what is kept, nil for nothing, what is kept
+	// from then on. now is the database's clock. Changes of one record come one after
+	// the other. f may be called more than once, and after an error the change may
+	// have been made.
+	Amend(ctx context.Context, name string, f func(now time.Time, kept []byte) ([]byte, error)) error
 }
 
 // Command is a request that was made at another process.
