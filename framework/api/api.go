@@ -90,6 +90,11 @@ type Config struct {
 	Deliveries Deliveries
 	// Sinks are the connections that deliver; nil leaves their routes out.
 	Sinks Sinks
+	// Keyring knows the tokens that callers may have, Audit what they did, and
+	// Secrets what is sealed; nil leaves their routes out.
+	Keyring *Keyring
+	Audit   AuditStore
+	Secrets Secrets
 	// Ready says why the process should get no traffic now: it starts, stops, or
 	// its store cannot be written. The default says that it is ready.
 	Ready func(ctx context.Context) error
@@ -136,6 +141,7 @@ func New(cfg Config) (*API, error) {
 	a.router.Get("/healthz", a.serveHealth)
 	a.router.Get("/readyz", a.serveReady)
 	a.router.Get("/api/v1/changes", a.serveChanges)
+	a.accessRoutes()
 	for _, prefix := range []string{projectPrefix, aliasPrefix} {
 		stream := prefix + "/connections/{connection}/streams/{stream}"
 		a.router.Get(prefix+"/streams", a.answer(a.listStreams))

@@ -127,7 +127,7 @@ func (a *API) startBackfill(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return reply{status: http.StatusAccepted, value: newBackfillRow(t.Connection, b)}, nil
 }
 
@@ -186,7 +186,7 @@ func (a *API) turnBackfill(r *http.Request, turn func(ctx context.Context, conne
 	if err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return ok(newBackfillRow(c, b))
 }
 

@@ -41,7 +41,7 @@ func (a *API) serveChanges(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer a.open.Add(-1)
-	changed, stop := a.cfg.Feed.Listen()
+	changed, stop := a.cfg.Feed.Listen(CallerOf(r.Context()).Project)
 	defer stop()
 
 	h.Set("X-Accel-Buffering", "no") // nginx would keep the messages back

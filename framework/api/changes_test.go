@@ -109,7 +109,7 @@ func TestAFeedWithoutListenersDoesNothing(t *testing.T) {
 	t.Parallel()
 	var f api.Feed
 	f.Notify()
-	changed, stop := f.Listen()
+	changed, stop := f.Listen("")
 	f.Notify()
 	f.Notify()
 	<-changed

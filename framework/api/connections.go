@@ -49,7 +49,7 @@ func (a *API) setConnectionPaused(r *http.Request, paused bool) (reply, error) {
 			return reply{}, err
 		}
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	if len(targets) == 0 {
 		return reply{}, newProblem(http.StatusConflict, "webhook_stream", "connection "+shown(c.Name)+" has no poll stream to pause or resume")
 	}

@@ -40,7 +40,7 @@ func (a *API) erase(r *http.Request) (reply, error) {
 	}
 	a.cfg.Log.InfoContext(r.Context(), "entity erased", "project", c.Project, "connection", c.Name, "erasure", out.ID, "entity_hash", out.Entity,
 		"events", out.Events, "deliveries", out.Deliveries, "sink_copies", out.SinkCopies)
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return ok(out)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -23,6 +24,14 @@ type GateConfig struct {
 	// ErrorPage answers a browser that asked for a page with an error. Without
 	// it, browsers get problem documents too.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, title, detail string)
+	// Keyring knows the tokens of the store; nil for none but the admin token of
+	// the policy.
+	Keyring *Keyring
+	// Audit remembers what callers do; nil for nobody.
+	Audit AuditStore
+	// TrustedProxies are those whose X-Forwarded-For says where a request comes
+	// from.
+	TrustedProxies []netip.Prefix
 	// Log gets panics. The default writes nothing.
 	Log *slog.Logger
 	// Now is the clock of the sessions. The default is time.Now.
@@ -48,6 +57,7 @@ type Gate struct {
 	forgery  *http.CrossOriginProtection
 	rows     []Route
 	sessions *sessions
+	throttle *throttle
 	guesses  guesses
 }
 
@@ -59,7 +69,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	}
 	g := &Gate{
 		cfg: cfg, loopback: IsLoopback(cfg.Policy.Listen), forgery: http.NewCrossOriginProtection(),
-		rows: Routes(), sessions: newSessions(cfg.Now),
+		rows: Routes(), sessions: newSessions(cfg.Now), throttle: newThrottle(cfg.Now),
 	}
 	for _, h := range cfg.Policy.AllowedHosts {
 		g.hosts = append(g.hosts, hostOf(h))
@@ -113,7 +123,9 @@ func (g *Gate) Handler(parts ...http.Handler) (http.Handler, error) {
 // PublicHandler is [Gate.Handler] for a listener that everybody may reach: it
 // serves the intake alone, and nothing else is there.
 func (g *Gate) PublicHandler(parts ...http.Handler) (http.Handler, error) {
-	public := &Gate{cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions}
+	public := &Gate{
+		cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions, throttle: g.throttle,
+	}
 	public.rows = slices.DeleteFunc(slices.Clone(g.rows), func(r Route) bool { return r.Face != FaceIntake })
 	return public.Handler(parts...)
 }
@@ -129,21 +141,22 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 	// net/http reads it to use the connection again.
 	setDeadlines(w, time.Now().Add(refusalWait))
 	path := routePath(r)
-	router, row, ok := g.find(routers, r.Method, path)
+	router, row, params, ok := g.find(routers, r.Method, path)
 	if !ok {
 		g.refuse(w, r, g.absent(w, routers, path), wantsPage(r))
 		return
 	}
 	page := row.Face == FaceDashboard && wantsPage(r)
+	caller := Caller{}
 	if row.Face != FaceIntake {
-		if p := g.checkOrigin(r); p != nil {
+		if p := g.checkOrigin(r, row); p != nil {
 			g.refuse(w, r, p, page)
 			return
 		}
-	}
-	if role, known := g.identify(r); !role.allows(row.Role) {
-		g.challenge(w, r, row, known)
-		return
+		var answered bool
+		if w, caller, answered = g.admit(w, r, row, params, page); answered {
+			return
+		}
 	}
 	if row.BodyLimit != OwnLimit {
 		if r.ContentLength > row.BodyLimit {
@@ -152,16 +165,66 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, row.BodyLimit)
 	}
-	ctx, cancel := withDeadline(w, r.Context(), row.Deadline)
+	ctx, cancel := withDeadline(w, WithCaller(r.Context(), caller), row.Deadline)
 	defer cancel()
+	if a, ok := w.(*audited); ok {
+		ctx = context.WithValue(ctx, auditKey{}, a.note)
+		defer a.finish()
+	}
 	route := chi.NewRouteContext()
 	route.Routes, route.RouteMethod = router, row.Method
 	router.ServeHTTP(w, r.WithContext(context.WithValue(ctx, chi.RouteCtxKey, route)))
+	if a, ok := w.(*audited); ok {
+		a.returned = true
+	}
 }
 
-// find returns the router and the row of a request. A route without a row is
+// admit lets a caller in who may call a route, or answers them. What they do is
+// recorded when the answer that it returns has been given.
+func (g *Gate) admit(w http.ResponseWriter, r *http.Request, row Route, params chi.RouteParams, page bool) (http.ResponseWriter, Caller, bool) {
+	if row.Role == RolePublic {
+		return w, Caller{}, false
+	}
+	caller, known, err := g.identify(r)
+	if err != nil {
+		p := ProblemOf(err)
+		if p.Status >= http.StatusInternalServerError {
+			g.cfg.Log.ErrorContext(r.Context(), "the tokens cannot be read", "err", err)
+		}
+		g.refuse(w, r, p, page)
+		return w, caller, true
+	}
+	if caller.Name == "" {
+		g.challenge(w, r, row, known)
+		return w, caller, true
+	}
+	p := authorize(caller, row, param(params, "project"))
+	if p == nil && !acts(row) {
+		return w, caller, false
+	}
+	entry := auditEntry(caller, row, params)
+	if p == nil {
+		return &audited{ResponseWriter: w, gate: g, ctx: r.Context(), entry: entry, note: &auditNote{}}, caller, false
+	}
+	entry.Status = p.Status
+	g.record(r.Context(), entry)
+	g.refuse(w, r, p, page)
+	return w, caller, true
+}
+
+// param is the value of a part of a path, or "".
+func param(params chi.RouteParams, name string) string {
+	for i, key := range params.Keys {
+		if key == name && i < len(params.Values) {
+			return params.Values[i]
+		}
+	}
+	return ""
+}
+
+// find returns the router and the row of a request, with the parts of its path. A route without a row is
 // not served. HEAD is answered as GET where nothing else is said.
-func (g *Gate) find(routers []part, method, path string) (part, Route, bool) {
+func (g *Gate) find(routers []part, method, path string) (part, Route, chi.RouteParams, bool) {
 	methods := []string{method}
 	if method == http.MethodHead {
 		methods = append(methods, http.MethodGet)
@@ -170,20 +233,20 @@ func (g *Gate) find(routers []part, method, path string) (part, Route, bool) {
 		for _, router := range routers {
 			route := chi.NewRouteContext()
 			if router.Match(route, m, path) {
-				if row, ok := findRoute(g.rows, m, cleanPattern(route.RoutePattern())); ok {
-					return router, row, true
+				if row, ok := findRoute(g.rows, m, CleanPattern(route.RoutePattern())); ok {
+					return router, row, route.URLParams, true
 				}
 			}
 		}
 	}
-	return nil, Route{}, false
+	return nil, Route{}, chi.RouteParams{}, false
 }
 
 // absent is the problem of a request that no route is there for.
 func (g *Gate) absent(w http.ResponseWriter, routers []part, path string) *Problem {
 	var allowed []string
 	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		if _, _, ok := g.find(routers, m, path); ok {
+		if _, _, _, ok := g.find(routers, m, path); ok {
 			allowed = append(allowed, m)
 			if m == http.MethodGet {
 				allowed = append(allowed, http.MethodHead)
@@ -199,7 +262,7 @@ func (g *Gate) absent(w http.ResponseWriter, routers []part, path string) *Probl
 
 // checkOrigin refuses a request that another site made a browser send: by a
 // name of its own that points to this machine, or by a form.
-func (g *Gate) checkOrigin(r *http.Request) *Problem {
+func (g *Gate) checkOrigin(r *http.Request, row Route) *Problem {
 	if g.loopback {
 		if host := hostOf(r.Host); !isLoopbackHost(host) && !slices.Contains(g.hosts, host) {
 			return newProblem(http.StatusMisdirectedRequest, "unknown_host",
@@ -210,7 +273,11 @@ func (g *Gate) checkOrigin(r *http.Request) *Problem {
 	// much, and an open feed holds one of few places. Links may lead here.
 	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
 	embedded := (site == "cross-site" || site == "same-site") && dest != "document"
-	if err := g.forgery.Check(r); err != nil || embedded {
+	// A GET that changes something is no page's to make: an image would do. Who
+	// states a token is no image.
+	acting := acts(row) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Authorization") == "" &&
+		(r.Header.Get("Origin") != "" || (site != "" && site != "none"))
+	if err := g.forgery.Check(r); err != nil || embedded || acting {
 		return newProblem(http.StatusForbidden, "cross_origin", "a browser sent this request for another site; use the pages of this process, or no browser")
 	}
 	return nil

@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
@@ -25,7 +27,7 @@ var withToken = api.ListenPolicy{Listen: "127.0.0.1:0", Token: adminToken}
 func concrete(pattern string) string {
 	return strings.NewReplacer(
 		"{project}", "default", "{connection}", "demo", "{stream}", "customers", "{run_id}", "run_06dvr7h2k8e3pawx9tq4invo00",
-		"{action}", "pause", "{name}", "weir.css", "{path}", "demo", "{backfill}", "bfl_1", "{delivery}", "dlv_1", "{letter}", "dlt_1",
+		"{action}", "pause", "{name}", "weir.css", "{path}", "demo", "{backfill}", "bfl_1", "{delivery}", "dlv_1", "{letter}", "dlt_1", "{token}", "tok_none",
 	).Replace(pattern)
 }
 
@@ -33,13 +35,17 @@ func TestEveryRouteOfAPIAndDashboardHasARowAndIsServed(t *testing.T) {
 	t.Parallel()
 	b := setup(t, dashboardtest.Loopback())
 	for _, row := range api.Routes() {
-		require.Positive(t, slices.Index([]api.Role{"", api.RolePublic, api.RoleViewer, api.RoleOperator}, row.Role), row.Pattern)
+		require.Positive(t, slices.Index([]api.Role{"", api.RolePublic, api.RoleViewer, api.RoleOperator, api.RoleAdmin}, row.Role), row.Pattern)
 		require.NotEmpty(t, row.Face, row.Pattern)
 		// The intake and the metrics are other packages'.
 		if row.Face == api.FaceIntake || row.Pattern == "/metrics" || row.Pattern == "/api/v1/changes" {
 			continue
 		}
 		a := b.do(t, row.Method, concrete(row.Pattern))
+		if strings.HasSuffix(row.Pattern, "/{token}") {
+			require.Equal(t, "unknown_token", a.problem(t).Code)
+			continue
+		}
 		require.NotContains(t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, a.status, "%s %s", row.Method, row.Pattern)
 	}
 }
@@ -104,14 +110,18 @@ func TestWhoMayCallWhat(t *testing.T) {
 			"wrong token":   {header("Authorization", "Bearer "+adminToken+"x"), false},
 			"prefix":        {header("Authorization", "Bearer "+adminToken[:len(adminToken)-1]), false},
 			"other case":    {header("Authorization", "Bearer "+strings.ToUpper(adminToken)), false},
-			"basic":         {header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(":"+adminToken))), false},
+			"wrong basic":   {header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(adminToken+":"))), false},
+			"basic":         {header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("who:"+adminToken))), true},
 			"two headers":   {func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + adminToken, "Bearer x"} }, false},
 			"made-up login": {header("Cookie", "weir_session="+adminToken), false},
 			"admin":         {header("Authorization", "bearer "+adminToken), true},
 		} {
+			b.office.Advance(10 * time.Second) // wrong tokens are slowed down
 			a := b.do(t, row.Method, path, c.change, func(r *http.Request) {
 				switch {
 				case r.Method != http.MethodPost:
+				case row.Pattern == "/api/v1/tokens":
+					r.Body = io.NopCloser(strings.NewReader(`{"name":"t` + strconv.Itoa(int(b.office.Now().Unix())) + `","role":"viewer"}`))
 				case strings.HasSuffix(path, "/erasures"):
 					r.Body = io.NopCloser(strings.NewReader(`{"entity":"cus_42"}`))
 				case row.Face == api.FaceDashboard:
@@ -128,6 +138,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 				require.False(t, turned, what)
 				if regexp.MustCompile(`/offsets$|/replays|/dead-letters|\{connection\}/(stop|restart)$`).MatchString(row.Pattern) {
 					require.Contains(t, []int{http.StatusBadRequest, http.StatusConflict}, a.status, "%s: demo is no sink", what)
+					continue
+				}
+				if row.Pattern == "/api/v1/tokens/{token}" {
+					require.Equal(t, "unknown_token", a.problem(t).Code)
 					continue
 				}
 				require.Less(t, a.status, 400, what)

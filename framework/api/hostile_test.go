@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
+	"github.com/weirhq/weir/framework/store"
 )
 
 // TestAnotherSiteCannotEmbedAnything: a page elsewhere that embeds what this
@@ -75,23 +76,45 @@ func TestALongErrorOfAConnectorIsCut(t *testing.T) {
 	require.Less(t, len(a.body), 10_000)
 }
 
-func TestWrongTokensAreToldOfAndLockNobodyOut(t *testing.T) {
+// TestWrongTokensAreSlowedDownAndToldOf: who guesses the admin token is slowed
+// down, and keeps nobody out who has a session, a token of the store, or another
+// address.
+func TestWrongTokensAreSlowedDownAndToldOf(t *testing.T) {
 	t.Parallel()
 	b := setup(t, api.ListenPolicy{Listen: "127.0.0.1:0", Token: adminToken})
-	for range 200 {
-		a := b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer canary-guess"))
-		require.Equal(t, http.StatusUnauthorized, a.status)
-	}
+	bearer := func(token string) func(*http.Request) { return header("Authorization", "Bearer "+token) }
 	form := header("Content-Type", "application/x-www-form-urlencoded")
-	require.Equal(t, http.StatusUnauthorized, b.do(t, http.MethodPost, "/login", form, body("token=canary-guess")).status)
-	require.Equal(t, http.StatusSeeOther, b.do(t, http.MethodPost, "/login", form, body("token="+adminToken)).status)
-	require.Equal(t, http.StatusOK, b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer "+adminToken)).status)
+	made := b.makeToken(t, `{"name":"ci","role":"viewer"}`)
+	session := b.do(t, http.MethodPost, "/login", form, body("token="+adminToken)).header.Get("Set-Cookie")
+	require.NotEmpty(t, session)
+	statuses := map[int]int{}
+	for range 200 {
+		a := b.do(t, http.MethodGet, "/api/v1/streams", bearer("canary-guess"))
+		statuses[a.status]++
+		if a.status == http.StatusTooManyRequests {
+			require.Equal(t, "too_many_attempts", a.problem(t).Code)
+			require.Equal(t, "3", a.header.Get("Retry-After"))
+		}
+	}
+	require.Equal(t, map[int]int{http.StatusUnauthorized: 20, http.StatusTooManyRequests: 180}, statuses)
+	require.Equal(t, http.StatusTooManyRequests, b.do(t, http.MethodGet, "/api/v1/streams", bearer(adminToken)).status, "a right guess is not told")
+	require.Equal(t, http.StatusTooManyRequests, b.do(t, http.MethodPost, "/login", form, body("token="+adminToken)).status)
+	require.Equal(t, http.StatusOK, b.do(t, http.MethodGet, "/api/v1/streams", bearer(made)).status, "nobody guesses such a token")
+	require.Equal(t, http.StatusSeeOther, b.do(t, http.MethodPost, "/login", form, body("token="+made)).status)
+	require.Equal(t, http.StatusOK, b.do(t, http.MethodGet, "/", header("Cookie", strings.SplitN(session, ";", 2)[0])).status)
+	b.office.Advance(4 * time.Second)
+	require.Equal(t, http.StatusOK, b.do(t, http.MethodGet, "/api/v1/streams", bearer(adminToken)).status, "it passes")
+	require.Equal(t, http.StatusUnauthorized, b.do(t, http.MethodGet, "/api/v1/streams", bearer("canary-guess")).status)
+	require.Equal(t, http.StatusTooManyRequests, b.do(t, http.MethodGet, "/api/v1/streams", bearer("canary-guess")).status, "one more at a time")
 	log := b.log.String()
-	require.Equal(t, 1, strings.Count(log, "a wrong admin token was sent"), "a flood is one line")
+	require.Equal(t, 1, strings.Count(log, "a wrong token was sent"), "a flood is one line")
 	require.NotContains(t, log, "canary")
 	b.office.Advance(time.Minute)
-	b.do(t, http.MethodGet, "/api/v1/streams", header("Authorization", "Bearer canary-guess"))
-	require.Contains(t, b.log.String(), "wrong=201")
+	b.do(t, http.MethodGet, "/api/v1/streams", bearer("canary-guess"))
+	require.Contains(t, b.log.String(), "wrong=21")
+	entries, err := b.office.AuditEntries(t.Context(), store.AuditQuery{Actor: "nobody"}, 100)
+	require.NoError(t, err)
+	require.Len(t, entries, 2, "a flood pushes nothing else out of the audit log")
 }
 
 func TestABrokenFormIsNoFailureOfThisProcess(t *testing.T) {

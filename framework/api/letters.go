@@ -233,6 +233,6 @@ func (a *API) changeLetters(r *http.Request, change *SinkChange, read func(q *qu
 	if err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return ok(letterCount{n})
 }

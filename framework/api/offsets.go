@@ -133,7 +133,7 @@ func (a *API) moveOffset(r *http.Request) (reply, error) {
 	if _, err := a.cfg.Sinks.Change(r.Context(), c.ID, SinkChange{Action: SinkSeek, Source: source, Next: next}); err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return a.shownSink(r)
 }
 
@@ -196,7 +196,7 @@ func (a *API) startReplay(r *http.Request) (reply, error) {
 	if _, err := a.cfg.Sinks.Change(r.Context(), c.ID, change); err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return a.shownSink(r)
 }
 
@@ -212,7 +212,7 @@ func (a *API) cancelReplay(r *http.Request) (reply, error) {
 	if _, err := a.cfg.Sinks.Change(r.Context(), c.ID, SinkChange{Action: SinkCancel, Replay: chi.URLParam(r, "replay")}); err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return a.shownSink(r)
 }
 

@@ -164,6 +164,6 @@ func (a *API) operateWith(r *http.Request, q *query, status int, do func(c store
 	if err := do(t.Connection, t.Stream.Key); err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return a.viewOf(r, status, t)
 }

@@ -163,8 +163,9 @@ func (q *query) err() error {
 // shown quotes what a caller sent, bounded, with control characters escaped.
 func shown(s string) string { return strconv.QuoteToGraphic(clipped(s)) }
 
-func clipped(s string) string {
-	const most = 64
+func clipped(s string) string { return clippedTo(s, 64) }
+
+func clippedTo(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

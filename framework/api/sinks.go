@@ -261,6 +261,6 @@ func (a *API) setSink(r *http.Request, action SinkAction) (reply, error) {
 	if _, err := a.cfg.Sinks.Change(r.Context(), c.ID, SinkChange{Action: action}); err != nil {
 		return reply{}, err
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return a.shownSink(r)
 }

@@ -11,25 +11,6 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Role says who may call a route. A role may do what those before it may.
-type Role string
-
-// Roles, from the least to the most.
-const (
-	// RolePublic routes answer everybody.
-	RolePublic Role = "public"
-	// RoleViewer routes show states and counts.
-	RoleViewer Role = "viewer"
-	// RoleOperator routes change something, or show payloads.
-	RoleOperator Role = "operator"
-)
-
-func (r Role) rank() int { return slices.Index([]Role{RolePublic, RoleViewer, RoleOperator}, r) }
-
-// allows reports that somebody with role r may call a route that asks for want.
-// An unknown role allows nothing and is allowed nothing.
-func (r Role) allows(want Role) bool { return want.rank() >= 0 && r.rank() >= want.rank() }
-
 // Face says which part of the process a route belongs to.
 type Face string
 
@@ -97,6 +78,7 @@ func Routes() []Route {
 			rows = append(rows, Route{method, prefix + "/{connection}/{path}", RolePublic, OwnLimit, 0, FaceIntake})
 		}
 	}
+	rows = append(rows, accessTable()...)
 	for _, prefix := range []string{projectPrefix, aliasPrefix} {
 		rows = append(rows, webhookTable(prefix)...)
 		rows = append(rows, sinkTable(prefix)...)
@@ -148,7 +130,7 @@ func CheckRoutes(routes chi.Routes) error {
 	rows := Routes()
 	var errs []error
 	err := chi.Walk(routes, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		if _, ok := findRoute(rows, method, cleanPattern(pattern)); !ok {
+		if _, ok := findRoute(rows, method, CleanPattern(pattern)); !ok {
 			errs = append(errs, fmt.Errorf("route %s %s has no row in the table of routes; give it a role, a body limit and a deadline there", method, pattern))
 		}
 		return nil
@@ -156,9 +138,9 @@ func CheckRoutes(routes chi.Routes) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// cleanPattern brings the pattern of a walk into the form that a matched
+// CleanPattern brings the pattern of a walk into the form that a matched
 // request has: mounted routers leave "/*" in it.
-func cleanPattern(pattern string) string {
+func CleanPattern(pattern string) string {
 	for strings.Contains(pattern, "/*/") {
 		pattern = strings.ReplaceAll(pattern, "/*/", "/")
 	}

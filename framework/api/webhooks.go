@@ -200,7 +200,7 @@ func (a *API) changeDeliveries(r *http.Request, q *query, s store.DeliveryRange,
 		return reply{}, newProblem(http.StatusNotFound, "unknown_delivery",
 			"there is no delivery "+shown(s.ID)+" in state "+string(s.State)+" of connection "+shown(c.Name))
 	}
-	a.cfg.Feed.Notify()
+	a.cfg.Feed.NotifyProject(project(r))
 	return ok(deliveryCount{n})
 }
 

@@ -53,8 +53,9 @@ type Operations interface {
 type Sessions interface {
 	// NeedsSignIn reports that there is something to log in to.
 	NeedsSignIn() bool
-	// SignIn opens a session when token is the admin token.
-	SignIn(w http.ResponseWriter, r *http.Request, token string) bool
+	// SignIn opens a session when token is one. It fails with an [api.Problem] when
+	// too many wrong ones were sent.
+	SignIn(w http.ResponseWriter, r *http.Request, token string) (bool, error)
 	// SignOut ends the session of the request.
 	SignOut(w http.ResponseWriter, r *http.Request)
 }

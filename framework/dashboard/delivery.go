@@ -116,7 +116,9 @@ func headerLines(raw []byte) (lines []headerLine) {
 
 // redeliver has a delivery's handler called again.
 func (d *Dashboard) redeliver(w http.ResponseWriter, r *http.Request) {
-	d.change(w, r, func(ctx context.Context, one store.DeliveryRange) (int, error) { return d.cfg.Deliveries.Redeliver(ctx, one, 0) })
+	d.change(w, r, func(ctx context.Context, one store.DeliveryRange) (int, error) {
+		return d.cfg.Deliveries.Redeliver(ctx, one, 0)
+	})
 }
 
 // discard erases a delivery, for the reason in the form.
@@ -148,6 +150,6 @@ func (d *Dashboard) change(w http.ResponseWriter, r *http.Request, do func(ctx c
 		d.fail(w, r, err)
 		return
 	}
-	d.cfg.Feed.Notify()
+	d.cfg.Feed.NotifyProject(c.Project)
 	http.Redirect(w, r, d.webhookPage(c), http.StatusSeeOther) //nolint:gosec // the path begins with a slash and a word of ours
 }

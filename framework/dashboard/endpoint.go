@@ -180,7 +180,7 @@ func (d *Dashboard) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	d.cfg.Feed.Notify()
+	d.cfg.Feed.NotifyProject(c.Project)
 	http.Redirect(w, r, d.webhookPage(c), http.StatusSeeOther) //nolint:gosec // the path begins with a slash and a word of ours
 }
 

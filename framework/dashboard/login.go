@@ -32,9 +32,16 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	next := localPath(r.PostForm.Get("next"))
-	if d.cfg.Sessions.NeedsSignIn() && !d.cfg.Sessions.SignIn(w, r, r.PostForm.Get("token")) {
-		d.render(w, r, http.StatusUnauthorized, "login.html", page{Title: "Log in", Body: signInBody{Next: next, Wrong: true}})
-		return
+	if d.cfg.Sessions.NeedsSignIn() {
+		right, err := d.cfg.Sessions.SignIn(w, r, r.PostForm.Get("token"))
+		if err != nil {
+			d.fail(w, r, err)
+			return
+		}
+		if !right {
+			d.render(w, r, http.StatusUnauthorized, "login.html", page{Title: "Log in", Body: signInBody{Next: next, Wrong: true}})
+			return
+		}
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath lets only a path of this site through
 }

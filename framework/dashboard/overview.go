@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/store"
 )
@@ -57,7 +58,8 @@ var tallyOrder = []health.State{
 }
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
-	connections, err := d.cfg.Board.Connections(r.Context(), "")
+	only := api.CallerOf(r.Context()).Project // "" for all
+	connections, err := d.cfg.Board.Connections(r.Context(), only)
 	if err != nil {
 		d.fail(w, r, err)
 		return
@@ -66,7 +68,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		// The project that everybody has comes first.
 		return cmp.Compare(btoi(x.Project != health.DefaultProject), btoi(y.Project != health.DefaultProject))
 	})
-	targets, err := d.cfg.Board.Targets(r.Context(), "")
+	targets, err := d.cfg.Board.Targets(r.Context(), only)
 	if err != nil {
 		d.fail(w, r, err)
 		return

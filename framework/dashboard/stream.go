@@ -221,7 +221,7 @@ func (d *Dashboard) act(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	d.cfg.Feed.Notify()
+	d.cfg.Feed.NotifyProject(t.Connection.Project)
 	view := health.View{Project: t.Connection.Project, Connection: t.Connection.Name, Stream: t.Stream.Key}
 	http.Redirect(w, r, streamPath(view), http.StatusSeeOther)
 }

@@ -1,6 +1,12 @@
 package runtime
 
-import "context"
+import (
+	"context"
+	"net/http"
+)
 
 // StopScheduler stops the scheduler alone.
 func (r *Runtime) StopScheduler(ctx context.Context) error { return r.scheduler.Stop(ctx) }
+
+// Parts are the routers behind the gate.
+func (r *Runtime) Parts() []http.Handler { return r.parts }

@@ -4,13 +4,17 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
+	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
@@ -106,7 +110,35 @@ func (m *metrics) delivered(o intake.Observation) {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+	options := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}
+	all := promhttp.HandlerFor(m.registry, options)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if project := api.CallerOf(r.Context()).Project; project != "" {
+			promhttp.HandlerFor(m.of(project), options).ServeHTTP(w, r)
+			return
+		}
+		all.ServeHTTP(w, r)
+	})
+}
+
+// of gathers what the metrics say of one project. What they say of the process is
+// about all.
+func (m *metrics) of(project string) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := m.registry.Gather()
+		var kept []*dto.MetricFamily
+		for _, f := range families {
+			f.Metric = slices.DeleteFunc(f.GetMetric(), func(one *dto.Metric) bool {
+				return !slices.ContainsFunc(one.GetLabel(), func(l *dto.LabelPair) bool {
+					return l.GetName() == "connection" && strings.HasPrefix(l.GetValue(), project+"/")
+				})
+			})
+			if len(f.GetMetric()) > 0 {
+				kept = append(kept, f)
+			}
+		}
+		return kept, err //nolint:wrapcheck // the handler says what failed
+	})
 }
 
 // writerStats is what a store tells of its writer.

@@ -18,6 +18,7 @@ import (
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/intake"
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/seal"
 	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
 )
@@ -40,11 +41,16 @@ type Runtime struct {
 	metrics     *metrics
 	listener    net.Listener
 	server      *http.Server
+	// parts are the routers behind the gate, one a face.
+	parts []http.Handler
 	// publicListener and public take webhooks only; nil without listen_public.
 	publicListener net.Listener
 	public         *http.Server
 	// tls is what both servers present; nil for plain HTTP.
 	tls *servertls.Source
+	// keys seal the secrets of connections that are made through the API; nil for
+	// none.
+	keys *seal.Keys
 
 	// byID never changes after New.
 	byID map[string]*connection
@@ -86,12 +92,17 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	policy := r.policy()
 	r.guard = httpguard.New(httpguard.Config{AllowLoopback: api.IsLoopback(policy.Listen), AllowPrefixes: o.Config.AllowPrivate})
-	var tlsErr error
+	var tlsErr, keysErr error
+	if r.keys, keysErr = o.Config.Secrets.Keys(); keysErr == nil {
+		if exposed := o.Config.Secrets.Exposed(); exposed != "" {
+			r.log.Warn("the keys of the secrets are not kept well", "reason", exposed)
+		}
+	}
 	if files := o.Config.TLS; files.Enabled() {
 		r.tls, tlsErr = servertls.New(files, r.log)
 	}
 	prepared, err := r.prepareAll(policy)
-	if err := errors.Join(err, tlsErr); err != nil {
+	if err := errors.Join(err, tlsErr, keysErr); err != nil {
 		return nil, err
 	}
 	if r.store, err = o.OpenStore(ctx); err != nil {
@@ -206,7 +217,7 @@ func (r *Runtime) fail(err error) {
 // changed counts a change of a stream and tells the pages of it.
 func (r *Runtime) changed(c scheduler.Change) {
 	r.metrics.changed(c)
-	r.feed.Notify()
+	r.feed.NotifyProject(c.Project)
 }
 
 // Addr is the address that is served.

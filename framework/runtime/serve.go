@@ -36,13 +36,17 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}); err != nil {
 		return err
 	}
+	keyring := api.NewKeyring(r.store, nil)
 	if r.api, err = api.New(api.Config{
+		Keyring: keyring, Audit: r.store, Secrets: sealedSecrets{r},
 		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
 		Address: r.address(), Log: r.log,
 	}); err != nil {
 		return err
 	}
-	gate, err := api.NewGate(api.GateConfig{Policy: policy, ErrorPage: dashboard.ErrorPage, Log: r.log})
+	gate, err := api.NewGate(api.GateConfig{
+		Policy: policy, ErrorPage: dashboard.ErrorPage, Log: r.log, Keyring: keyring, Audit: r.store, TrustedProxies: r.options.Config.TrustedProxies,
+	})
 	if err != nil {
 		return err
 	}
@@ -53,7 +57,8 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	if err != nil {
 		return err
 	}
-	handler, err := gate.Handler(r.api.Handler(), pages.Handler(), r.hooks())
+	r.parts = []http.Handler{r.api.Handler(), pages.Handler(), r.hooks()}
+	handler, err := gate.Handler(r.parts...)
 	if err != nil {
 		return err
 	}
@@ -136,7 +141,7 @@ func (r *Runtime) delivered(o intake.Observation) {
 	r.metrics.delivered(o)
 	switch o.Verdict {
 	case intake.Accepted, intake.Stored, intake.Dead: // a failure is news too
-		r.feed.Notify()
+		r.feed.NotifyProject(o.Project)
 	case intake.Duplicate, intake.Unverified, intake.TooLarge, intake.Refused, intake.Failed, intake.Busy, intake.Limited, intake.Handshake:
 	}
 }
@@ -209,6 +214,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	}
 	work.Go(func() { r.intake.Run(background) })
 	work.Go(func() { r.budgets.Run(background) })
+	work.Go(func() { r.trimAudit(background) })
 	work.Go(func() { r.serve(r.server, r.listener) })
 	if r.public != nil {
 		work.Go(func() { r.serve(r.public, r.publicListener) })

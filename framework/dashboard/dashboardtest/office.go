@@ -36,6 +36,9 @@ type Office struct {
 	header, body string // of stored deliveries
 	backfills    []scheduler.Backfill
 	states       []store.State
+	tokens       []store.Token
+	tokenReads   int
+	audit        []store.AuditEntry // newest first
 	broken       error
 }
 

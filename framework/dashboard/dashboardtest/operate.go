@@ -111,14 +111,18 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 		return nil, err
 	}
 	f := &Front{Feed: &api.Feed{}}
+	keyring := api.NewKeyring(o, o.Now)
 	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Feed: f.Feed, Log: log, Address: health.Address{PublicURL: policy.PublicURL}}
+	cfg.Keyring, cfg.Audit, cfg.Secrets = keyring, o, noSecrets{}
 	if change != nil {
 		change(&cfg)
 	}
 	if f.API, err = api.New(cfg); err != nil {
 		return nil, err
 	}
-	if f.Gate, err = api.NewGate(api.GateConfig{Policy: policy, ErrorPage: dashboard.ErrorPage, Log: log, Now: o.Now}); err != nil {
+	if f.Gate, err = api.NewGate(api.GateConfig{
+		Policy: policy, ErrorPage: dashboard.ErrorPage, Log: log, Now: o.Now, Keyring: keyring, Audit: o,
+	}); err != nil {
 		return nil, err
 	}
 	d, err := dashboard.New(dashboard.Config{
