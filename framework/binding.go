@@ -154,17 +154,45 @@ func (b *Binding) Page(ctx context.Context, stream string, in PageCall) (PageRet
 }
 
 // Deliver runs the webhook route of endpoint for one delivery and returns its
-// emissions.
+// emissions. A route that runs past the deadline of ctx is abandoned after a
+// short grace.
 func (b *Binding) Deliver(ctx context.Context, endpoint string, d *Delivery) ([]ingest.Emission, error) {
+	return b.Receive(ctx, endpoint, d, nil)
+}
+
+// Receive is [Binding.Deliver] for a sender who waits: it returns at the end of
+// ctx, with [ErrLate] when the route has not returned by then, whose emissions
+// come to nothing. ended is called once, when the route has returned or was not
+// called at all, or, with true, when it was left behind after the grace; without
+// it Receive is Deliver. The runtime uses it.
+func (b *Binding) Receive(ctx context.Context, endpoint string, d *Delivery, ended func(hangs bool)) ([]ingest.Emission, error) {
+	lingers := ended == nil
+	if lingers {
+		ended = func(bool) {}
+	}
 	route, ok := b.receivers[endpoint]
 	if !ok {
+		ended(false)
 		return nil, fmt.Errorf("receive at endpoint %q: %w", endpoint, ErrNoRoute)
 	}
 	out := ingest.NewBuffer(b.streams, ingest.DeliveryLimits())
-	_, err := contain(ctx, &b.abandoned, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
-	emissions, poison := out.Seal()
+	call, err := begin(ctx, &b.abandoned, ended, func(ctx context.Context) (struct{}, error) { return struct{}{}, route.receive(ctx, d, out) })
 	if err != nil {
-		return nil, b.redact.err(emitFailure(err, poison))
+		ended(false)
+		return nil, err
+	}
+	o, ok := call.wait(ctx)
+	switch {
+	case ok:
+	case lingers:
+		o = call.linger(ctx)
+	default:
+		go call.linger(ctx)
+		o.err = fmt.Errorf("%w: %w", ErrLate, context.Cause(ctx))
+	}
+	emissions, poison := out.Seal()
+	if o.err != nil {
+		return nil, b.redact.err(emitFailure(o.err, poison))
 	}
 	if poison != nil {
 		return nil, b.redact.err(Permanent(poison))

@@ -30,44 +30,88 @@ const (
 	handlerLeft
 )
 
-// contain runs fn so that neither a panic nor a hang of it reaches the caller.
-// left counts those that hang.
-func contain[T any](ctx context.Context, left *atomic.Int64, fn func(context.Context) (T, error)) (T, error) {
-	var zero T
+// contained is a handler at work in a goroutine of its own, so that neither a
+// panic nor a hang of it reaches the caller.
+type contained[T any] struct {
+	done  chan outcome[T]
+	state atomic.Int32
+	// left counts those that hang.
+	left *atomic.Int64
+	// ended is called once, when the handler has returned or was left behind.
+	ended func(hangs bool)
+}
+
+// begin calls fn, unless too many hang.
+func begin[T any](ctx context.Context, left *atomic.Int64, ended func(hangs bool), fn func(context.Context) (T, error)) (*contained[T], error) {
 	if n := left.Load(); n >= MaxAbandoned {
-		return zero, fmt.Errorf("%w: %d of them were left behind", ErrHandlersHang, n)
+		return nil, fmt.Errorf("%w: %d of them were left behind", ErrHandlersHang, n)
 	}
-	done := make(chan outcome[T], 1)
-	var state atomic.Int32
-	go func() {
-		o := outcome[T]{err: errGoexit()}
-		defer func() {
-			done <- o
-			if !state.CompareAndSwap(handlerGoing, handlerReturned) {
-				left.Add(-1)
-			}
-		}()
-		defer catch(&o.err)
-		o.value, o.err = fn(ctx)
+	c := &contained[T]{done: make(chan outcome[T], 1), left: left, ended: ended}
+	go c.run(ctx, fn)
+	return c, nil
+}
+
+func (c *contained[T]) run(ctx context.Context, fn func(context.Context) (T, error)) {
+	o := outcome[T]{err: errGoexit()}
+	defer func() {
+		c.done <- o
+		if c.state.CompareAndSwap(handlerGoing, handlerReturned) {
+			c.ended(false)
+		} else {
+			c.left.Add(-1)
+		}
 	}()
+	defer catch(&o.err)
+	o.value, o.err = fn(ctx)
+}
+
+// wait returns what the handler has returned; ok is false when ctx ended before.
+func (c *contained[T]) wait(ctx context.Context) (o outcome[T], ok bool) {
 	select {
-	case o := <-done:
-		return o.value, o.err
+	case o = <-c.done:
+		return o, true
 	case <-ctx.Done():
 	}
+	select {
+	case o = <-c.done: // both were ready
+		return o, true
+	default:
+		return o, false
+	}
+}
+
+// linger waits for a handler whose context has ended, and leaves it behind when
+// it does not return soon.
+func (c *contained[T]) linger(ctx context.Context) outcome[T] {
 	grace := time.NewTimer(abandonGrace)
 	defer grace.Stop()
 	select {
-	case o := <-done:
-		return o.value, o.err
+	case o := <-c.done:
+		return o
 	case <-grace.C:
 	}
-	if !state.CompareAndSwap(handlerGoing, handlerLeft) {
-		o := <-done // it returned at the last moment
-		return o.value, o.err
+	// Counted first: the handler takes itself off the count when it was left.
+	c.left.Add(1)
+	if !c.state.CompareAndSwap(handlerGoing, handlerLeft) {
+		c.left.Add(-1)
+		return <-c.done // it returned at the last moment
 	}
-	left.Add(1)
-	return zero, fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(ctx))
+	c.ended(true)
+	return outcome[T]{err: fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(ctx))}
+}
+
+// contain runs fn and waits for it, also for a while after the end of ctx.
+func contain[T any](ctx context.Context, left *atomic.Int64, fn func(context.Context) (T, error)) (T, error) {
+	var zero T
+	c, err := begin(ctx, left, func(bool) {}, fn)
+	if err != nil {
+		return zero, err
+	}
+	o, ok := c.wait(ctx)
+	if !ok {
+		o = c.linger(ctx)
+	}
+	return o.value, o.err
 }
 
 // catch is deferred around a handler, and gives err to one that panicked.

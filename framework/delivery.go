@@ -2,11 +2,12 @@ package framework
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/weirhq/weir/ingest"
 )
 
 // Delivery is one webhook request, verified by the endpoint's declared
@@ -32,7 +33,7 @@ type Delivery struct {
 // Decode decodes the body as JSON into v. An error of it is permanent: the same
 // bytes will not decode later.
 func (d *Delivery) Decode(v any) error {
-	if err := json.Unmarshal(d.Body, v); err != nil {
+	if err := ingest.Decode(d.Body, v); err != nil {
 		return Permanent(fmt.Errorf("decode delivery: %w", err))
 	}
 	return nil

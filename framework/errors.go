@@ -72,6 +72,10 @@ func RetryDelay(err error) time.Duration {
 // ErrAbandoned says that a handler went on past its deadline and was left behind.
 var ErrAbandoned = errors.New("handler did not return by its deadline and was abandoned")
 
+// ErrLate says that a webhook's handler had not returned when its sender had to be
+// answered. It may still return, and what it then says is not asked for.
+var ErrLate = errors.New("handler did not return by its deadline")
+
 // ErrHandlersHang says that so many handlers of a connection were left behind
 // and still go on that no other is called. It heals when they return.
 var ErrHandlersHang = errors.New("handlers of this connection hang; they must return, or the process be restarted, before another is called")

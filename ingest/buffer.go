@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -35,7 +36,7 @@ var ErrSealed = errors.New("the handler has returned; emit before returning")
 type Buffer struct {
 	mu        sync.Mutex
 	limits    Limits
-	declared  map[string]bool
+	declared  []string
 	emissions []Emission
 	bytes     int
 	poison    error
@@ -46,11 +47,7 @@ type Buffer struct {
 // NewBuffer returns a buffer that accepts emissions to the declared streams.
 // The framework makes buffers; authors need it in tests of their own only.
 func NewBuffer(declared []string, limits Limits) *Buffer {
-	b := &Buffer{limits: limits, declared: make(map[string]bool, len(declared))}
-	for _, key := range declared {
-		b.declared[key] = true
-	}
-	return b
+	return &Buffer{limits: limits, declared: declared}
 }
 
 // Seal ends the buffer and returns what was emitted, or the error that
@@ -102,7 +99,7 @@ func (b *Buffer) add(e Emission, encodeErr error) error {
 
 func (b *Buffer) check(e Emission, encodeErr error) error {
 	switch {
-	case !b.declared[e.Stream]:
+	case !slices.Contains(b.declared, e.Stream):
 		return errors.New("the stream is not declared in this connector's catalog (SC401)")
 	case encodeErr != nil:
 		return fmt.Errorf("encode payload: %w", encodeErr)

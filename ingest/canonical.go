@@ -36,9 +36,30 @@ type Record[T any] struct {
 
 // UnmarshalJSON keeps b and decodes it into r.Value.
 func (r *Record[T]) UnmarshalJSON(b []byte) error {
+	r.raw = nil
+	if err := json.Unmarshal(b, &r.Value); err != nil {
+		return err
+	}
 	r.raw = bytes.Clone(b)
-	return json.Unmarshal(b, &r.Value)
+	return nil
 }
+
+// decodable is a *[Record].
+type decodable interface {
+	json.Unmarshaler
+	decoded() json.RawMessage
+}
+
+// Decode is json.Unmarshal, and reads b half as often where v is a *[Record].
+func Decode(b []byte, v any) error {
+	if r, ok := v.(decodable); ok {
+		return r.UnmarshalJSON(bytes.Trim(b, " \t\r\n"))
+	}
+	return json.Unmarshal(b, v)
+}
+
+// decoded returns the bytes that r was decoded from, which so are valid JSON.
+func (r Record[T]) decoded() json.RawMessage { return r.raw }
 
 // MarshalJSON returns the kept bytes, or the encoded value if there are none.
 func (r Record[T]) MarshalJSON() ([]byte, error) {
@@ -72,6 +93,16 @@ func Delete(out *Buffer, stream catalog.Stream, canonicalType string, options Op
 	}, nil)
 }
 
+// wasDecoded reports that raw are the bytes that a [Record] was decoded from.
+func wasDecoded(payload any, raw json.RawMessage) bool {
+	r, ok := payload.(interface{ decoded() json.RawMessage })
+	if !ok {
+		return false
+	}
+	proven := r.decoded()
+	return len(raw) > 0 && len(raw) == len(proven) && &raw[0] == &proven[0]
+}
+
 func encode(payload any) ([]byte, error) {
 	var raw json.RawMessage
 	switch p := payload.(type) {
@@ -81,7 +112,7 @@ func encode(payload any) ([]byte, error) {
 		raw = p.RawJSON()
 	}
 	if raw != nil {
-		if !json.Valid(raw) {
+		if !wasDecoded(payload, raw) && !json.Valid(raw) {
 			return nil, errors.New("the raw payload is not valid JSON")
 		}
 		return raw, nil

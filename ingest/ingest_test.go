@@ -86,6 +86,35 @@ func TestRefusesPayloadsThatDoNotEncode(t *testing.T) {
 	require.ErrorContains(t, err, "not valid JSON")
 }
 
+func TestDecodeReadsARecordAsUnmarshalDoes(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"id":"c1","n":1e400}`, " \t{\"id\":\"c1\"}\r\n", `{"id":`, `{"id":"c1"} x`, `{"id":7}`, `null`, ``, `[]`, "\ufeff{}", "\u00a0{}",
+	} {
+		var got, want ingest.Record[Customer]
+		err, wanted := ingest.Decode([]byte(text), &got), json.Unmarshal([]byte(text), &want)
+		require.Equal(t, wanted == nil, err == nil, text)
+		require.Equal(t, want.Value, got.Value, text)
+		if err == nil {
+			require.Equal(t, string(want.RawJSON()), string(got.RawJSON()), text)
+			require.NoError(t, ingest.Canonical(buffer(), Customers, "customer", got, ingest.Options{IdempotencyKey: ingest.EventKey("e")}))
+		}
+	}
+}
+
+// spoiled is a record whose bytes are not those that were decoded.
+type spoiled struct{ ingest.Record[Customer] }
+
+func (spoiled) RawJSON() json.RawMessage { return json.RawMessage(`{"id":`) }
+
+func TestARecordThatGivesOutOtherBytesIsChecked(t *testing.T) {
+	t.Parallel()
+	var r spoiled
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"c1"}`), &r.Record))
+	err := ingest.Canonical(buffer(), catalog.Webhook[spoiled]("plain"), "x", r, ingest.Options{IdempotencyKey: ingest.EventKey("e")})
+	require.ErrorContains(t, err, "not valid JSON")
+}
+
 func TestPayloadBytesSurviveTheEnvelope(t *testing.T) {
 	t.Parallel()
 	payload := `{"z":1,"a":9007199254740993,"e":1e400,"s":"<b>\u00e9é\u2028</b>", "sp":  [ ]}`

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.records, "records", 200_000, "records to poll, or events to deliver")
 	flags.IntVar(&o.events, "events", 10_000_000, "events that are there before, in growth")
 	flags.IntVar(&o.payload, "payload", 1024, "bytes of a webhook's body")
-	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of Weir into, one a turn")
+	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of each side into, one a turn")
 	flags.StringVar(&o.way, "way", "", "deliver only in this way: single, batches or ordered")
 	flags.BoolVar(&o.keep, "keep", false, "leave the stores behind")
 	if err := flags.Parse(args[1:]); err != nil {

@@ -103,7 +103,9 @@ func webhooks(ctx context.Context, o options) error {
 			sides[i].Postgres = o.postgres
 		}
 		if o.profile != "" {
-			sides[0].Profile = filepath.Join(o.profile, fmt.Sprintf("webhooks-%d.pprof", round))
+			for i := range sides {
+				sides[i].Profile = filepath.Join(o.profile, fmt.Sprintf("webhooks-%s-%d.pprof", sides[i].Role, round))
+			}
 		}
 		w, err := loaded(ctx, o, sides[0], "/webhooks/bench/orders")
 		if err != nil {
@@ -137,8 +139,8 @@ func polls(ctx context.Context, o options) error {
 	for round := range o.rounds {
 		for _, role := range []string{"weir-poll", "floor-poll"} {
 			c := childOptions{Role: role, Dir: filepath.Join(root, fmt.Sprintf("%d-%s", round, role)), API: a.addr}
-			if o.profile != "" && role == "weir-poll" {
-				c.Profile = filepath.Join(o.profile, fmt.Sprintf("poll-%d.pprof", round))
+			if o.profile != "" {
+				c.Profile = filepath.Join(o.profile, fmt.Sprintf("%s-%d.pprof", role, round))
 			}
 			t, err := polledTurn(ctx, o, c)
 			if err != nil {

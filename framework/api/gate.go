@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -55,7 +56,7 @@ type Gate struct {
 	hosts    []string
 	token    *[sha256.Size]byte
 	forgery  *http.CrossOriginProtection
-	rows     []Route
+	rows     map[routeName]Route
 	sessions *sessions
 	throttle *throttle
 	guesses  guesses
@@ -69,7 +70,10 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	}
 	g := &Gate{
 		cfg: cfg, loopback: IsLoopback(cfg.Policy.Listen), forgery: http.NewCrossOriginProtection(),
-		rows: Routes(), sessions: newSessions(cfg.Now), throttle: newThrottle(cfg.Now),
+		rows: map[routeName]Route{}, sessions: newSessions(cfg.Now), throttle: newThrottle(cfg.Now),
+	}
+	for _, row := range Routes() {
+		g.rows[routeName{row.Method, row.Pattern}] = row
 	}
 	for _, h := range cfg.Policy.AllowedHosts {
 		g.hosts = append(g.hosts, hostOf(h))
@@ -126,22 +130,23 @@ func (g *Gate) PublicHandler(parts ...http.Handler) (http.Handler, error) {
 	public := &Gate{
 		cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions, throttle: g.throttle,
 	}
-	public.rows = slices.DeleteFunc(slices.Clone(g.rows), func(r Route) bool { return r.Face != FaceIntake })
+	public.rows = maps.Clone(g.rows)
+	maps.DeleteFunc(public.rows, func(_ routeName, r Route) bool { return r.Face != FaceIntake })
 	return public.Handler(parts...)
 }
 
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
-	setHeaders(w.Header())
 	defer func() {
 		if v := recover(); v != nil {
 			g.contain(w, r, v)
 		}
 	}()
-	// A refusal ends only when the rest of the body has come or this has passed:
-	// net/http reads it to use the connection again.
-	setDeadlines(w, time.Now().Add(refusalWait))
 	path := routePath(r)
 	router, row, params, ok := g.find(routers, r.Method, path)
+	if row.Face != FaceIntake {
+		// Its answers are for programs, and say themselves what they need.
+		setHeaders(w.Header())
+	}
 	if !ok {
 		g.refuse(w, r, g.absent(w, routers, path), wantsPage(r))
 		return
@@ -165,7 +170,11 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, row.BodyLimit)
 	}
-	ctx, cancel := withDeadline(w, WithCaller(r.Context(), caller), row.Deadline)
+	ctx := r.Context()
+	if row.Face != FaceIntake {
+		ctx = WithCaller(ctx, caller)
+	}
+	ctx, cancel := withDeadline(w, ctx, row.Deadline)
 	defer cancel()
 	if a, ok := w.(*audited); ok {
 		ctx = context.WithValue(ctx, auditKey{}, a.note)
@@ -233,7 +242,7 @@ func (g *Gate) find(routers []part, method, path string) (part, Route, chi.Route
 		for _, router := range routers {
 			route := chi.NewRouteContext()
 			if router.Match(route, m, path) {
-				if row, ok := findRoute(g.rows, m, CleanPattern(route.RoutePattern())); ok {
+				if row, ok := g.rows[routeName{m, CleanPattern(route.RoutePattern())}]; ok {
 					return router, row, route.URLParams, true
 				}
 			}
@@ -283,8 +292,11 @@ func (g *Gate) checkOrigin(r *http.Request, row Route) *Problem {
 	return nil
 }
 
-// refuse answers with a problem, or a page that says the same.
+// refuse answers with a problem, or a page that says the same. It ends only when
+// the rest of the body has come or some time has passed: net/http reads it to use
+// the connection again.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, p *Problem, page bool) {
+	setDeadlines(w, time.Now().Add(refusalWait))
 	if page && g.cfg.ErrorPage != nil {
 		g.cfg.ErrorPage(w, r, p.Status, p.Title, p.Detail)
 		return
@@ -345,7 +357,7 @@ const refusalWait = 5 * time.Second
 func withDeadline(w http.ResponseWriter, ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) { //nolint:revive // the writer comes first as in a handler
 	if d == 0 {
 		setDeadlines(w, time.Time{})
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	setDeadlines(w, time.Now().Add(d+writeGrace))
 	return context.WithTimeout(ctx, d)

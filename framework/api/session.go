@@ -215,6 +215,7 @@ func (g *Gate) wrongToken(r *http.Request, address netip.Addr) {
 // challenge turns away a caller who may not: a person to the login page, a
 // program with 401.
 func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, row Route, known bool) {
+	setDeadlines(w, time.Now().Add(refusalWait))
 	if row.Face == FaceDashboard && g.cfg.ErrorPage != nil {
 		target := "/login"
 		if r.Method == http.MethodGet && r.URL.Path != "/" {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -115,22 +114,19 @@ const (
 	projectPrefix = "/api/v1/projects/{project}"
 )
 
-// findRoute returns the row of a method and a pattern.
-func findRoute(rows []Route, method, pattern string) (Route, bool) {
-	i := slices.IndexFunc(rows, func(r Route) bool { return r.Method == method && r.Pattern == pattern })
-	if i < 0 {
-		return Route{}, false
-	}
-	return rows[i], true
-}
+// routeName is what a row is found by.
+type routeName struct{ method, pattern string }
 
 // CheckRoutes fails when routes serve something that has no row in the table of
 // [Routes], and names all of it.
 func CheckRoutes(routes chi.Routes) error {
-	rows := Routes()
+	known := map[routeName]bool{}
+	for _, row := range Routes() {
+		known[routeName{row.Method, row.Pattern}] = true
+	}
 	var errs []error
 	err := chi.Walk(routes, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		if _, ok := findRoute(rows, method, CleanPattern(pattern)); !ok {
+		if !known[routeName{method, CleanPattern(pattern)}] {
 			errs = append(errs, fmt.Errorf("route %s %s has no row in the table of routes; give it a role, a body limit and a deadline there", method, pattern))
 		}
 		return nil

@@ -174,7 +174,7 @@ func New(c Config) (*Handler, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("configure intake: %w", err)
 	}
-	journal, err := openJournal(c.Journal)
+	journal, err := openJournal(c.Journal, mapped)
 	if err != nil {
 		return nil, fmt.Errorf("configure intake: %w", err)
 	}

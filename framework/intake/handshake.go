@@ -20,6 +20,9 @@ func (h *Handler) requestOf(r *http.Request, body []byte) webhook.Request {
 // handshake answers a request by which a sender learns that the endpoint is
 // ours; handled is false for a delivery. Nothing of it is recorded.
 func (h *Handler) handshake(ctx context.Context, t Target, r webhook.Request, check func() error) (a answer, handled bool) {
+	if r.Method == http.MethodPost && !t.Verifier.Handshakes() {
+		return answer{}, false
+	}
 	if t.Verifier.Deadline() > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.Verifier.Deadline())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -22,6 +23,9 @@ import (
 // processes. An endpoint that was at work when three processes in a row ended,
 // and of which no call had returned in them, is quarantined: its handler is not
 // called until an operator resumes it.
+//
+// Where the system can, the file is mapped into memory, so that a delivery costs
+// no call of the system: what is written there outlives the process too.
 
 const (
 	// slotBytes is the size of one slot of the file.
@@ -37,14 +41,15 @@ const (
 // mark is a hash that names a delivery or an endpoint in the journal.
 type mark [16]byte
 
-func markOf(parts ...string) (m mark) {
-	h := sha256.New()
+func markOf(parts ...string) mark {
+	var buf [256]byte
+	b := buf[:0]
 	for _, p := range parts {
-		_ = binary.Write(h, binary.BigEndian, uint32(len(p)))
-		_, _ = io.WriteString(h, p)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p))) // far below 4 GiB
+		b = append(b, p...)
 	}
-	copy(m[:], h.Sum(nil))
-	return m
+	sum := sha256.Sum256(b)
+	return mark(sum[:16])
 }
 
 func endpointMark(t Target) mark { return markOf("endpoint", t.ConnectionID, t.Endpoint) }
@@ -69,8 +74,11 @@ const (
 
 // journal is the file. A nil journal remembers nothing.
 type journal struct {
-	mu       sync.Mutex
-	file     *os.File
+	mu   sync.Mutex
+	file *os.File
+	// slots is the content of the file: its mapping, or, where unmap is nil, a copy.
+	slots    []byte
+	unmap    func() error
 	used     int
 	free     []int
 	suspects map[mark]bool
@@ -78,13 +86,21 @@ type journal struct {
 	returned map[mark]bool
 }
 
+// mapper maps a file into memory; see mapped.
+type mapper func(file *os.File, size int) (content []byte, unmap func() error, err error)
+
 // openJournal reads what the last process left in the file and begins it anew.
 // The path "" means no journal.
-func openJournal(path string) (*journal, error) {
+func openJournal(path string, m mapper) (*journal, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // a nil journal remembers nothing
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	// A store on a server has made no folder.
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	var file *os.File
+	if err == nil {
+		file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the journal of webhooks: %w", err)
 	}
@@ -95,10 +111,27 @@ func openJournal(path string) (*journal, error) {
 		return nil, errors.Join(fmt.Errorf("read the journal of webhooks: %w", err), file.Close())
 	}
 	j.restore(content[:n-n%slotBytes])
+	j.mapFile(m)
 	if err := j.rewrite(); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return j, nil
+}
+
+// mapFile maps the file if there is room for all of it: touching a page of the
+// mapping for which the disk has no room would end the process.
+func (j *journal) mapFile(m mapper) {
+	empty := make([]byte, mostSlots*slotBytes)
+	err := j.file.Truncate(0)
+	if err == nil {
+		_, err = j.file.WriteAt(empty, 0)
+	}
+	if err == nil {
+		j.slots, j.unmap, err = m(j.file, len(empty))
+	}
+	if err != nil {
+		j.slots, j.unmap = empty, nil
+	}
 }
 
 // restore learns from the slots of the last process.
@@ -134,7 +167,11 @@ func (j *journal) restore(content []byte) {
 
 // rewrite replaces the file's content by what is known now.
 func (j *journal) rewrite() error {
-	err := j.file.Truncate(0)
+	clear(j.slots)
+	var err error
+	if j.unmap == nil {
+		err = j.file.Truncate(0)
+	}
 	j.used, j.free = 0, nil
 	for m := range j.suspects {
 		err = errors.Join(err, j.write(j.take(), slotSuspect, 0, m))
@@ -169,10 +206,14 @@ func (j *journal) write(slot int, kind, count byte, m mark) error {
 	if slot < 0 {
 		return nil
 	}
-	b := make([]byte, slotBytes)
+	at := slot * slotBytes
+	b := j.slots[at : at+slotBytes]
 	b[0], b[1] = kind, count
 	copy(b[2:], m[:])
-	_, err := j.file.WriteAt(b, int64(slot)*slotBytes)
+	if j.unmap != nil {
+		return nil
+	}
+	_, err := j.file.WriteAt(b, int64(at))
 	return err
 }
 
@@ -184,6 +225,9 @@ func (j *journal) begin(endpoint, delivery mark) (end func()) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.file == nil {
+		return func() {}
+	}
 	// A journal that cannot be written protects less; no delivery fails for it.
 	slots := [2]int{j.take(), j.take()}
 	_ = j.write(slots[0], slotAtWork, 0, endpoint)
@@ -237,12 +281,12 @@ func (j *journal) resume(endpoint mark) (bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.ended, endpoint)
+	if j.file == nil {
+		return true, nil
+	}
 	// The slot is looked for rather than remembered: this is rare.
-	slot := make([]byte, slotBytes)
 	for i := range j.used {
-		if _, err := j.file.ReadAt(slot, int64(i)*slotBytes); err != nil {
-			return true, fmt.Errorf("read the journal of webhooks: %w", err)
-		}
+		slot := j.slots[i*slotBytes:]
 		if slot[0] == slotEnded && mark(slot[2:18]) == endpoint {
 			if err := j.write(i, slotFree, 0, mark{}); err != nil {
 				return true, fmt.Errorf("write the journal of webhooks: %w", err)
@@ -270,7 +314,11 @@ func (j *journal) close() error {
 			delete(j.ended, m)
 		}
 	}
-	err := errors.Join(j.rewrite(), j.file.Close())
-	j.file = nil
+	err := j.rewrite()
+	if j.unmap != nil {
+		err = errors.Join(err, j.unmap())
+	}
+	err = errors.Join(err, j.file.Close())
+	j.file, j.slots = nil, nil
 	return err
 }

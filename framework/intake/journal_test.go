@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -25,9 +26,11 @@ func crash(t *testing.T, path string) {
 	require.NoError(t, os.Rename(path+".crashed", path))
 }
 
-func reopened(t *testing.T, path string) *journal {
+func reopened(t *testing.T, path string) *journal { return reopenedWith(t, path, mapped) }
+
+func reopenedWith(t *testing.T, path string, m mapper) *journal {
 	t.Helper()
-	j, err := openJournal(path)
+	j, err := openJournal(path, m)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = j.close() })
 	return j
@@ -106,19 +109,32 @@ func TestAnEndpointThatEndsThreeProcessesIsQuarantinedUntilResumed(t *testing.T)
 
 func TestABusyEndpointIsNotBlamedForTheCrashOfAnother(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "journal")
-	busy, culprit := markOf("busy"), markOf("culprit")
-	for range quarantineAfter + 2 {
-		j := reopened(t, path)
-		j.begin(busy, markOf("a"))()
-		j.begin(busy, markOf("b"))
-		if !j.quarantined(culprit) {
-			j.begin(culprit, markOf("c"))
-		}
-		require.False(t, j.quarantined(busy))
-		crash(t, path)
+	refuse := func(*os.File, int) ([]byte, func() error, error) { return nil, nil, errors.ErrUnsupported }
+	for name, m := range map[string]mapper{"mapped": mapped, "written": refuse} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "made", "journal")
+			busy, culprit := markOf("busy"), markOf("culprit")
+			for range quarantineAfter + 2 {
+				j := reopenedWith(t, path, m)
+				j.begin(busy, markOf("a"))()
+				j.begin(busy, markOf("b"))
+				if !j.quarantined(culprit) {
+					j.begin(culprit, markOf("c"))
+				}
+				require.False(t, j.quarantined(busy))
+				crash(t, path)
+			}
+			j := reopenedWith(t, path, m)
+			require.True(t, j.quarantined(culprit))
+			resumed, err := j.resume(culprit)
+			require.NoError(t, err)
+			require.True(t, resumed)
+			require.NoError(t, j.close())
+			j.begin(busy, markOf("after the stop"))()
+			require.False(t, reopenedWith(t, path, m).quarantined(culprit))
+		})
 	}
-	require.True(t, reopened(t, path).quarantined(culprit))
 }
 
 func TestAStopForgetsWhatWasAtWork(t *testing.T) {

@@ -133,6 +133,8 @@ func (h *hold) release() {
 // endpointState is what is counted for one endpoint.
 type endpointState struct {
 	history history
+	// mark is that of the endpoint.
+	mark mark
 
 	mu         sync.Mutex
 	policy     Policy
@@ -153,7 +155,7 @@ func (e *endpointStates) of(t Target) *endpointState {
 	key := [2]string{t.ConnectionID, t.Endpoint}
 	found, ok := e.states.Load(key)
 	if !ok {
-		found, _ = e.states.LoadOrStore(key, &endpointState{})
+		found, _ = e.states.LoadOrStore(key, &endpointState{mark: endpointMark(t)})
 	}
 	s := found.(*endpointState) //nolint:errcheck // nothing else is stored there
 	s.follow(t.Policy, e.handlers)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -34,44 +35,43 @@ type outcome struct {
 	err       error
 }
 
-// call runs the endpoint's handler and waits for it until its deadline, no
-// longer: the sender waits too. done is called when the handler has returned or
-// was abandoned, which may be later.
-func (h *Handler) call(ctx context.Context, t Target, d *framework.Delivery, done func()) outcome {
-	deadline := t.Verifier.Deadline()
+// call runs the endpoint's handler. With done it waits until the deadline, no
+// longer, since the sender waits too: done is called when the handler has
+// returned or was abandoned, which may be later.
+func (h *Handler) call(ctx context.Context, t Target, d *framework.Delivery, done func()) (result outcome) {
+	deadline := webhook.DefaultDeadline
+	if t.Verifier != nil {
+		deadline = t.Verifier.Deadline()
+	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
-	results := make(chan outcome, 1)
-	go func() {
-		defer done()
+	left := func() {
+		h.config.Log.ErrorContext(ctx, "webhook handler hangs and was left behind", "project", t.Project, "connection", t.Connection,
+			"endpoint", t.Endpoint, "delivery", d.ID)
+	}
+	var ended func(hangs bool)
+	if done == nil {
 		defer cancel()
-		results <- h.deliver(ctx, t, d)
-	}()
-	select {
-	case result := <-results:
-		return result
-	case <-ctx.Done():
+	} else {
+		ended = func(hangs bool) {
+			if hangs {
+				left()
+			}
+			cancel()
+			done()
+		}
 	}
-	select {
-	case result := <-results:
-		// cancel runs after the result is there: both may be ready.
-		return result
-	default:
-		return outcome{err: fmt.Errorf("handler did not return within %s", deadline)}
-	}
-}
-
-// deliver calls the handler. What is called contains panics itself; this is for
-// those outside of the handler.
-func (h *Handler) deliver(ctx context.Context, t Target, d *framework.Delivery) (result outcome) {
+	// What is called contains the handler's panics; this is for its own.
 	defer func() {
 		if r := recover(); r != nil {
 			result = outcome{err: &framework.PanicError{Value: fmt.Sprint(r), Stack: string(debug.Stack())}}
 		}
 	}()
-	result.emissions, result.err = t.Binding.Deliver(ctx, t.Endpoint, d)
-	if errors.Is(result.err, framework.ErrAbandoned) {
-		h.config.Log.ErrorContext(ctx, "webhook handler hangs and was left behind", "project", t.Project, "connection", t.Connection,
-			"endpoint", t.Endpoint, "delivery", d.ID)
+	result.emissions, result.err = t.Binding.Receive(ctx, t.Endpoint, d, ended)
+	switch {
+	case errors.Is(result.err, framework.ErrLate):
+		result.err = fmt.Errorf("handler did not return within %s", deadline)
+	case errors.Is(result.err, framework.ErrAbandoned):
+		left()
 	}
 	return result
 }

@@ -167,21 +167,15 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 		h.shelf.drop(row.ConnectionID, int64(len(row.Header)+len(row.Body)))
 	}
 	o.Took = h.config.Now().Sub(started)
-	h.observe(t, o)
+	h.observe(t, h.endpoints.of(t), o)
 	return nil
 }
 
 // callAgain runs the handler of a delivery that was verified when it came.
 func (h *Handler) callAgain(ctx context.Context, t Target, d delivery) outcome {
-	deadline := webhook.DefaultDeadline
-	if t.Verifier != nil {
-		deadline = t.Verifier.Deadline()
-	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	return h.deliver(ctx, t, &framework.Delivery{
+	return h.call(ctx, t, &framework.Delivery{
 		ID: d.id, Key: webhook.DeliveryID(d.key), Header: d.header, Body: d.body, ReceivedAt: d.receivedAt, Attempt: d.attempts,
-	})
+	}, nil)
 }
 
 // settle commits the events of a stored delivery and removes it, or keeps it as

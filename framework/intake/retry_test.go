@@ -382,7 +382,10 @@ func TestAHangingConnectionDoesNotDelayTheRetriesOfOthers(t *testing.T) {
 // DelivererFunc is a Deliverer that emits nothing.
 type DelivererFunc func(ctx context.Context) error
 
-func (fn DelivererFunc) Deliver(ctx context.Context, _ string, _ *framework.Delivery) ([]ingest.Emission, error) {
+func (fn DelivererFunc) Receive(ctx context.Context, _ string, _ *framework.Delivery, ended func(hangs bool)) ([]ingest.Emission, error) {
+	if ended != nil {
+		defer ended(false)
+	}
 	return nil, fn(ctx)
 }
 

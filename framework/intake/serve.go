@@ -27,28 +27,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notFound().write(w, r)
 		return
 	}
-	a := h.receive(w, r, target, started)
-	h.observe(target, Recent{
+	state := h.endpoints.of(target)
+	a := h.receive(w, r, target, state, started)
+	h.observe(target, state, Recent{
 		ID: a.body.Delivery, First: a.body.First, At: started, Verdict: a.verdict, Status: a.status, Bytes: a.bytes, Events: a.events,
 		Took: h.config.Now().Sub(started), Attempt: a.attempt, Why: a.why,
 	})
 	if a.why != "" && !a.verdict.taken() {
-		h.logRefusal(r.Context(), target, a)
+		h.logRefusal(r.Context(), target, state, a)
 	}
 	a.write(w, r)
 }
 
 // observe remembers a delivery, or a later call of its handler, and tells who
 // counts them.
-func (h *Handler) observe(t Target, e Recent) {
-	h.endpoints.of(t).history.add(e)
+func (h *Handler) observe(t Target, state *endpointState, e Recent) {
+	state.history.add(e)
 	o := observationOf(t, e.Verdict)
 	o.Events, o.Bytes, o.Took, o.Retry = e.Events, e.Bytes, e.Took, e.Status == 0
 	h.config.Observe(o)
 }
 
 // receive takes one delivery from the wire to its verdict.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, started time.Time) answer {
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, state *endpointState, started time.Time) answer {
 	if !h.gate.enter() {
 		a := busy("stopping")
 		a.close = true
@@ -77,7 +78,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 	}
 	// Once the whole delivery is here it is carried through, whether its sender
 	// waits for the answer or not: some never send again.
-	a := h.handle(context.WithoutCancel(r.Context()), t, h.requestOf(r, body), started, hold)
+	a := h.handle(context.WithoutCancel(r.Context()), t, state, h.requestOf(r, body), started, hold)
 	a.bytes = len(body)
 	return a
 }
@@ -87,7 +88,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, star
 const ownBody = 1 << 20
 
 // handle verifies a delivery, calls its handler and records the outcome.
-func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request, receivedAt time.Time, hold *hold) answer {
+func (h *Handler) handle(ctx context.Context, t Target, state *endpointState, request webhook.Request, receivedAt time.Time, hold *hold) answer {
 	header, body := request.Header, request.Body
 	check := sync.OnceValue(func() error { return t.Verifier.Verify(h.config.Now(), request) })
 	unproven := func(err error) answer { return unverified(t.Verifier.Challenge(), webhook.ReasonOf(err)) }
@@ -103,15 +104,15 @@ func (h *Handler) handle(ctx context.Context, t Target, request webhook.Request,
 	d := delivery{
 		id: store.NewID("dlv_", receivedAt), key: key, header: t.Verifier.PublicHeader(header), body: body, receivedAt: receivedAt,
 	}
-	state := h.endpoints.of(t)
 	if wait, ok := state.allow(h.config.Now()); !ok {
 		return limited(wait)
 	}
-	release, hindrance := h.admit(t, d, state, hold)
+	mark := deliveryMark(t, key)
+	release, hindrance := h.admit(d, state, mark, hold)
 	var result outcome
 	if hindrance == nil {
 		d.attempts = 1
-		end := h.journal.begin(endpointMark(t), deliveryMark(t, key))
+		end := h.journal.begin(state.mark, mark)
 		call := (&framework.Delivery{
 			ID: d.id, Key: webhook.DeliveryID(key), Header: d.header, Body: body, ReceivedAt: receivedAt, Attempt: 1,
 		}).WithVerify(check)
@@ -146,11 +147,11 @@ var (
 )
 
 // admit takes what the handler needs, or says why it is not called now.
-func (h *Handler) admit(t Target, d delivery, state *endpointState, hold *hold) (release func(), hindrance error) {
-	if h.journal.quarantined(endpointMark(t)) {
+func (h *Handler) admit(d delivery, state *endpointState, m mark, hold *hold) (release func(), hindrance error) {
+	if h.journal.quarantined(state.mark) {
 		return nil, errQuarantined
 	}
-	if h.journal.suspect(deliveryMark(t, d.key)) {
+	if h.journal.suspect(m) {
 		// Its row counts how often this happens.
 		return nil, fmt.Errorf(endingText, 1)
 	}
@@ -165,8 +166,8 @@ func (h *Handler) admit(t Target, d delivery, state *endpointState, hold *hold) 
 	return release, nil
 }
 
-func (h *Handler) logRefusal(ctx context.Context, t Target, a answer) {
-	suppressed, ok := h.endpoints.of(t).sample(h.config.Now(), h.config.LogEvery)
+func (h *Handler) logRefusal(ctx context.Context, t Target, state *endpointState, a answer) {
+	suppressed, ok := state.sample(h.config.Now(), h.config.LogEvery)
 	if !ok {
 		return
 	}

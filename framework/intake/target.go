@@ -12,9 +12,11 @@ import (
 
 // Deliverer runs webhook routes; *framework.Binding is one.
 type Deliverer interface {
-	// Deliver calls the endpoint's handler and returns what it emitted. It
-	// contains panics, and does not outlast ctx by more than a short grace.
-	Deliver(ctx context.Context, endpoint string, d *framework.Delivery) ([]ingest.Emission, error)
+	// Receive calls the endpoint's handler and returns what it emitted. It contains
+	// panics. At the end of ctx it returns framework.ErrLate; ended is called once,
+	// when the handler has returned, was not called, or hangs and was left behind.
+	// Without ended it waits for a short grace, and then returns framework.ErrAbandoned.
+	Receive(ctx context.Context, endpoint string, d *framework.Delivery, ended func(hangs bool)) ([]ingest.Emission, error)
 }
 
 // Target is one endpoint of one connection, ready to receive.

@@ -70,9 +70,9 @@ func (s *selection) Page(ctx context.Context, stream string, in framework.PageCa
 	return result, s.keep(emissions), err
 }
 
-// Deliver hands a delivery over and keeps the emissions to selected streams.
-func (s *selection) Deliver(ctx context.Context, path string, d *framework.Delivery) ([]ingest.Emission, error) {
-	emissions, err := s.Binding.Deliver(ctx, path, d)
+// Receive hands a delivery over and keeps the emissions to selected streams.
+func (s *selection) Receive(ctx context.Context, path string, d *framework.Delivery, ended func(hangs bool)) ([]ingest.Emission, error) {
+	emissions, err := s.Binding.Receive(ctx, path, d, ended)
 	emissions = s.keep(emissions)
 	for _, e := range emissions {
 		err = errors.Join(err, s.refuse(e.Stream))

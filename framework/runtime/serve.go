@@ -57,7 +57,8 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	if err != nil {
 		return err
 	}
-	r.parts = []http.Handler{r.api.Handler(), pages.Handler(), r.hooks()}
+	// The hooks come first: most requests are for them.
+	r.parts = []http.Handler{r.hooks(), r.api.Handler(), pages.Handler()}
 	handler, err := gate.Handler(r.parts...)
 	if err != nil {
 		return err

@@ -166,6 +166,10 @@ func (v *Verifier) Methods() []string {
 	return methods
 }
 
+// Handshakes reports that a POST may be a handshake; one of another method is
+// one or is refused.
+func (v *Verifier) Handshakes() bool { return v != nil && len(v.challenges) > 0 }
+
 // Handshake answers r if it is a handshake; handled is false for a delivery.
 // verify verifies r; it is called, and must succeed, before anything is answered
 // that the sender signs. The error is [ErrUnverified] or [ErrHandshake]. A

@@ -21,9 +21,12 @@ var proxyHeaders = []string{"Forwarded", "X-Forwarded", "X-Real-Ip", "X-Client-I
 // delivery's id is kept.
 func (v *Verifier) PublicHeader(h http.Header) http.Header {
 	kept := make(http.Header, len(h))
+	copies := make([]string, 0, len(h))
 	for name, values := range h {
 		if !v.hides(name) {
-			kept[name] = slices.Clone(values)
+			at := len(copies)
+			copies = append(copies, values...)
+			kept[name] = copies[at:len(copies):len(copies)]
 		}
 	}
 	return kept

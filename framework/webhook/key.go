@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/catalog"
@@ -86,12 +87,17 @@ func hashOf(algorithm string) (func() hash.Hash, crypto.Hash) {
 // hmacKey compares signatures as text, in constant time.
 func hmacKey(secret []byte, algorithm string, e encoding) key {
 	newHash, _ := hashOf(algorithm)
+	// One that was used before knows the hash of the secret.
+	used := sync.Pool{New: func() any { return hmac.New(newHash, secret) }}
 	digest := func(pieces [][]byte) string {
-		mac := hmac.New(newHash, secret)
+		mac, _ := used.Get().(hash.Hash)
+		defer used.Put(mac)
+		mac.Reset()
 		for _, piece := range pieces {
 			mac.Write(piece)
 		}
-		return e.encode(mac.Sum(nil))
+		var sum [sha512.Size]byte
+		return e.encode(mac.Sum(sum[:0]))
 	}
 	return key{
 		prepare: func(pieces [][]byte) func(string) bool {

@@ -446,11 +446,14 @@ type moody struct {
 	world *world
 }
 
-func (m *moody) Deliver(ctx context.Context, endpoint string, d *framework.Delivery) ([]ingest.Emission, error) {
+func (m *moody) Receive(ctx context.Context, endpoint string, d *framework.Delivery, ended func(hangs bool)) ([]ingest.Emission, error) {
 	if m.world.failing {
+		if ended != nil {
+			ended(false)
+		}
 		return nil, errors.New("the handler's own database is down")
 	}
-	return m.Binding.Deliver(ctx, endpoint, d)
+	return m.Binding.Receive(ctx, endpoint, d, ended)
 }
 
 // wire carries the connector's requests to the API.
