@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/loglevel"
 	"github.com/weirhq/weir/framework/runtime"
 	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
@@ -23,7 +24,7 @@ import (
 // serverFlags are what run and demo share.
 type serverFlags struct {
 	listen, store, dataDir, token string
-	listenPublic                  string
+	listenPublic, connectListen   string
 	tls                           servertls.Files
 	logLevel, logFormat           string
 	noSpread                      bool
@@ -33,6 +34,7 @@ func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags := command.Flags()
 	flags.StringVar(&f.listen, "listen", "", "address to serve (default "+runtime.DefaultListen+")")
 	flags.StringVar(&f.listenPublic, "listen-public", "", "second address, for webhooks only: nothing else is served there")
+	flags.StringVar(&f.connectListen, "connect-listen", "", "another address, for the Kafka Connect API alone, such as 127.0.0.1:8083")
 	flags.StringVar(&f.tls.Cert, "tls-cert", "", "file of the certificate to serve TLS with; read again when it changes")
 	flags.StringVar(&f.tls.Key, "tls-key", "", "file of the certificate's private key")
 	flags.StringVar(&f.tls.ClientCA, "tls-client-ca", "", "file of the authorities that client certificates must come from")
@@ -55,6 +57,7 @@ func (f *serverFlags) apply(c *config.File) {
 		{f.dataDir, &c.DataDir},
 		{f.token, &c.AdminToken},
 		{f.listenPublic, &c.ListenPublic},
+		{f.connectListen, &c.ConnectListen},
 		{f.tls.Cert, &c.TLS.Cert},
 		{f.tls.Key, &c.TLS.Key},
 		{f.tls.ClientCA, &c.TLS.ClientCA},
@@ -69,17 +72,19 @@ func (f *serverFlags) apply(c *config.File) {
 	}
 }
 
+// logger returns the log. Its levels may be changed while it is written.
 func (f *serverFlags) logger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
 		return nil, errors.New("--log-level must be debug, info, warn or error")
 	}
-	options := &slog.HandlerOptions{Level: level}
+	levels := loglevel.New(level)
+	everything := &slog.HandlerOptions{Level: slog.LevelDebug}
 	switch f.logFormat {
 	case "text":
-		return slog.New(slog.NewTextHandler(out, options)), nil
+		return slog.New(levels.Handler(slog.NewTextHandler(out, everything))), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(out, options)), nil
+		return slog.New(levels.Handler(slog.NewJSONHandler(out, everything))), nil
 	}
 	return nil, errors.New("--log-format must be text or json")
 }

@@ -22,6 +22,9 @@ type File struct {
 	// ListenPublic is the address of a second server that takes webhooks only; ""
 	// for none.
 	ListenPublic string
+	// ConnectListen is the address of a server with the Kafka Connect API alone; ""
+	// for none. The first server has it too.
+	ConnectListen string
 	// TLS names the files that both servers present; empty for plain HTTP.
 	TLS servertls.Files
 	// PublicURL is how the outside reaches the server, for URLs that are shown.

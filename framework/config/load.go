@@ -128,6 +128,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	r.mapping(n, "the file", []field{
 		{"listen", r.address(&f.Listen, "listen")},
 		{"listen_public", r.address(&f.ListenPublic, "listen_public")},
+		{"connect_listen", r.address(&f.ConnectListen, "connect_listen")},
 		{"tls_cert", r.text(&f.TLS.Cert, "tls_cert")},
 		{"tls_key", r.text(&f.TLS.Key, "tls_key")},
 		{"tls_client_ca", r.text(&f.TLS.ClientCA, "tls_client_ca")},

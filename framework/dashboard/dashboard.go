@@ -75,6 +75,9 @@ type Config struct {
 	// Address is how senders reach this process. The default is the address of
 	// each request.
 	Address health.Address
+	// Machine answers the front page to callers that ask for no page; nil leaves it
+	// to all.
+	Machine http.HandlerFunc
 	// Version is shown at the foot of each page.
 	Version string
 	// Log gets the causes of error pages. The default writes nothing.

@@ -58,6 +58,10 @@ var tallyOrder = []health.State{
 }
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
+	if d.cfg.Machine != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		d.cfg.Machine(w, r)
+		return
+	}
 	only := api.CallerOf(r.Context()).Project // "" for all
 	connections, err := d.cfg.Board.Connections(r.Context(), only)
 	if err != nil {

@@ -39,6 +39,14 @@ func New(level slog.Level) *Levels {
 	return l
 }
 
+// Of returns the levels of a log, or nil of one whose levels are fixed.
+func Of(log *slog.Logger) *Levels {
+	if h, ok := log.Handler().(handler); ok {
+		return h.levels
+	}
+	return nil
+}
+
 // Levels returns the loggers that have a level, the root with them.
 func (l *Levels) Levels() map[string]Level { return maps.Clone(*l.table.Load()) }
 

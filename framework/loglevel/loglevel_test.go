@@ -16,6 +16,8 @@ func TestLevelsChangeWhileALogIsWritten(t *testing.T) {
 	var out bytes.Buffer
 	levels := loglevel.New(slog.LevelInfo)
 	log := slog.New(levels.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	require.Same(t, levels, loglevel.Of(log))
+	require.Nil(t, loglevel.Of(slog.New(slog.DiscardHandler)))
 	shop := log.With("project", "default", "connection", "shop")
 	written := func(do func()) bool {
 		out.Reset()
