@@ -33,6 +33,9 @@ type GateConfig struct {
 	// TrustedProxies are those whose X-Forwarded-For says where a request comes
 	// from.
 	TrustedProxies []netip.Prefix
+	// Foreign answers errors of paths whose errors have another form, and reports
+	// whether it did; nil for none.
+	Foreign func(w http.ResponseWriter, r *http.Request, status int, message string) bool
 	// Log gets panics. The default writes nothing.
 	Log *slog.Logger
 	// Now is the clock of the sessions. The default is time.Now.
@@ -301,6 +304,14 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, p *Problem, page b
 		g.cfg.ErrorPage(w, r, p.Status, p.Title, p.Detail)
 		return
 	}
+	g.write(w, r, p)
+}
+
+// write answers with a problem in the form that its path has.
+func (g *Gate) write(w http.ResponseWriter, r *http.Request, p *Problem) {
+	if g.cfg.Foreign != nil && g.cfg.Foreign(w, r, p.Status, p.Detail) {
+		return
+	}
 	p.write(w)
 }
 
@@ -310,7 +321,7 @@ func (g *Gate) contain(w http.ResponseWriter, r *http.Request, v any) {
 		panic(v)
 	}
 	g.cfg.Log.ErrorContext(r.Context(), "handler panicked", "method", r.Method, "path", r.URL.Path, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
-	newProblem(http.StatusInternalServerError, "internal", "something failed inside; the log says what").write(w)
+	g.write(w, r, newProblem(http.StatusInternalServerError, "internal", "something failed inside; the log says what"))
 }
 
 // securityPolicy lets pages load only what this process serves, and nothing

@@ -37,8 +37,8 @@ func TestEveryRouteOfAPIAndDashboardHasARowAndIsServed(t *testing.T) {
 	for _, row := range api.Routes() {
 		require.Positive(t, slices.Index([]api.Role{"", api.RolePublic, api.RoleViewer, api.RoleOperator, api.RoleAdmin}, row.Role), row.Pattern)
 		require.NotEmpty(t, row.Face, row.Pattern)
-		// The intake and the metrics are other packages'.
-		if row.Face == api.FaceIntake || row.Pattern == "/metrics" || row.Pattern == "/api/v1/changes" {
+		// The intake, the Kafka Connect API and the metrics are other packages'.
+		if row.Face == api.FaceIntake || row.Face == api.FaceConnect || row.Pattern == "/metrics" || row.Pattern == "/api/v1/changes" {
 			continue
 		}
 		a := b.do(t, row.Method, concrete(row.Pattern))
@@ -89,7 +89,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 	t.Parallel()
 	b := setup(t, withToken)
 	for _, row := range api.Routes() {
-		if row.Face == api.FaceIntake || row.Pattern == "/metrics" || row.Pattern == "/api/v1/changes" {
+		if row.Face == api.FaceIntake || row.Face == api.FaceConnect || row.Pattern == "/metrics" || row.Pattern == "/api/v1/changes" {
 			continue
 		}
 		path := concrete(row.Pattern)

@@ -229,7 +229,11 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, row Route, know
 		detail = "the token or session is not valid, or has ended; send a token as \"Authorization: Bearer …\""
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
-	newProblem(http.StatusUnauthorized, "unauthorized", detail).write(w)
+	if row.Face == FaceConnect {
+		// Its tools know nothing else.
+		w.Header().Add("WWW-Authenticate", `Basic realm="weir"`)
+	}
+	g.write(w, r, newProblem(http.StatusUnauthorized, "unauthorized", detail))
 }
 
 // NeedsSignIn reports that an admin token is configured, so that people log in.

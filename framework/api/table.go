@@ -21,6 +21,8 @@ const (
 	FaceDashboard Face = "dashboard"
 	// FaceIntake takes webhooks from anywhere: no Host and no cross-origin check.
 	FaceIntake Face = "intake"
+	// FaceConnect is the Kafka Connect API.
+	FaceConnect Face = "connect"
 	// FaceProbe is for the machines that watch this process.
 	FaceProbe Face = "probe"
 )
@@ -71,6 +73,10 @@ func Routes() []Route {
 		{http.MethodPost, "/login", RolePublic, formLimit, actDeadline, FaceDashboard},
 		{http.MethodPost, "/logout", RolePublic, formLimit, actDeadline, FaceDashboard},
 		{http.MethodGet, "/assets/{name}", RolePublic, 0, readDeadline, FaceDashboard},
+	}
+	rows = append(rows, connectAdminTable()...)
+	for _, prefix := range []string{"", "/p/{project}"} {
+		rows = append(rows, connectTable(prefix)...)
 	}
 	for _, prefix := range []string{"/webhooks", "/p/{project}/webhooks"} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions} {
