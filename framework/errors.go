@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // Class says what kind of failure an error is, and so whether trying again helps.
@@ -106,7 +108,7 @@ func ResponseError(r *http.Response) error {
 	}
 	where := ""
 	if r.Request != nil && r.Request.URL != nil {
-		where = r.Request.Method + " " + r.Request.URL.Host + r.Request.URL.EscapedPath() + ": "
+		where = r.Request.Method + " " + r.Request.URL.Host + httpguard.ShownPath(r.Request.URL.EscapedPath()) + ": "
 	}
 	err := fmt.Errorf("%sprovider answered %d %s", where, r.StatusCode, http.StatusText(r.StatusCode))
 	switch {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // MaxResponseBytes bounds the body that [Fetch] reads: what one page may hold.
@@ -42,17 +44,17 @@ func Fetch(client *http.Client, request *http.Request) (*Fetched, error) {
 		if withURL, ok := errors.AsType[*url.Error](err); ok {
 			err = withURL.Err
 		}
-		return nil, fmt.Errorf("%s %s%s: %w", request.Method, request.URL.Host, request.URL.EscapedPath(), err)
+		return nil, fmt.Errorf("%s %s%s: %w", request.Method, request.URL.Host, httpguard.ShownPath(request.URL.EscapedPath()), err)
 	}
 	defer response.Body.Close()
 	took := time.Since(sent)
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxResponseBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s%s: read response: %w", request.Method, request.URL.Host, request.URL.EscapedPath(), err)
+		return nil, fmt.Errorf("%s %s%s: read response: %w", request.Method, request.URL.Host, httpguard.ShownPath(request.URL.EscapedPath()), err)
 	}
 	if len(body) > MaxResponseBytes {
 		return nil, Permanent(fmt.Errorf("%s %s%s: the response is larger than %d bytes; ask for fewer records a page",
-			request.Method, request.URL.Host, request.URL.EscapedPath(), MaxResponseBytes))
+			request.Method, request.URL.Host, httpguard.ShownPath(request.URL.EscapedPath()), MaxResponseBytes))
 	}
 	fetched := &Fetched{Status: response.StatusCode, Header: response.Header, Body: body}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {

@@ -6,18 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weirhq/weir/framework/httpguard"
 )
-
-// urlQuery finds the query of a URL within a text. Queries may hold secrets,
-// and net/http puts whole URLs into its errors.
-var urlQuery = regexp.MustCompile(`(https?://[^\s"'<>?]*)\?[^\s"'<>]*`)
-
-// urlUser finds credentials in a URL within a text.
-var urlUser = regexp.MustCompile(`(https?://)[^\s"'<>/@]*@`)
 
 // redactor takes secrets out of texts that leave a connector.
 type redactor struct{ secrets *strings.Replacer }
@@ -71,12 +65,12 @@ func spellings(secret string) []string {
 }
 
 func (r redactor) text(s string) string {
-	s = urlUser.ReplaceAllString(s, "$1***@")
-	s = urlQuery.ReplaceAllString(s, "$1?***")
+	// Settings first: their spellings are looked for whole.
 	if r.secrets != nil {
 		s = r.secrets.Replace(s)
 	}
-	return s
+	// net/http puts whole URLs into its errors.
+	return httpguard.Shown(s)
 }
 
 func (r redactor) err(err error) error {

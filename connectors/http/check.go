@@ -75,6 +75,11 @@ func (s Settings) Warnings() framework.SettingErrors {
 			warn(below(paths[i], "endpoint"), "is plain http: the credentials can be read on the way")
 		}
 	}
+	for i, one := range streams {
+		if at, err := parseEndpoint(one.Endpoint); err == nil && hasToken(at) {
+			warn(below(paths[i], "endpoint"), "holds what looks like a token: errors and pages cut it, but whoever sees the settings sees it; set it as one of vars and write {{ .vars.name }}")
+		}
+	}
 	for name, secret := range map[string]framework.Secret{"token": s.Authentication.Token, "key": s.Authentication.Key} {
 		if secret != "" && len(secret) < minCredential {
 			warn("authentication."+name, fmt.Sprintf("has %d bytes; below %d it can be guessed", len(secret), minCredential))
@@ -83,6 +88,9 @@ func (s Settings) Warnings() framework.SettingErrors {
 	return warnings
 }
 
+// hasToken reports that an address holds what looks like a secret.
+func hasToken(at *url.URL) bool { return httpguard.ShownPath(at.EscapedPath()) != at.EscapedPath() }
+
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
@@ -90,7 +98,7 @@ func isLoopback(host string) bool {
 
 func (s Settings) checkPoll(p *problems) {
 	for name, given := range map[string]bool{
-		"auth": s.Auth != nil, "webhook_secret": s.WebhookSecret != nil, "secrets": s.Secrets != nil,
+		"auth": s.Auth != nil, "webhook_secret": s.WebhookSecret != nil, "webhook_verify_token": s.VerifyToken != nil, "secrets": s.Secrets != nil,
 		"idempotency_key": s.IdempotencyKey != nil, "routing": s.Routing != nil,
 	} {
 		if given {
@@ -226,17 +234,19 @@ func (s Settings) options() httpguard.Options {
 	}
 }
 
-// headerIsUnsigned reports that a mode's signature covers no header, save those of
-// providers that say the kind of a delivery in a header only.
-func headerIsUnsigned(spec catalog.EndpointSpec) bool {
+// headerIsUnsigned reports that a mode's signature does not cover a header. Some
+// providers say the kind of a delivery in a header only.
+func headerIsUnsigned(spec catalog.EndpointSpec, name string) bool {
 	switch spec.Auth {
 	case catalog.AuthGitHub, catalog.AuthShopify, catalog.AuthBitbucket, catalog.AuthGitLab:
 		return false // the kind stands nowhere else
 	case catalog.AuthNone, catalog.AuthBearer, catalog.AuthBasic, catalog.AuthAPIKey, catalog.AuthMTLS:
 		return false // the credential vouches for the whole request
+	case catalog.AuthMessageSignature:
+		return !slices.Contains(spec.MessageSignature.Components, strings.ToLower(name))
 	case catalog.AuthAllOf:
 		for _, part := range spec.AllOf {
-			if !headerIsUnsigned(part) && part.Auth != catalog.AuthNone {
+			if !headerIsUnsigned(part, name) && part.Auth != catalog.AuthNone {
 				return false
 			}
 		}
@@ -284,7 +294,7 @@ func (s Settings) checkPush(p *problems) {
 	if (s.Routing.Header != "") == s.Routing.Body.given() {
 		p.add("routing", "needs header or body, and not both")
 	}
-	if s.Routing.Header != "" && s.Auth != nil && headerIsUnsigned(s.Auth.spec) {
+	if s.Routing.Header != "" && s.Auth != nil && headerIsUnsigned(s.Auth.spec, s.Routing.Header) {
 		p.add("routing.header", "is not covered by the signature of auth %s, so anybody on the way could choose the stream; route by body", s.Auth.spec.Auth)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -80,6 +81,40 @@ func TestLoudWhereNothingIsVerified(t *testing.T) {
 	require.Len(t, warnings, 3)
 	require.ErrorContains(t, warnings, `"tls.insecure" is set: nobody verifies who answers`)
 	require.NotContains(t, warnings.Error(), `short`)
+
+	warnings = connector.Plugin.Warnings(map[string]any{"endpoint": "https://api.example.com/hooks/0123456789abcdef0123/items", "stream": "a"})
+	require.Len(t, warnings, 1)
+	require.ErrorContains(t, warnings, `"endpoint" holds what looks like a token`)
+	require.NotContains(t, warnings.Error(), "0123")
+	require.Empty(t, connector.Plugin.Warnings(map[string]any{
+		"endpoint": "https://api.example.com/hooks/{{ .vars.hook }}/items", "stream": "a", "vars": map[string]any{"hook": "0123456789abcdef0123"},
+	}))
+}
+
+// The key of a hook in an address is in nothing that is said about it.
+func TestTheTokenOfAnAddressIsNotTold(t *testing.T) {
+	t.Parallel()
+	const token = "0123456789abcdef-canary"
+	answer := http.StatusNotFound
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.Contains(t, r.URL.Path, token)
+		w.WriteHeader(answer)
+	}))
+	t.Cleanup(server.Close)
+	guard := httpguard.New(httpguard.Config{AllowLoopback: true})
+	t.Cleanup(guard.Close)
+	b, err := connector.Plugin.Open(t.Context(), framework.OpenRequest{
+		Settings:  map[string]any{"endpoint": server.URL + "/hooks/" + token, "stream": "a", "retry_attempts": 0},
+		NewClient: guard.NewClient,
+	})
+	require.NoError(t, err)
+	_, _, err = b.Page(t.Context(), "a", framework.PageCall{})
+	require.ErrorContains(t, err, "/hooks/0123***")
+	require.NotContains(t, err.Error(), "canary")
+	server.Close()
+	_, _, err = b.Page(t.Context(), "a", framework.PageCall{})
+	require.ErrorContains(t, err, "/hooks/0123***")
+	require.NotContains(t, err.Error(), "canary")
 }
 
 func TestPrivateTargetsAreRefusedWhenDialling(t *testing.T) {

@@ -30,6 +30,7 @@ type Settings struct {
 
 	Auth           *endpointAuth                `json:"auth" doc:"push: how deliveries are verified: a mode or preset by name, or a mapping with type and the mode's fields."`
 	WebhookSecret  framework.Secrets            `json:"webhook_secret" doc:"push: the secret that deliveries are verified with, or a list while it is rotated."`
+	VerifyToken    framework.Secrets            `json:"webhook_verify_token" doc:"push: the token that a handshake must bring, for auth: meta."`
 	Secrets        map[string]framework.Secrets `json:"secrets" doc:"push: further secrets, for modes of several parts: secret_setting: secrets.name."`
 	IdempotencyKey []string                     `json:"idempotency_key" doc:"push: where the sender's id of a delivery is: header:Name or body:path, the first that is there. The default is the preset's, else the hash of the body."`
 	Routing        *Routing                     `json:"routing" doc:"push: which stream a delivery goes to."`

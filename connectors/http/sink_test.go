@@ -332,12 +332,12 @@ func TestWhatIsKeptOfARequestHoldsNoSecret(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "got %s", r.Header)
 	})
 	answer := send(t, openSink(t, map[string]any{
-		"endpoint": in.url + "/hook?key=canary-query", "headers": []any{map[string]any{"name": "X-Key", "value": "canary-header"}},
+		"endpoint": in.url + "/hook/0123456789abcdef-canary?key=canary-query", "headers": []any{map[string]any{"name": "X-Key", "value": "canary-header"}},
 		"authentication": map[string]any{"type": "bearer", "token": "canary-token-canary"}, "signing_secret": "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5",
 	}), order(1, exact))
 	kept := string(answer.Request) + string(answer.Body)
 	require.NotContains(t, kept, "canary")
-	require.Contains(t, string(answer.Request), "/hook")
+	require.Contains(t, string(answer.Request), "/hook/0123***\n")
 	require.Contains(t, string(answer.Request), "X-Key: ***")
 	require.Contains(t, string(answer.Request), "Webhook-Id: evt_1")
 }

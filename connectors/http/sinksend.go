@@ -218,12 +218,12 @@ var shownHeaders = []string{
 	"Content-Type", "Accept", "User-Agent", "Content-Encoding", "Idempotency-Key", "Webhook-Id", "Webhook-Timestamp",
 }
 
-// describe writes what was sent for people: without query, body and the values
-// of headers, which may be secrets. The event itself is kept beside it.
+// describe writes what was sent for people: without query, body, what looks like a
+// token in the path and the values of headers, which may be secrets. The event itself is kept beside it.
 func describe(r *http.Request) []byte {
 	var b bytes.Buffer
 	shown := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
-	fmt.Fprintf(&b, "%s %s\n", r.Method, shown.String())
+	fmt.Fprintf(&b, "%s %s\n", r.Method, httpguard.Shown(shown.String()))
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		for _, value := range r.Header[name] {
 			if !slices.Contains(shownHeaders, name) && !strings.HasPrefix(name, "Ce-") {

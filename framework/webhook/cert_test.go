@@ -109,7 +109,20 @@ func TestAClientCertificateNeedsAuthorityNameAndTime(t *testing.T) {
 	}
 	requireRefused(t, v.Verify(clock, Request{Body: body}))
 	requireRefused(t, v.Verify(clock, Request{Body: body, TLS: &tls.ConnectionState{}}))
-	_, err := openCase(spec, "-----BEGIN NOTHING-----")
+
+	// An authority that is replaced counts until its time.
+	fading, err := Open(spec, Config{Secrets: map[string][]Secret{"webhook_secret": {{Value: ours.pem(), Until: clock}, {Value: other.pem()}}}})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		by    *issuer
+		after time.Duration
+		ok    bool
+	}{{ours, 0, true}, {ours, time.Second, false}, {other, 0, true}, {other, time.Second, true}} {
+		leaf := newCertificate(t, c.by, named("hooks.acme.test"))
+		err := fading.Verify(clock.Add(c.after), Request{Body: body, TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf.cert}}})
+		require.Equal(t, c.ok, err == nil, "%+v", c)
+	}
+	_, err = openCase(spec, "-----BEGIN NOTHING-----")
 	require.ErrorContains(t, err, "holds no certificate")
 }
 
@@ -254,6 +267,14 @@ func TestPayPalsCertificateIsFetchedFromPayPalOnly(t *testing.T) {
 	good := "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
 	require.NoError(t, v.Verify(clock, request(webhookID, good)))
 	requireRefused(t, v.Verify(clock, request("another webhook of theirs", good)))
+	again, _ := pinnedHosts(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(sender.pem())) })
+	fading, err := Open(catalog.EndpointSpec{Auth: catalog.AuthPayPal}, Config{Client: again, Secrets: map[string][]Secret{
+		"webhook_secret": {{Value: "the webhook before this", Until: clock.Add(-time.Second)}, {Value: webhookID}},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, fading.Verify(clock, request(webhookID, good)))
+	requireRefused(t, fading.Verify(clock, request("the webhook before this", good)))
+	require.NoError(t, fading.Verify(clock.Add(-time.Second), request("the webhook before this", good)))
 	changed := request(webhookID, good)
 	changed.Body = []byte(`{"id":"evt_2","n":1}`)
 	requireRefused(t, v.Verify(clock, changed))

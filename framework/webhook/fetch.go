@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -133,7 +134,7 @@ func (c *certKeys) key(now time.Time, r Request, spec catalog.SignatureSpec) (ke
 	if err != nil {
 		return key{}, err
 	}
-	k, err := publicKey(public, nil, spec.Algorithm, encodingOf(spec.Encoding))
+	k, err := publicKey(public, nil, spec.Algorithm, encodingOf(cmp.Or(spec.Encoding, "base64")))
 	if err != nil {
 		return key{}, refuse("sender's certificate has a key that cannot be used")
 	}

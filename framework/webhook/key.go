@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -245,11 +246,7 @@ func schemeKey(auth catalog.Auth, s catalog.SignatureSpec, secret string) (key, 
 	if err := kindOf(auth, public); err != nil {
 		return key{}, err
 	}
-	name := s.Encoding
-	if name == "" {
-		name = "base64"
-	}
-	return publicKey(public, private, s.Algorithm, encodingOf(name))
+	return publicKey(public, private, s.Algorithm, encodingOf(cmp.Or(s.Encoding, "base64")))
 }
 
 // kindOf holds a key to the mode: a key must not choose its own algorithm.

@@ -209,8 +209,65 @@ func TestFindsTheGoodSignatureAnywhereInTheList(t *testing.T) {
 	}
 }
 
+func TestFindsTheGoodSignatureInEveryFormOfAList(t *testing.T) {
+	t.Parallel()
+	acme := func(change func(*catalog.SignatureSpec)) catalog.EndpointSpec {
+		s := catalog.SignatureSpec{Header: "X-Acme-Signature", Prefix: "v1="}
+		change(&s)
+		return catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: s}
+	}
+	bad := "v1=" + strings.Repeat("0", 64)
+	for name, c := range map[string]struct {
+		spec catalog.EndpointSpec
+		put  func(h http.Header, list []string)
+	}{
+		"repeated": {acme(func(s *catalog.SignatureSpec) { s.Parse = catalog.ParseRepeated }), func(h http.Header, list []string) { h["X-Acme-Signature"] = list }},
+		"words": {acme(func(s *catalog.SignatureSpec) { s.Parse = catalog.ParseWords }), func(h http.Header, list []string) {
+			h.Set("X-Acme-Signature", strings.Join(list, " "))
+		}},
+		"further headers": {acme(func(s *catalog.SignatureSpec) { s.ExtraHeaders = []string{"X-Acme-Signature-2", "X-Acme-Signature-3"} }), func(h http.Header, list []string) {
+			for i, value := range list {
+				h.Set([]string{"X-Acme-Signature", "X-Acme-Signature-2", "X-Acme-Signature-3"}[i], value)
+			}
+		}},
+	} {
+		v := newVerifier(t, c.spec, textSecret)
+		good := sign(t, c.spec, textSecret, body).Get("X-Acme-Signature")
+		for size := 1; size <= 3; size++ {
+			for at := range size {
+				list := slices.Repeat([]string{bad}, size)
+				list[at] = good
+				h := http.Header{}
+				c.put(h, list)
+				require.NoError(t, v.Verify(clock, Request{Header: h, Body: body}), "%s: good one at %d of %d", name, at, size)
+				list[at] = bad
+				c.put(h, list)
+				require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: body}), ErrUnverified, name)
+				// One that is malformed makes all of them so.
+				list[at], list[size-1] = good, "v2="+good[3:]
+				c.put(h, list)
+				require.ErrorIs(t, v.Verify(clock, Request{Header: h, Body: body}), ErrUnverified, "%s: a malformed one beside it", name)
+			}
+		}
+	}
+	hookdeck := catalog.EndpointSpec{Auth: catalog.AuthHookdeck}
+	h := sign(t, hookdeck, textSecret, body)
+	h.Set("X-Hookdeck-Signature-2", h.Get("X-Hookdeck-Signature"))
+	h.Set("X-Hookdeck-Signature", "AAAA")
+	require.NoError(t, newVerifier(t, hookdeck, textSecret).Verify(clock, Request{Header: h, Body: body}))
+	// A further header alone is not enough: the first says that there is a signature.
+	h.Del("X-Hookdeck-Signature")
+	requireRefused(t, newVerifier(t, hookdeck, textSecret).Verify(clock, Request{Header: h, Body: body}))
+}
+
 func TestRefusesMoreSignaturesThanAnySenderMakes(t *testing.T) {
 	t.Parallel()
+	repeated := catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{Header: "X-Sig", Parse: catalog.ParseRepeated}}
+	good := sign(t, repeated, textSecret, body).Get("X-Sig")
+	for count, ok := range map[int]bool{maxSignatures: true, maxSignatures + 1: false} {
+		h := http.Header{"X-Sig": slices.Repeat([]string{good}, count)}
+		require.Equal(t, ok, newVerifier(t, repeated, textSecret).Verify(clock, Request{Header: h, Body: body}) == nil, "%d headers", count)
+	}
 	c := catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}
 	h := sign(t, c, standardSecret, body)
 	h.Set("Webhook-Signature", strings.Repeat("v1,AAAA ", maxSignatures)+h.Get("Webhook-Signature"))
@@ -285,6 +342,25 @@ func TestTimestampsCountToTheSecond(t *testing.T) {
 		for seconds, ok := range map[int]bool{0: true, 299: true, 300: true, 301: false, -299: true, -300: true, -301: false} {
 			err := v.Verify(clock.Add(time.Duration(seconds)*time.Second), Request{Header: h, Body: body})
 			require.Equal(t, ok, err == nil, "%s at %+d s", auth, seconds)
+		}
+	}
+}
+
+func TestPastAndFutureHaveTheirOwnTolerance(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		past, future   time.Duration
+		oldest, newest time.Duration
+	}{
+		{0, 0, DefaultTolerance, DefaultTolerance}, {time.Hour, 0, time.Hour, time.Hour}, {time.Hour, time.Minute, time.Hour, time.Minute}, {0, time.Minute, DefaultTolerance, time.Minute},
+	} {
+		spec := catalog.EndpointSpec{Auth: catalog.AuthHMAC, Signature: catalog.SignatureSpec{
+			Header: "X-Sig", Signed: "{timestamp}.{body}", Timestamp: "header:X-Time", Tolerance: c.past, FutureTolerance: c.future,
+		}}
+		v := newVerifier(t, spec, textSecret)
+		h := sign(t, spec, textSecret, body)
+		for after, ok := range map[time.Duration]bool{c.oldest: true, c.oldest + time.Second: false, -c.newest: true, -c.newest - time.Second: false} {
+			require.Equal(t, ok, v.Verify(clock.Add(after), Request{Header: h, Body: body}) == nil, "%+v: %s after it was sent", c, after)
 		}
 	}
 }
