@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
@@ -86,6 +87,8 @@ type Config struct {
 	Store      Store
 	Operations Operations
 	Feed       *Feed
+	// Connections carries out what is asked of connections; nil leaves its routes out.
+	Connections *connection.Desk
 	// Deliveries are the webhooks that came in; nil leaves their routes out.
 	Deliveries Deliveries
 	// Sinks are the connections that deliver; nil leaves their routes out.

@@ -82,6 +82,9 @@ func (k *Keeper) Open(project, connectionID, name string, configured, declared R
 	b.connections[connectionID] = true
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.connections) == 1 {
+		b.rate, b.configured = Rate{}, false // nobody else has a say: a new revision may have another one
+	}
 	switch {
 	case !configured.IsZero() && b.configured && configured != b.rate:
 		return nil, fmt.Errorf("%w: budget %q has %s and %s", ErrRates, name, b.rate, configured)

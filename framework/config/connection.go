@@ -34,10 +34,14 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	keep := func(at **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
 		return func(n *yaml.Node) { *at = n; read(n) }
 	}
-	var class, stream, start string
+	var class, stream, start, displayName string
 	r.mapping(n, "a connection", []field{
 		{"name", keep(&at.name, r.text(&c.Name, "name"))},
 		{"display_name", r.text(&c.DisplayName, "display_name")},
+		{"displayName", r.text(&displayName, "displayName")},
+		{"description", r.text(&c.Description, "description")},
+		{"labels", r.labels(&c.Labels)},
+		{"extra", r.extra(&c.Extra)},
 		{"project", keep(&at.project, r.text(&c.Project, "project"))},
 		{"connector", keep(&at.connector, r.text(&c.Connector, "connector"))},
 		{"class", keep(&at.class, r.text(&class, "class"))},
@@ -57,6 +61,10 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
 		{"endpoints", keep(&at.endpoints, r.endpoints(&c.Endpoints))},
 	})
+	if displayName != "" && c.DisplayName != "" && displayName != c.DisplayName {
+		r.problem(n, "display_name and displayName are the same thing with two values; keep one")
+	}
+	c.DisplayName = cmp.Or(c.DisplayName, displayName)
 	if c.Budget != "" && !namePattern.MatchString(c.Budget) {
 		r.problem(n, "budget %q does not match %s", c.Budget, namePattern)
 	}
@@ -94,6 +102,9 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	default:
 		r.oneStream(&c, at, plugin, stream)
 		r.againstConnector(&c, at, plugin)
+	}
+	if len(r.problems) == 0 {
+		c.Document, _ = plainOf(n, 0).(map[string]any)
 	}
 	f.Connections = append(f.Connections, c)
 }
@@ -227,6 +238,9 @@ func (r *reader) settingProblems(c *Connection, config *yaml.Node, err error) {
 		r.problem(settingNode(config, e.Name), "%sconnection %q: %s", prefix, c.Name, e)
 		if len(r.problems) > before {
 			r.problems[before].Rule = rule
+			if r.strict && e.Name != "" {
+				r.problems[before].Path = "config." + e.Name
+			}
 		}
 	}
 }

@@ -64,6 +64,13 @@ type Project struct{ Name, Description string }
 // Connection is one configured connection.
 type Connection struct {
 	Project, Name, DisplayName string
+	// Description says what it is for; Labels are what it is found by.
+	Description string
+	Labels      map[string]string
+	// Extra is kept for those who asked, and means nothing here.
+	Extra map[string]string
+	// Document is the connection as it is written, references and all.
+	Document map[string]any
 	// Connector is the key of the connector.
 	Connector string
 	// Type is "source" or "sink".
@@ -94,10 +101,19 @@ type Problem struct {
 	// Rule is the id of the catalog rule that is broken, or "". Message begins
 	// with it.
 	Rule string
+	// Path is that of the value in a document, such as "config.headers[0].name",
+	// and "" in a file.
+	Path string
 }
 
-// String formats the problem as file:line:column: message.
+// String formats the problem as file:line:column: message, or path: message.
 func (p Problem) String() string {
+	if p.File == "" && p.Path != "" {
+		return p.Path + ": " + p.Message
+	}
+	if p.File == "" {
+		return p.Message
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
 }
 

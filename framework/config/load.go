@@ -77,7 +77,11 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 func (r *reader) tidy(problems Problems) Problems {
 	hide := r.resolve.hider()
 	for i := range problems {
-		problems[i].Message = hide.Replace(problems[i].Message)
+		p := &problems[i]
+		p.Message = hide.Replace(p.Message)
+		if p.Path == "" && p.Line < len(r.paths) {
+			p.Path = r.paths[p.Line]
+		}
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		if a.Line != b.Line {
@@ -154,7 +158,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	for _, c := range connections {
 		r.connection(c, f, plugins)
 	}
-	r.subscriptions(f)
+	r.subscriptions(func(project string) []StreamRef { return f.streamsOf(project, r.streams) })
 }
 
 func (r *reader) address(into *string, name string) func(*yaml.Node) {

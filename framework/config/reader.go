@@ -30,6 +30,10 @@ type reader struct {
 	streams     map[string][]StreamRef
 	unsure      map[string]bool
 	subscribers []subscriber
+	// strict takes texts and booleans only as what they are: a document says
+	// which is which. paths are then those that the lines of nodes stand for.
+	strict bool
+	paths  []string
 }
 
 // maxProblems bounds what is reported at once.
@@ -93,7 +97,7 @@ func plain(n *yaml.Node) *yaml.Node {
 
 func (r *reader) text(into *string, what string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || r.strict && n.Tag != "!!str" {
 			r.problem(n, "%s must be text", what)
 			return
 		}
@@ -109,7 +113,7 @@ func (r *reader) text(into *string, what string) func(*yaml.Node) {
 func (r *reader) boolean(into *bool, what string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		v, err := strconv.ParseBool(n.Value)
-		if n.Kind != yaml.ScalarNode || err != nil {
+		if n.Kind != yaml.ScalarNode || err != nil || r.strict && n.Tag != "!!bool" {
 			r.problem(n, "%s must be true or false", what)
 			return
 		}

@@ -13,6 +13,8 @@ import (
 type resolver struct {
 	// env looks up an environment variable.
 	env func(name string) (string, bool)
+	// lookup says what a reference stands for, in place of env and of files.
+	lookup func(name string) (string, error)
 	// values are those that references stood for.
 	values []string
 }
@@ -44,9 +46,12 @@ func (r *resolver) hider() *strings.Replacer {
 
 // text replaces the references in s: the operator's own file may read anything.
 func (r *resolver) text(s string) (string, error) {
-	policy := reference.Policy{Free: true, Env: r.env}
+	lookup := r.lookup
+	if lookup == nil {
+		lookup = reference.Policy{Free: true, Env: r.env}.Lookup
+	}
 	return reference.Expand(s, func(name string) (string, error) {
-		value, err := policy.Lookup(name)
+		value, err := lookup(name)
 		if err == nil && !slices.Contains(r.values, value) {
 			r.values = append(r.values, value)
 		}

@@ -220,9 +220,9 @@ func ruleOfSetting(c *Connection, e *framework.SettingError) string {
 }
 
 // subscriptions checks what sinks subscribe to.
-func (r *reader) subscriptions(f *File) {
+func (r *reader) subscriptions(known func(project string) []StreamRef) {
 	for _, s := range r.subscribers {
-		_, errs := Subscribed(s.connection.Streams, f.streamsOf(s.connection.Project, r.streams))
+		_, errs := Subscribed(s.connection.Streams, known(s.connection.Project))
 		for i, err := range errs {
 			node := s.at
 			if node.Kind == yaml.SequenceNode && i < len(node.Content) {

@@ -38,11 +38,34 @@ func (s State) Working() bool { return s.Condition == StateRunning }
 
 // Names of a sink's state in the store.
 const (
-	stateName    = "delivery/state"
+	// StateName is where the [State] is.
+	StateName    = "delivery/state"
+	stateName    = StateName
 	stateFailing = "delivery/failing"
 	stateStarted = "delivery/started"
 	stateBreaker = "delivery/breaker"
 )
+
+// Settled says what the stored state of a sink is to be before it starts, when an
+// operator wants it to be paused or stopped, or at work for "". A sink that has
+// stopped by itself stays so, and change is false where nothing is to be written.
+func Settled(stored []byte, want Condition, now time.Time) (value []byte, change bool, err error) {
+	s := State{Condition: StateRunning}
+	if stored != nil {
+		if err := json.Unmarshal(stored, &s); err != nil {
+			return nil, false, fmt.Errorf("decode %s: %w", StateName, err)
+		}
+	}
+	waits := s.Condition == StatePaused || s.Condition == StateStopped
+	switch {
+	case want == s.Condition, want == "" && !waits:
+		return nil, false, nil
+	case want == "":
+		want = StateRunning
+	}
+	value, err = json.Marshal(State{Condition: want, Since: now.UTC()})
+	return value, true, err
+}
 
 // loadState reads what the sink was doing.
 func (s *runner) loadState(ctx context.Context) error {

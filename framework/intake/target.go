@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 
 	"github.com/weirhq/weir/framework"
@@ -60,10 +59,12 @@ type tableView struct {
 // finish with what they found.
 func (t *Table) Replace(targets []Target) {
 	v := &tableView{byName: make(map[[3]string]Target, 2*len(targets)), byID: make(map[[2]string]Target, len(targets))}
+	seen := make(map[string]bool, len(targets))
 	for _, target := range targets {
 		v.byName[[3]string{target.Project, target.Connection, target.Endpoint}] = target
 		v.byID[[2]string{target.ConnectionID, target.Endpoint}] = target
-		if !slices.Contains(v.ids, target.ConnectionID) {
+		if !seen[target.ConnectionID] {
+			seen[target.ConnectionID] = true
 			v.ids = append(v.ids, target.ConnectionID)
 		}
 	}

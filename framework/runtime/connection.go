@@ -49,6 +49,20 @@ type connection struct {
 	start      sink.Start
 	// policies are what the operator decided for the endpoints.
 	policies map[string]intake.Policy
+	// source is what it was made from, revision the deployed one. desired and version
+	// are those of its row.
+	source   config.Connection
+	revision int64
+	desired  store.Desired
+	version  int64
+}
+
+// works reports whether there is anything to do for the connection.
+func (c *connection) works() bool { return c.binding != nil || c.outlet != nil }
+
+// waits reports that an operator paused or stopped it.
+func (c *connection) waits() bool {
+	return c.desired == store.DesiredPaused || c.desired == store.DesiredStopped
 }
 
 // selection is a binding reduced to the streams that the operator selected:
@@ -164,6 +178,14 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
+	return r.bind(ctx, c, func(client *http.Client) *http.Client {
+		client.Transport = budget.Transport(client.Transport, allowed)
+		return client
+	})
+}
+
+// bind opens the connector of a source, with clients as wrap makes them.
+func (r *Runtime) bind(ctx context.Context, c *connection, wrap func(*http.Client) *http.Client) error {
 	binding, err := c.plugin.Open(ctx, framework.OpenRequest{
 		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
 		NewClient: func(o httpguard.Options) (*http.Client, error) {
@@ -171,16 +193,11 @@ func (r *Runtime) open(ctx context.Context, c *connection) error {
 			if err != nil {
 				return nil, err
 			}
-			client.Transport = budget.Transport(client.Transport, allowed)
-			return client, nil
+			return wrap(client), nil
 		},
-		Client: func(hosts []string) *http.Client {
-			client := r.guard.Client(hosts)
-			client.Transport = budget.Transport(client.Transport, allowed)
-			return client
-		},
-		State: connectionState{r.store, c.ID},
-		Log:   r.log.With("project", c.Project, "connection", c.Name),
+		Client: func(hosts []string) *http.Client { return wrap(r.guard.Client(hosts)) },
+		State:  connectionState{r.store, c.ID},
+		Log:    r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
@@ -222,9 +239,13 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 	for _, s := range statuses {
 		known[key{s.ConnectionID, s.Stream}] = s
 	}
-	list, err := r.store.States(ctx, "", "")
-	if err != nil {
-		return fmt.Errorf("read states: %w", err)
+	var list []store.State
+	for _, id := range askedFor(connections) {
+		more, err := r.store.States(ctx, id, "")
+		if err != nil {
+			return fmt.Errorf("read states: %w", err)
+		}
+		list = append(list, more...)
 	}
 	states := map[string][]store.State{}
 	for _, s := range list {
@@ -243,13 +264,15 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 				errs = append(errs, fmt.Errorf("connection %q, stream %q: %w", c.Name, s.Key, err))
 				continue
 			}
+			status := known[key{c.ID, s.Key}]
+			status.Paused = status.Paused || c.waits()
 			runs, err := r.store.Runs(ctx, c.ID, s.Key, "", shownCrashes)
 			if err != nil {
 				return fmt.Errorf("read the last runs of stream %q of connection %q: %w", s.Key, c.Name, err)
 			}
 			streams = append(streams, scheduler.Stream{
 				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
-				RenamedFrom: s.RenamedFrom, States: states[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: known[key{c.ID, s.Key}], Crashes: scheduler.CountCrashes(runs),
+				RenamedFrom: s.RenamedFrom, States: states[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: status, Crashes: scheduler.CountCrashes(runs),
 			})
 		}
 	}

@@ -41,6 +41,7 @@ const (
 	kindSink           = "sink"
 	kindReport         = "webhook report"
 	kindResumeEndpoint = "resume webhook"
+	kindRestart        = "restart"
 )
 
 // command is a request as it is stored.
@@ -233,6 +234,8 @@ func (o local) do(ctx context.Context, c command) (any, error) {
 		return report, nil
 	case kindResumeEndpoint:
 		return o.runtime.intake.Resume(c.Connection, c.Endpoint)
+	case kindRestart:
+		return nothing{}, o.restart(ctx, c.Connection)
 	case kindSink:
 		return o.changeSink(ctx, c.Connection, c.Sink)
 	}

@@ -56,7 +56,7 @@ func (l letters) Discard(ctx context.Context, r store.DeliveryRange, reason stri
 
 // Endpoints lists the webhook endpoints of a connection.
 func (l letters) Endpoints(connectionID string) []string {
-	c, ok := l.runtime.byID[connectionID]
+	c, ok := l.runtime.find(connectionID)
 	if !ok {
 		return nil
 	}

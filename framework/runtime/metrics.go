@@ -208,7 +208,7 @@ func (*streamGauges) Describe(out chan<- *prometheus.Desc) {
 // Collect asks every connection, and reads the status of every stream.
 func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
 	connections := 0
-	for _, c := range g.runtime.byID {
+	for _, c := range g.runtime.all() {
 		if connections++; c.binding != nil && connections <= maxSeries {
 			out <- prometheus.MustNewConstMetric(leftBehind, prometheus.GaugeValue, float64(c.binding.Abandoned()), c.Project+"/"+c.Name)
 		}
@@ -226,14 +226,14 @@ func (g *streamGauges) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for i, s := range states {
-		c, ok := g.runtime.byID[s.ConnectionID]
+		c, ok := g.runtime.find(s.ConnectionID)
 		if stream, a, known := store.ReadAlarm(s); ok && known && i < maxSeries {
 			out <- prometheus.MustNewConstMetric(alarm, prometheus.GaugeValue, 1, c.Project+"/"+c.Name, stream, a.Kind)
 		}
 	}
 	now := time.Now()
 	for i, s := range statuses {
-		c, ok := g.runtime.byID[s.ConnectionID]
+		c, ok := g.runtime.find(s.ConnectionID)
 		if !ok || i >= maxSeries {
 			continue
 		}

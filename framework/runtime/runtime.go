@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
+	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/delivery"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/httpguard"
@@ -52,8 +53,22 @@ type Runtime struct {
 	// none.
 	keys *seal.Keys
 
-	// byID never changes after New.
-	byID map[string]*connection
+	// set is what is configured now. targetTable are its webhook endpoints.
+	set         atomic.Pointer[connectionSet]
+	targetTable intake.Table
+	// desk carries out what operators ask of connections, fileDesk what their file
+	// says; what that changes is taken up by who asks it.
+	desk, fileDesk *resource.Desk
+	// refreshing orders changes of set; versions are those of the connections that
+	// were taken up, file what a file of this process says of connections, prepared
+	// what was made of it before the store was open.
+	refreshing sync.Mutex
+	versions   map[string]int64
+	file       map[[2]string]written
+	prepared   map[[2]string]*connection
+	// configuration is the version that was taken up, reconfigured wakes follow.
+	configuration atomic.Int64
+	reconfigured  chan struct{}
 
 	// duties are the connections that this process works on, by id. They belong to
 	// New, and then to the goroutine of follow.
@@ -61,7 +76,7 @@ type Runtime struct {
 	// delivering says that sinks may run; it belongs to them too.
 	delivering bool
 	// ended and fenced tell that goroutine of connections, endings are those that end.
-	ended, fenced chan string
+	ended, fenced *mailbox
 	endings       sync.WaitGroup
 
 	ready  atomic.Bool
@@ -78,8 +93,10 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		byID: map[string]*connection{}, duties: map[string]*duty{},
+		duties: map[string]*duty{}, ended: newMailbox(), fenced: newMailbox(),
+		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1),
 	}
+	r.set.Store(newSet())
 	defer func() {
 		if err != nil {
 			r.release()
@@ -101,21 +118,14 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	if files := o.Config.TLS; files.Enabled() {
 		r.tls, tlsErr = servertls.New(files, r.log)
 	}
-	prepared, err := r.prepareAll(policy)
-	if err := errors.Join(err, tlsErr, keysErr); err != nil {
+	if err := errors.Join(r.prepareAll(policy), tlsErr, keysErr); err != nil {
 		return nil, err
 	}
 	if r.store, err = o.OpenStore(ctx); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := r.record(ctx, prepared); err != nil {
-		return nil, err
-	}
 	r.budgets = budget.NewKeeper(r.store, r.log)
-	for _, c := range prepared {
-		err = errors.Join(err, r.open(ctx, c))
-	}
-	if err != nil {
+	if err := r.configure(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.assemble(ctx, policy); err != nil {
@@ -140,41 +150,24 @@ func (r *Runtime) policy() api.ListenPolicy {
 	return api.ListenPolicy{Listen: listen, Token: c.AdminToken, PublicURL: c.PublicURL, AllowedHosts: c.AllowedHosts}
 }
 
-// prepareAll checks every connection and returns all errors together.
-func (r *Runtime) prepareAll(policy api.ListenPolicy) ([]*connection, error) {
+// prepareAll checks every connection of the file and returns all errors together.
+func (r *Runtime) prepareAll(policy api.ListenPolicy) error {
 	errs := []error{api.CheckListen(policy)}
-	var prepared []*connection
 	for _, c := range r.options.Config.Connections {
 		one, err := r.prepare(c)
 		errs = append(errs, err)
-		prepared = append(prepared, one)
+		r.prepared[[2]string{c.Project, c.Name}] = one
 	}
-	return prepared, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// record gives every connection its immutable id.
-func (r *Runtime) record(ctx context.Context, prepared []*connection) error {
-	var errs []error
-	for _, c := range prepared {
-		recorded, err := r.store.EnsureConnection(ctx, c.Connection)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("connection %q: %w", c.Name, err))
-			continue
-		}
-		c.Connection = recorded
-		r.byID[c.ID] = c
-		errs = append(errs, r.rename(ctx, c))
-	}
-	return errors.Join(append(errs, r.store.SetRetention(r.retention(prepared)))...)
-}
-
-// retention is what the store keeps. Connections that the file does not name any
-// more keep what the file says of all.
-func (r *Runtime) retention(prepared []*connection) store.RetentionPolicy {
+// retention is what the store keeps. Connections that are not deployed keep what
+// the file says of all.
+func (r *Runtime) retention() store.RetentionPolicy {
 	p := store.RetentionPolicy{
 		Default: r.options.Config.Retention, Connections: map[string]store.Retention{}, Needed: (&lowWater{runtime: r}).needed,
 	}
-	for _, c := range prepared {
+	for _, c := range r.all() {
 		if own := c.retention; own != nil && c.ID != "" {
 			p.Connections[c.ID] = *own
 		}
@@ -184,8 +177,6 @@ func (r *Runtime) retention(prepared []*connection) store.RetentionPolicy {
 
 // assemble builds what works on the connections.
 func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
-	// With room for all, so that nobody who tells waits.
-	r.ended, r.fenced = make(chan string, len(r.byID)), make(chan string, len(r.byID))
 	var err error
 	r.metrics = newMetrics(r)
 	if r.engine, err = delivery.New(delivery.Config{
@@ -241,7 +232,7 @@ func (r *Runtime) PublicAddr() net.Addr {
 
 // Manifest returns what the connector of a connection declares.
 func (r *Runtime) Manifest(connectionID string) (catalog.Manifest, bool) {
-	c, ok := r.byID[connectionID]
+	c, ok := r.find(connectionID)
 	if !ok {
 		return catalog.Manifest{}, false
 	}
@@ -275,3 +266,7 @@ func (r *Runtime) release() {
 		r.guard.Close()
 	}
 }
+
+// Connections carries out what is asked of connections; nil when no connector is
+// linked in.
+func (r *Runtime) Connections() *resource.Desk { return r.desk }

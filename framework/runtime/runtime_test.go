@@ -60,6 +60,8 @@ type behaviour struct {
 	page    func(ctx context.Context, in framework.SyncRequest[position], out *ingest.Buffer) (framework.SyncResult[position], error)
 	receive func(ctx context.Context, d *framework.Delivery, out *ingest.Buffer) error
 	open    error
+	// opened is asked when the connector is opened, if it is set.
+	opened func() error
 	// deliver makes an attempt of the test connector as a sink.
 	deliver func(batch []*sink.Message) sink.Answer
 }
@@ -80,8 +82,15 @@ func (b behaviour) plugin() framework.Plugin {
 		}
 	}
 	return framework.Define(connector, func(context.Context, framework.Instance[settings]) (framework.Routes, error) {
-		return framework.Routes{framework.Sync(things, b.page), framework.Sync(others, b.page), framework.Webhook(inbox, b.receive)}, b.open
+		return framework.Routes{framework.Sync(things, b.page), framework.Sync(others, b.page), framework.Webhook(inbox, b.receive)}, b.openError()
 	})
+}
+
+func (b behaviour) openError() error {
+	if b.opened != nil {
+		return b.opened()
+	}
+	return b.open
 }
 
 func connection(name string, streams ...string) config.Connection {

@@ -30,8 +30,9 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	if r.board, err = health.NewBoard(health.BoardConfig{Store: r.store, Live: r}); err != nil {
 		return err
 	}
+	r.targetTable.Replace(r.targets())
 	if r.intake, err = intake.New(intake.Config{
-		Targets: r.targets(), Store: waking{r.store, r.engine}, Log: r.log, Observe: r.delivered, Journal: r.journal(),
+		Targets: &r.targetTable, Store: waking{r.store, r.engine}, Log: r.log, Observe: r.delivered, Journal: r.journal(),
 		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
@@ -39,7 +40,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	keyring := api.NewKeyring(r.store, nil)
 	if r.api, err = api.New(api.Config{
 		Keyring: keyring, Audit: r.store, Secrets: sealedSecrets{r},
-		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
+		Board: r.board, Store: r.store, Operations: operations{r}, Connections: r.desk, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
 		Address: r.address(), Log: r.log,
 	}); err != nil {
 		return err
@@ -101,9 +102,9 @@ func (r *Runtime) journal() string {
 }
 
 // targets lists the webhook endpoints of the enabled connections.
-func (r *Runtime) targets() *intake.Table {
+func (r *Runtime) targets() []intake.Target {
 	var targets []intake.Target
-	for _, c := range r.byID {
+	for _, c := range r.all() {
 		if c.binding == nil {
 			continue
 		}
@@ -120,9 +121,7 @@ func (r *Runtime) targets() *intake.Table {
 			})
 		}
 	}
-	table := &intake.Table{}
-	table.Replace(targets)
-	return table
+	return targets
 }
 
 // hooks are the routes of the intake and of the metrics.
@@ -228,6 +227,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	defer unfollow()
 	work.Go(func() { r.follow(following) })
 	work.Go(func() { r.serveCommands(following) })
+	work.Go(func() { r.watchConfiguration(following) })
 	r.ready.Store(true)
 	select {
 	case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -13,12 +14,16 @@ import (
 // duty is the work of one connection that this process has taken on: its runs
 // and the retries of its stored deliveries.
 type duty struct {
+	// connection is what it is the work of: another revision is another duty.
+	connection *connection
 	// epoch is that of the lease under which it was taken on.
 	epoch int64
 	// ending is set while it ends; it cuts short what is still going on.
 	ending context.CancelCauseFunc
-	// sources are the streams of a sink, nil of one that was not started.
+	// sources are the streams of a sink, nil of one that was not started; set is
+	// what they were found in.
 	sources []store.Source
+	set     *connectionSet
 }
 
 const (
@@ -49,11 +54,16 @@ func (r *Runtime) follow(ctx context.Context) {
 				return
 			case <-changed:
 			case <-again:
-			case id := <-r.ended:
-				delete(r.duties, id)
-			case id := <-r.fenced:
-				if d := r.duties[id]; d != nil {
-					d.epoch = 0 // never a lease's: it is given up, and taken on again if it is still ours
+			case <-r.reconfigured:
+			case <-r.ended.waiting:
+				for _, id := range r.ended.take() {
+					delete(r.duties, id)
+				}
+			case <-r.fenced.waiting:
+				for _, id := range r.fenced.take() {
+					if d := r.duties[id]; d != nil {
+						d.epoch = 0 // never a lease's: it is given up, and taken on again if it is still ours
+					}
 				}
 			case <-ticker.C:
 				if r.peers() > 0 {
@@ -73,27 +83,38 @@ func (r *Runtime) peers() int {
 	return 0
 }
 
-// assign compares what this process does with the leases that it holds.
+// assign compares what this process does with the leases that it holds and with
+// what is configured.
 func (r *Runtime) assign(ctx context.Context, held store.ShardEpochs) error {
 	var gained []*connection
 	busy := held
-	for id, c := range r.byID {
+	set := r.set.Load()
+	for id, c := range set.byID {
 		d, epoch := r.duties[id], held.Of(id)
 		switch {
-		case d == nil && epoch != 0 && (c.binding != nil || c.outlet != nil):
+		case d == nil && epoch != 0 && c.works():
 			gained = append(gained, c)
-		case d != nil && d.epoch != epoch:
+		case d != nil && (d.epoch != epoch || d.connection != c):
 			r.giveUp(id, d)
-		case d != nil && d.sources != nil && !slices.Equal(d.sources, r.sources(c)):
-			r.giveUp(id, d) // and is taken on again with the streams that its globs name now
+		case d != nil && d.sources != nil && d.set != set:
+			if sources := r.sourcesIn(set, c); !slices.Equal(d.sources, sources) {
+				r.giveUp(id, d) // and is taken on again with the streams that its subscriptions name now
+			}
+			d.set = set
 		}
-		if r.duties[id] != nil {
-			busy[store.Shard(id)] = -1
+	}
+	for id, d := range r.duties {
+		if set.byID[id] == nil {
+			r.giveUp(id, d)
 		}
+		busy[store.Shard(id)] = -1
 	}
 	var errs []error
 	if len(gained) > 0 {
 		errs = append(errs, r.takeOn(ctx, gained, held))
+		for _, c := range gained {
+			busy[store.Shard(c.ID)] = -1
+		}
 	}
 	if r.delivering {
 		errs = append(errs, r.deliverAll(ctx))
@@ -119,10 +140,10 @@ func (r *Runtime) giveUp(id string, d *duty) {
 		r.endings.Go(func() {
 			defer cut(nil)
 			if err := errors.Join(r.scheduler.Remove(ctx, id), r.engine.Remove(ctx, id)); err != nil {
-				r.log.Warn("work of a connection was cut short as it moves to another node", "connection", r.byID[id].Name, "err", err)
+				r.log.Warn("work of a connection was cut short as it ends here", "connection", d.connection.Name, "err", err)
 			}
 			r.budgets.Leave(ctx, id)
-			r.ended <- id
+			r.ended.put(id)
 		})
 	}
 	if epoch, _ := r.store.Epoch(id); epoch == 0 || epoch != d.epoch {
@@ -139,12 +160,16 @@ func (r *Runtime) takeOn(ctx context.Context, gained []*connection, held store.S
 	if interrupted > 0 {
 		r.log.Warn("a process ended in the middle of runs; they go on at their checkpoints", "runs", interrupted)
 	}
-	statuses, err := r.store.Statuses(ctx, "")
-	if err != nil {
-		return fmt.Errorf("read the status of streams: %w", err)
+	var statuses []store.StreamStatus
+	for _, id := range askedFor(gained) {
+		more, err := r.store.Statuses(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read the status of streams: %w", err)
+		}
+		statuses = append(statuses, more...)
 	}
 	for _, c := range gained {
-		r.duties[c.ID] = &duty{epoch: held.Of(c.ID)}
+		r.duties[c.ID] = &duty{connection: c, epoch: held.Of(c.ID)}
 	}
 	if err := r.schedule(ctx, gained, statuses); err != nil {
 		// Whole connections or nothing: what was added is taken off again.
@@ -159,17 +184,18 @@ func (r *Runtime) takeOn(ctx context.Context, gained []*connection, held store.S
 // deliverAll starts the sinks that were taken on and do not run yet.
 func (r *Runtime) deliverAll(ctx context.Context) error {
 	var errs []error
-	for id, d := range r.duties {
-		c := r.byID[id]
+	set := r.set.Load()
+	for _, d := range r.duties {
+		c := d.connection
 		if d.sources != nil || d.ending != nil || c.outlet == nil {
 			continue
 		}
-		sources := r.sources(c)
+		sources := r.sourcesIn(set, c)
 		if err := r.deliver(ctx, c, sources); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		d.sources = sources
+		d.sources, d.set = sources, set
 	}
 	return errors.Join(errs...)
 }
@@ -180,8 +206,44 @@ func (r *Runtime) onFenced(connectionID string, err error) {
 		r.fail(err)
 		return
 	}
-	select {
-	case r.fenced <- connectionID:
-	default: // all of them are being given up already
+	r.fenced.put(connectionID)
+}
+
+// few is how many connections are asked about one by one; more are read all.
+const few = 16
+
+// askedFor are the ids to read the state of, "" for that of all.
+func askedFor(connections []*connection) []string {
+	if len(connections) > few {
+		return []string{""}
 	}
+	ids := make([]string, len(connections))
+	for i, c := range connections {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// mailbox takes what is told to a goroutine. Nobody who tells waits.
+type mailbox struct {
+	mu      sync.Mutex
+	list    []string
+	waiting chan struct{}
+}
+
+func newMailbox() *mailbox { return &mailbox{waiting: make(chan struct{}, 1)} }
+
+func (m *mailbox) put(id string) {
+	m.mu.Lock()
+	m.list = append(m.list, id)
+	m.mu.Unlock()
+	wake(m.waiting)
+}
+
+func (m *mailbox) take() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := m.list
+	m.list = nil
+	return list
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -62,23 +61,10 @@ func (r *Runtime) openSink(ctx context.Context, c *connection) error {
 
 // sources are the streams that a sink reads now: what its subscriptions name
 // among the streams of its project.
-func (r *Runtime) sources(c *connection) []store.Source {
-	var known []config.StreamRef
-	ids := map[string]string{}
-	for id, other := range r.byID {
-		if other.Project != c.Project {
-			continue
-		}
-		ids[other.Name] = id
-		for _, s := range other.manifest.Streams {
-			ref := config.StreamRef{Connection: other.Name, Stream: s.Key}
-			if s.RenamedFrom != "" {
-				ref.Former = []string{s.RenamedFrom}
-			}
-			known = append(known, ref)
-		}
-	}
-	slices.SortFunc(known, func(a, b config.StreamRef) int { return cmp.Compare(a.ID(), b.ID()) })
+func (r *Runtime) sources(c *connection) []store.Source { return r.sourcesIn(r.set.Load(), c) }
+
+func (r *Runtime) sourcesIn(set *connectionSet, c *connection) []store.Source {
+	known, ids := set.project(c.Project)
 	chosen, errs := config.Subscribed(c.subscribed, known)
 	if err := errors.Join(errs...); err != nil {
 		r.log.Warn("a subscription names no stream", "project", c.Project, "connection", c.Name, "err", err)
@@ -90,9 +76,29 @@ func (r *Runtime) sources(c *connection) []store.Source {
 	return sources
 }
 
-// deliver starts a sink.
+// deliver starts a sink, in the state that an operator wants it to be in.
 func (r *Runtime) deliver(ctx context.Context, c *connection, sources []store.Source) error {
+	if err := r.settle(ctx, c); err != nil {
+		return err
+	}
 	return r.engine.Add(ctx, delivery.Identity{Project: c.Project, Connection: c.Name, ConnectionID: c.ID}, c.outlet.spec, sources)
+}
+
+// settle writes the desired state of a sink where its engine reads it, before it
+// starts. One that has stopped by itself stays so until it is restarted.
+func (r *Runtime) settle(ctx context.Context, c *connection) error {
+	state := connectionState{r.store, c.ID}
+	value, err := state.Load(ctx, delivery.StateName)
+	if err != nil {
+		return err
+	}
+	want, change, err := delivery.Settled(value, map[store.Desired]delivery.Condition{
+		store.DesiredPaused: delivery.StatePaused, store.DesiredStopped: delivery.StateStopped,
+	}[c.desired], time.Now())
+	if err != nil || !change {
+		return err
+	}
+	return state.Save(ctx, delivery.StateName, want)
 }
 
 // waking is a store that tells the sinks of what was recorded.
@@ -163,7 +169,7 @@ func (l *lowWater) read(ctx context.Context) (map[store.Source]int64, error) {
 		known[reader{o.ConnectionID, o.Source}] = o.LowWater
 	}
 	need := map[store.Source]int64{}
-	for _, c := range l.runtime.byID {
+	for _, c := range l.runtime.all() {
 		if c.Type != typeSink || !c.Enabled {
 			continue // what is switched off, or gone, holds nothing back
 		}

@@ -163,6 +163,8 @@ type Configurations interface {
 	// ErrNotEmpty, ErrReused, ErrInvalid, ErrUnavailable. After ErrUnavailable the
 	// same c may be handed in again: it happens once.
 	Configure(ctx context.Context, c Configuration) (Configuring, error)
+	// Requested returns digest and answer of a request that was carried out.
+	Requested(ctx context.Context, key string) (digest, answer []byte, ok bool, err error)
 	// ConfigurationVersion is raised by every change of the configuration.
 	ConfigurationVersion(ctx context.Context) (int64, error)
 	// ConfiguredVersions returns the version of every connection by its id.
@@ -185,6 +187,9 @@ type Configurations interface {
 	// RewriteRevision replaces the spec of a revision that still has the spec
 	// before, by one that means the same. Else it fails with ErrStale.
 	RewriteRevision(ctx context.Context, connectionID string, number int64, before, after []byte) error
+	// RenamedConnections returns the ids of the connections that have streams with
+	// former keys, see [Store.RenameStreams].
+	RenamedConnections(ctx context.Context) ([]string, error)
 	// Projects lists the projects by name; the default one is always there.
 	Projects(ctx context.Context) ([]Project, error)
 }

@@ -22,6 +22,20 @@ func scanConfigured(r pgx.CollectableRow) (c store.Configured, err error) {
 	return c, r.Scan(configuredInto(&c)...)
 }
 
+// Requested returns digest and answer of a request that was carried out.
+func (s *Store) Requested(ctx context.Context, key string) (digest, answer []byte, ok bool, err error) {
+	if !validText(key) {
+		return nil, nil, false, nil
+	}
+	type row struct{ digest, answer []byte }
+	found, err := list(ctx, s, "find request", "SELECT digest, answer FROM requests WHERE key = $1",
+		func(r pgx.CollectableRow) (v row, err error) { return v, r.Scan(&v.digest, &v.answer) }, key)
+	if err != nil || len(found) == 0 {
+		return nil, nil, false, err
+	}
+	return found[0].digest, found[0].answer, true, nil
+}
+
 // ConfigurationVersion is raised by every change of the configuration.
 func (s *Store) ConfigurationVersion(ctx context.Context) (int64, error) {
 	found, err := list(ctx, s, "read the version of the configuration", "SELECT version FROM configuration", pgx.RowTo[int64])
@@ -152,4 +166,10 @@ func (s *Store) Projects(ctx context.Context) ([]store.Project, error) {
 		return nil, err
 	}
 	return store.WithDefaultProject(found), nil
+}
+
+// RenamedConnections returns the connections that have renamed streams.
+func (s *Store) RenamedConnections(ctx context.Context) ([]string, error) {
+	return list(ctx, s, "list connections with renamed streams", `SELECT DISTINCT c.id FROM former_keys f
+		JOIN connections c ON c.num = f.connection AND c.deleted_at IS NULL`, pgx.RowTo[string])
 }

@@ -18,6 +18,17 @@ func configuredInto(c *store.Configured) []any {
 	}
 }
 
+// Requested returns digest and answer of a request that was carried out.
+func (s *Store) Requested(ctx context.Context, key string) (digest, answer []byte, ok bool, err error) {
+	type row struct{ digest, answer []byte }
+	found, err := list(ctx, s, "find request", "SELECT digest, answer FROM requests WHERE key = ?",
+		func(r *sql.Rows, v *row) error { return r.Scan(octets{&v.digest}, octets{&v.answer}) }, key)
+	if err != nil || len(found) == 0 {
+		return nil, nil, false, err
+	}
+	return found[0].digest, found[0].answer, true, nil
+}
+
 // ConfigurationVersion is raised by every change of the configuration.
 func (s *Store) ConfigurationVersion(ctx context.Context) (int64, error) {
 	found, err := list(ctx, s, "read the version of the configuration", "SELECT version FROM configuration",
@@ -127,4 +138,10 @@ func (s *Store) Projects(ctx context.Context) ([]store.Project, error) {
 		return nil, err
 	}
 	return store.WithDefaultProject(found), nil
+}
+
+// RenamedConnections returns the connections that have renamed streams.
+func (s *Store) RenamedConnections(ctx context.Context) ([]string, error) {
+	return list(ctx, s, "list connections with renamed streams", `SELECT DISTINCT c.id FROM former_keys f
+		JOIN connections c ON c.num = f.connection AND c.deleted_at IS NULL`, func(r *sql.Rows, id *string) error { return r.Scan(id) })
 }

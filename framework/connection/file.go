@@ -1,0 +1,258 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// Action is what a plan does with a connection or project.
+type Action string
+
+// Actions of a plan.
+const (
+	ActionCreate    Action = "create"
+	ActionChange    Action = "change"
+	ActionDelete    Action = "delete"
+	ActionRelease   Action = "release"
+	ActionUnchanged Action = "unchanged"
+)
+
+// PlanStep is what a plan does with one connection, or with a project when Name
+// is "".
+type PlanStep struct {
+	Action  Action   `json:"action"`
+	Project string   `json:"project"`
+	Name    string   `json:"name,omitempty"`
+	Changes []Change `json:"changes"`
+
+	change  *store.ConnectionChange
+	project *store.ProjectChange
+	spec    Spec
+}
+
+// Plan is what has to be changed so that the store holds what a file says.
+type Plan struct {
+	Steps []PlanStep `json:"steps"`
+}
+
+// Changes reports whether the plan does anything.
+func (p Plan) Changes() bool {
+	return slices.ContainsFunc(p.Steps, func(s PlanStep) bool { return s.Action != ActionUnchanged })
+}
+
+// Specs are the specs that the plan leads to, by project and name.
+func (p Plan) Specs() map[[2]string]Spec {
+	out := map[[2]string]Spec{}
+	for _, s := range p.Steps {
+		if s.Name != "" && s.Action != ActionDelete && s.Action != ActionRelease {
+			out[[2]string{s.Project, s.Name}] = s.spec
+		}
+	}
+	return out
+}
+
+// FileOptions say what a plan does with what a file does not name.
+type FileOptions struct {
+	// Prune deletes connections that the file made and does not name any more.
+	Prune bool
+	// Release takes those out of work that were made by whom it names, and keeps
+	// everything of them.
+	Release string
+	// CreateOnly leaves connections alone that are there already.
+	CreateOnly bool
+}
+
+// PlanFile compares the connections of a file, which were checked, with those of
+// the store. A connection that is managed through the API is a fault.
+func (d *Desk) PlanFile(ctx context.Context, projects []config.Project, connections []config.Connection, o FileOptions) (Plan, error) {
+	var plan Plan
+	steps, err := d.planProjects(ctx, projects)
+	if err != nil {
+		return plan, err
+	}
+	plan.Steps = steps
+	rows, err := d.cfg.Store.Deployments(ctx, nil)
+	if err != nil {
+		return plan, err
+	}
+	there := make(map[[2]string]*store.Deployment, len(rows))
+	for i := range rows {
+		there[[2]string{rows[i].Project, rows[i].Name}] = &rows[i]
+	}
+	var faults Faults
+	for _, c := range connections {
+		key := [2]string{c.Project, c.Name}
+		step, err := d.planConnection(ctx, c, there[key], o)
+		if more, ok := errors.AsType[Faults](err); ok {
+			faults = append(faults, more...)
+			continue
+		}
+		if err != nil {
+			return plan, err
+		}
+		delete(there, key)
+		plan.Steps = append(plan.Steps, step)
+	}
+	if len(faults) > 0 {
+		return plan, faults
+	}
+	for i := range rows {
+		if row := &rows[i]; there[[2]string{row.Project, row.Name}] == row && row.ManagedBy == store.ManagedByFile && row.Latest > 0 {
+			step, does, err := d.gone(ctx, row.Configured, o)
+			if err != nil {
+				return plan, err
+			}
+			if does {
+				plan.Steps = append(plan.Steps, step)
+			}
+		}
+	}
+	return plan, nil
+}
+
+// gone is what a plan does with a connection that the file does not name any more.
+func (d *Desk) gone(ctx context.Context, row store.Configured, o FileOptions) (PlanStep, bool, error) {
+	step := PlanStep{Project: row.Project, Name: row.Name, Changes: []Change{}}
+	switch {
+	case o.Prune:
+		step.Action, step.change = ActionDelete, &store.ConnectionChange{Configured: row, Delete: true}
+		return step, true, nil
+	case o.Release == "" || row.Deployed == 0:
+		return step, false, nil
+	}
+	latest, err := d.cfg.Store.Revision(ctx, row.ID, row.Latest)
+	if err != nil || latest.By != o.Release {
+		return step, false, err
+	}
+	row.Deployed, row.State, row.Enabled = 0, store.DesiredDraft, false
+	step.Action, step.change = ActionRelease, &store.ConnectionChange{Configured: row}
+	return step, true, nil
+}
+
+func (d *Desk) planProjects(ctx context.Context, projects []config.Project) ([]PlanStep, error) {
+	have, err := d.cfg.Store.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var steps []PlanStep
+	for _, p := range projects {
+		i := slices.IndexFunc(have, func(h store.Project) bool { return h.Name == p.Name })
+		step := PlanStep{Action: ActionCreate, Project: p.Name, Changes: []Change{}, project: &store.ProjectChange{Name: p.Name, Description: p.Description}}
+		if i >= 0 {
+			if have[i].Description == p.Description {
+				continue
+			}
+			step.Action, step.project.Version = ActionChange, have[i].Version
+			step.Changes = []Change{{Path: "description", Before: fmt.Sprintf("%q", have[i].Description), After: fmt.Sprintf("%q", p.Description)}}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// planConnection compares one connection.
+func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *store.Deployment, o FileOptions) (PlanStep, error) {
+	step := PlanStep{Action: ActionCreate, Project: c.Project, Name: c.Name, Changes: []Change{}}
+	var row *store.Configured
+	var before *Spec
+	if at != nil {
+		row = &at.Configured
+		if row.Latest > 0 {
+			step.Action = ActionChange
+			if row.ManagedBy != store.ManagedByFile {
+				return step, Faults{{Message: fmt.Sprintf("connection %q is managed through the API; remove it from the file, or delete it there first", c.Name)}}
+			}
+			s, err := d.latest(ctx, at)
+			if err != nil {
+				return step, err
+			}
+			before = &s
+		}
+	}
+	spec, err := SpecOf(c, d.cfg.Plugins)
+	if err != nil {
+		return step, faultsOf(err)
+	}
+	out := draft{id: store.NewID("con_", d.cfg.Now()), spec: spec, runnable: c}
+	if row != nil {
+		out.id = row.ID
+	}
+	if faults := d.identity(c, row, store.ManagedByFile); len(faults) > 0 {
+		for i := range faults {
+			faults[i].Message = fmt.Sprintf("connection %q: %s %s", c.Name, faults[i].Path, faults[i].Message)
+		}
+		return step, faults
+	}
+	if d.cfg.Keys == nil {
+		out.spec = hidden(spec, d.cfg.Plugins)
+	} else {
+		var faults Faults
+		if out.spec, faults = d.sealed(out.id, spec, before); len(faults) > 0 {
+			return step, faults
+		}
+	}
+	out.unchanged = before != nil && sameSpec(out.spec, *before)
+	step.spec = out.spec
+	if before != nil && o.CreateOnly {
+		step.Action, step.spec = ActionUnchanged, *before
+		return step, nil
+	}
+	change, err := d.change(out, row, Request{File: true, Form: formKept})
+	if err != nil {
+		return step, err
+	}
+	if out.unchanged && change.Configured == *row {
+		step.Action = ActionUnchanged
+		return step, nil
+	}
+	step.Changes, step.change = d.Diff(out.id, before, &out.spec), &change
+	return step, nil
+}
+
+// Differs reports whether a kept spec says something else than one that was
+// written, whose secrets are not sealed.
+func (d *Desk) Differs(kept, written Spec) bool {
+	return !sameSpec(hidden(kept, d.cfg.Plugins), hidden(written, d.cfg.Plugins))
+}
+
+func (d *Desk) latest(ctx context.Context, at *store.Deployment) (Spec, error) {
+	if at.Deployed != at.Latest {
+		return d.spec(ctx, at.Configured, at.Latest)
+	}
+	var s Spec
+	err := s.UnmarshalJSON(at.Spec)
+	s.Project, s.Name = at.Project, at.Name
+	return s, err
+}
+
+// Apply carries a plan out: all of it, or nothing.
+func (d *Desk) Apply(ctx context.Context, p Plan, q Request) error {
+	if !p.Changes() {
+		return nil
+	}
+	c, err := d.request(q, "", "apply", p)
+	if err != nil {
+		return err
+	}
+	// What goes makes room for what comes.
+	for _, deletes := range []bool{true, false} {
+		for _, s := range p.Steps {
+			switch {
+			case s.project != nil && deletes:
+				c.Projects = append(c.Projects, *s.project)
+			case s.change != nil && s.change.Delete == deletes:
+				c.Connections = append(c.Connections, *s.change)
+			}
+		}
+	}
+	if _, err := d.configure(ctx, c); err != nil {
+		return err
+	}
+	d.refresh(ctx)
+	return nil
+}

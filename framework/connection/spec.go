@@ -1,0 +1,208 @@
+package connection
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+)
+
+// Types of a connection.
+const (
+	TypeSource  = "source"
+	TypeSink    = "sink"
+	TypeTrigger = "trigger"
+)
+
+// Spec is what a connection is configured to be. Its JSON form has the keys of an
+// entry of connections in weir.yaml.
+type Spec struct {
+	Project     string `json:"project"`
+	Name        string `json:"name"`
+	DisplayName string `json:"displayName,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Connector is the key of the connector, Type one of the types above.
+	Connector string `json:"connector"`
+	Type      string `json:"type"`
+	Enabled   bool   `json:"enabled"`
+	// Streams are those that a source runs, none for all, or what a sink
+	// subscribes to.
+	Streams []string `json:"streams,omitempty"`
+	// Start says where a sink begins in a stream that is new to it.
+	Start string `json:"start,omitempty"`
+	// Config are the connector's settings in canonical form, references as they
+	// were written, secrets sealed or as "***".
+	Config map[string]any    `json:"config"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Extra is kept for a door that has more to say, and means nothing here.
+	Extra map[string]string `json:"extra,omitempty"`
+	// More are the keys that this type leaves as they were written: rate_limit,
+	// budget, retention, endpoints.
+	More map[string]any `json:"-"`
+}
+
+// more are the keys in [Spec.More].
+var more = []string{"rate_limit", "budget", "retention", "endpoints"}
+
+// MarshalJSON writes the canonical form: keys in one order, nothing escaped that
+// need not be.
+func (s Spec) MarshalJSON() ([]byte, error) {
+	type plain Spec
+	if s.Config == nil {
+		s.Config = map[string]any{}
+	}
+	b, err := encode(plain(s))
+	if err != nil || len(s.More) == 0 {
+		return b, err
+	}
+	rest, err := encode(s.More)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b[:len(b)-1:len(b)-1], ','), rest[1:]...), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON has written.
+func (s *Spec) UnmarshalJSON(b []byte) error {
+	type plain Spec
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	if err := decoder.Decode((*plain)(s)); err != nil {
+		return fmt.Errorf("decode connection: %w", err)
+	}
+	var all map[string]any
+	decoder = json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	if err := decoder.Decode(&all); err != nil {
+		return fmt.Errorf("decode connection: %w", err)
+	}
+	s.More = nil
+	for _, key := range more {
+		if v, ok := all[key]; ok {
+			if s.More == nil {
+				s.More = map[string]any{}
+			}
+			s.More[key] = v
+		}
+	}
+	return nil
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode connection: %w", err)
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// document is the spec as JSON decodes it, for checks.
+func (s Spec) document() (map[string]any, error) {
+	b, err := encode(s)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	var out map[string]any
+	return out, decoder.Decode(&out)
+}
+
+// SpecOf returns the canonical spec of a connection that was checked, from its
+// document: a file or an API gives the same.
+func SpecOf(c config.Connection, plugins []framework.Plugin) (Spec, error) {
+	s := Spec{
+		Project: c.Project, Name: c.Name, DisplayName: c.DisplayName, Description: c.Description, Connector: c.Connector, Type: c.Type,
+		Enabled: c.Enabled, Streams: slices.Clone(c.Streams), Start: string(c.Start), Labels: maps.Clone(c.Labels), Extra: maps.Clone(c.Extra),
+	}
+	written, _ := c.Document["config"].(map[string]any)
+	if c.Document == nil {
+		written = c.Settings
+	}
+	s.Config = maps.Clone(written)
+	if s.Config == nil {
+		s.Config = map[string]any{}
+	}
+	plugin, ok := pluginOf(plugins, c.Connector, c.Type)
+	if ok && c.Type == TypeSink {
+		canonical, err := plugin.Canonical(s.Config)
+		if err != nil {
+			return Spec{}, fmt.Errorf("connection %q: %w", c.Name, err)
+		}
+		s.Config = canonical
+	}
+	if stream, given := c.Document["stream"]; given && ok && plugin.Dynamic() && c.Type == TypeSource {
+		s.Config["stream"] = stream
+	}
+	for _, key := range more {
+		if v, given := c.Document[key]; given {
+			if s.More == nil {
+				s.More = map[string]any{}
+			}
+			s.More[key] = v
+		}
+	}
+	// By way of JSON, so that two doors give the same Go values.
+	b, err := encode(s)
+	if err != nil {
+		return Spec{}, err
+	}
+	var out Spec
+	return out, json.Unmarshal(b, &out)
+}
+
+// pluginOf finds a connector, as what checks settings of the type.
+func pluginOf(plugins []framework.Plugin, connector, kind string) (framework.Plugin, bool) {
+	i := slices.IndexFunc(plugins, func(p framework.Plugin) bool { return p.Key() == connector })
+	if i < 0 {
+		return framework.Plugin{}, false
+	}
+	if kind == TypeSink {
+		return plugins[i].AsSink()
+	}
+	return plugins[i], true
+}
+
+// Slug returns the name nearest to text that is a valid one, or "".
+func Slug(text string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(text) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= 63 {
+			break
+		}
+	}
+	return strings.Trim(b.String(), "-_")
+}
+
+// Merge applies a JSON Merge Patch (RFC 7396) to a document.
+func Merge(target, patch map[string]any) map[string]any {
+	out := maps.Clone(target)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for name, value := range patch {
+		switch v := value.(type) {
+		case nil:
+			delete(out, name)
+		case map[string]any:
+			below, _ := out[name].(map[string]any)
+			out[name] = Merge(below, v)
+		default:
+			out[name] = v
+		}
+	}
+	return out
+}

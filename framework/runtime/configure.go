@@ -1,0 +1,151 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/config"
+	resource "github.com/weirhq/weir/framework/connection"
+	"github.com/weirhq/weir/framework/store"
+)
+
+const (
+	// configurationEvery is how often a process looks for what others that share
+	// its store have changed.
+	configurationEvery = 250 * time.Millisecond
+	// fileTries is how often the file is compared again with a store that others
+	// change.
+	fileTries = 10
+	// byFile is who makes the revisions of a file that is read at the start.
+	byFile = "file"
+)
+
+// configure brings the file and the store together at the start, and opens what
+// is configured.
+func (r *Runtime) configure(ctx context.Context) error {
+	c := r.options.Config
+	desk := resource.DeskConfig{
+		Store: r.store, Plugins: r.options.Plugins, Keys: r.keys, References: c.Secrets.References(),
+		PublicURL: c.PublicURL, Retention: c.Retention, Log: r.log,
+	}
+	var err error
+	if r.fileDesk, err = resource.NewDesk(desk); err == nil {
+		desk.Live = liveDesk{r}
+		r.desk, err = resource.NewDesk(desk)
+	}
+	if err != nil {
+		// Without a connector there is nothing to configure.
+		return r.store.SetRetention(r.retention())
+	}
+	if err := r.applyFile(ctx, c); err != nil {
+		return err
+	}
+	err = r.refresh(ctx, true)
+	r.prepared = nil
+	return err
+}
+
+// applyFile brings the connections of a file into the store. Where several
+// processes share the store, only those that are not there yet: each of them may
+// have another file, and weir apply is what decides.
+func (r *Runtime) applyFile(ctx context.Context, c *config.File) error {
+	_, shared := r.store.(store.Shared)
+	options := resource.FileOptions{CreateOnly: shared}
+	if !shared {
+		options.Release = byFile
+	}
+	for try := 1; ; try++ {
+		plan, err := r.fileDesk.PlanFile(ctx, c.Projects, c.Connections, options)
+		if err != nil {
+			return err
+		}
+		err = r.fileDesk.Apply(ctx, plan, resource.Request{By: byFile, Message: c.Path, File: true})
+		if (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < fileTries {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return r.remember(c, plan)
+	}
+}
+
+// remember keeps what the file says, for what stands in it alone.
+func (r *Runtime) remember(c *config.File, plan resource.Plan) error {
+	r.file = make(map[[2]string]written, len(c.Connections))
+	specs := plan.Specs()
+	for _, one := range c.Connections {
+		key := [2]string{one.Project, one.Name}
+		spec, err := resource.SpecOf(one, r.options.Plugins)
+		if err != nil {
+			return err
+		}
+		if _, ok := specs[key]; !ok {
+			return fmt.Errorf("connection %q is in the file and not in its plan", one.Name)
+		}
+		differs := r.desk.Differs(specs[key], spec)
+		if differs {
+			r.log.Warn("the store has another revision of a connection than this file, and that one runs; run weir apply to change it",
+				"project", one.Project, "connection", one.Name)
+			continue
+		}
+		r.file[key] = written{config: one, spec: specs[key]}
+	}
+	return nil
+}
+
+// Reload reads the connections of a file again while the process runs. A file
+// with errors is refused whole, and what runs goes on.
+func (r *Runtime) Reload(ctx context.Context, c *config.File) error {
+	var errs []error
+	for _, one := range c.Connections {
+		_, err := r.prepare(one)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.refreshing.Lock()
+	defer r.refreshing.Unlock()
+	before := r.file
+	if err := r.applyFile(ctx, c); err != nil {
+		return err
+	}
+	for id, one := range r.all() {
+		// Secrets that stand in the file alone change no revision.
+		key := [2]string{one.Project, one.Name}
+		if _, was := before[key]; was {
+			delete(r.versions, id)
+		}
+	}
+	return r.refresh(ctx, false)
+}
+
+// watchConfiguration takes up what other processes have changed, until ctx ends.
+func (r *Runtime) watchConfiguration(ctx context.Context) {
+	if _, shared := r.store.(store.Shared); !shared {
+		return
+	}
+	ticker := time.NewTicker(configurationEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		version, err := r.store.ConfigurationVersion(ctx)
+		if err != nil || version == r.configuration.Load() {
+			continue
+		}
+		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error("a change of the configuration could not be taken up; trying again", "err", err)
+		}
+	}
+}
+
+// hasFormer reports that a declared stream had another key before.
+func hasFormer(s catalog.StreamManifest) bool { return s.RenamedFrom != "" }

@@ -1,0 +1,124 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/config"
+	resource "github.com/weirhq/weir/framework/connection"
+	"github.com/weirhq/weir/framework/delivery"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// liveDesk is the runtime as the desk of connections sees it.
+type liveDesk struct{ runtime *Runtime }
+
+var _ resource.Live = liveDesk{}
+
+// Refresh takes up what the store says now. Before all is assembled there is
+// nothing to tell.
+func (l liveDesk) Refresh(ctx context.Context) error {
+	if l.runtime.intake == nil {
+		return nil
+	}
+	return l.runtime.Refresh(ctx)
+}
+
+// Try opens a connection and lets go of it.
+func (l liveDesk) Try(ctx context.Context, c config.Connection) error {
+	_, err := l.runtime.trial(ctx, c, "con_trial")
+	return err
+}
+
+// trial makes a connection that is not scheduled.
+func (r *Runtime) trial(ctx context.Context, c config.Connection, id string) (one *connection, err error) {
+	if one, err = r.prepare(c); err != nil {
+		return nil, err
+	}
+	one.ID = id
+	switch {
+	case !c.Enabled:
+		return one, nil
+	case c.Type == typeSink:
+		return one, r.openSink(ctx, one)
+	}
+	return one, r.bind(ctx, one, func(client *http.Client) *http.Client { return client })
+}
+
+// Streams are those of a project that sinks may subscribe to.
+func (l liveDesk) Streams(project string) []config.StreamRef {
+	refs, _ := l.runtime.set.Load().project(project)
+	return refs
+}
+
+// Observe says what is seen of a connection.
+func (l liveDesk) Observe(ctx context.Context, c store.Configured) resource.Observation {
+	set := l.runtime.set.Load()
+	var seen resource.Observation
+	if reason, failed := set.failed[c.ID]; failed {
+		seen.Failed, seen.Reason = true, reason
+	}
+	one := set.byID[c.ID]
+	if one == nil {
+		return seen
+	}
+	seen.Running = one.revision
+	if one.outlet == nil || seen.Failed {
+		return seen
+	}
+	states, err := l.runtime.store.States(ctx, c.ID, delivery.StateName)
+	if err != nil || len(states) == 0 {
+		return seen
+	}
+	var s delivery.State
+	if json.Unmarshal(states[0].Value, &s) == nil && (s.Condition == delivery.StateFailed || s.Condition == delivery.StateDisabled) {
+		seen.Failed, seen.Reason = true, s.Reason
+	}
+	return seen
+}
+
+// SetPolls pauses or resumes all poll streams of a connection, as pages show them.
+func (l liveDesk) SetPolls(ctx context.Context, connectionID string, paused bool) error {
+	c, ok := l.runtime.find(connectionID)
+	if !ok {
+		return nil
+	}
+	var errs []error
+	for _, s := range c.manifest.Streams {
+		if s.Mode != catalog.ModePoll {
+			continue
+		}
+		err := operations{l.runtime}.SetPaused(ctx, connectionID, s.Key, paused)
+		if err != nil {
+			// Its work begins again right now, or nothing of it runs: what begins reads this.
+			err = l.runtime.store.SetPaused(ctx, connectionID, s.Key, paused)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Restart begins the work of a connection again, at the node that has it.
+func (l liveDesk) Restart(ctx context.Context, connectionID string) error {
+	_, err := ask[nothing](ctx, l.runtime, command{Kind: kindRestart, Connection: connectionID})
+	return err
+}
+
+// restart is Restart at this node.
+func (o local) restart(ctx context.Context, connectionID string) error {
+	c, ok := o.runtime.find(connectionID)
+	if !ok {
+		return fmt.Errorf("connection %s: %w", connectionID, store.ErrNotFound)
+	}
+	if c.outlet != nil {
+		if err := sinkConflict(o.runtime.engine.Resume(ctx, connectionID)); err != nil {
+			return err
+		}
+	}
+	o.runtime.fenced.put(connectionID)
+	return nil
+}
