@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,16 +18,25 @@ import (
 
 // client calls the management API of a running Weir.
 type client struct {
-	server  string
+	server string
+	// token is what the caller has, and admin the admin token, which serves where
+	// there is no other.
 	token   string
+	admin   string
 	project string
 	http    *http.Client
 }
 
-// flags adds the flags that say which server is meant.
-func (c *client) flags(command *cobra.Command) {
+// serverFlags adds the flags that say which server is meant.
+func (c *client) serverFlags(command *cobra.Command) {
 	command.Flags().StringVar(&c.server, "server", "http://127.0.0.1:9657", "address of the running server")
-	command.Flags().StringVar(&c.token, "admin-token", "", "token of the management API")
+	command.Flags().StringVar(&c.token, "token", "", "token of the management API, as weir token create makes it")
+	command.Flags().StringVar(&c.admin, "admin-token", "", "admin token of the server, for want of another")
+}
+
+// flags adds the flags that say which server and which project is meant.
+func (c *client) flags(command *cobra.Command) {
+	c.serverFlags(command)
 	command.Flags().StringVar(&c.project, "project", "default", "project of the connection")
 }
 
@@ -84,8 +94,8 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if len(content) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.token)
+	if token := cmp.Or(c.token, c.admin); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -103,7 +113,10 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 		p := problem{Title: fmt.Sprintf("%s answered %s", c.where(), response.Status)}
 		_ = json.Unmarshal(body, &p)
 		if response.StatusCode == http.StatusUnauthorized {
-			p.Detail = c.where() + " wants its admin token; give --admin-token, or set WEIR_ADMIN_TOKEN"
+			p.Detail = c.where() + " wants a token; give --token, or set WEIR_TOKEN (or WEIR_ADMIN_TOKEN)"
+			if c.token != "" || c.admin != "" {
+				p.Detail = c.where() + " does not know this token, or it has ended; give another with --token, or set WEIR_TOKEN"
+			}
 		}
 		return failed(p)
 	}

@@ -41,6 +41,34 @@ func (g *Gate) record(ctx context.Context, e store.AuditEntry) {
 	}
 }
 
+const (
+	// refusedEvery is the least time between two entries about the same read that
+	// is refused: a page that asks again and again must not push the rest out.
+	refusedEvery = 10 * time.Minute
+	// maxRefusals bounds the reads that are remembered.
+	maxRefusals = 1024
+)
+
+// refusals remembers the reads that were refused lately.
+type refusals struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+// first reports that a read was not refused lately.
+func (f *refusals) first(what string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Before(f.until[what]) {
+		return false
+	}
+	if f.until == nil || len(f.until) >= maxRefusals {
+		f.until = map[string]time.Time{}
+	}
+	f.until[what] = now.Add(refusedEvery)
+	return true
+}
+
 // auditEntry says who calls what. It holds nothing of the body and the query,
 // where secrets may be.
 func auditEntry(c Caller, row Route, params chi.RouteParams) store.AuditEntry {

@@ -63,6 +63,7 @@ type Gate struct {
 	sessions *sessions
 	throttle *throttle
 	guesses  guesses
+	refusals *refusals
 }
 
 // NewGate returns the guard of a process, or what [CheckListen] finds.
@@ -73,7 +74,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	}
 	g := &Gate{
 		cfg: cfg, loopback: IsLoopback(cfg.Policy.Listen), forgery: http.NewCrossOriginProtection(),
-		rows: map[routeName]Route{}, sessions: newSessions(cfg.Now), throttle: newThrottle(cfg.Now),
+		rows: map[routeName]Route{}, sessions: newSessions(cfg.Now), throttle: newThrottle(cfg.Now), refusals: &refusals{},
 	}
 	for _, row := range Routes() {
 		g.rows[routeName{row.Method, row.Pattern}] = row
@@ -131,7 +132,7 @@ func (g *Gate) Handler(parts ...http.Handler) (http.Handler, error) {
 // serves the intake alone, and nothing else is there.
 func (g *Gate) PublicHandler(parts ...http.Handler) (http.Handler, error) {
 	public := &Gate{
-		cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions, throttle: g.throttle,
+		cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions, throttle: g.throttle, refusals: g.refusals,
 	}
 	public.rows = maps.Clone(g.rows)
 	maps.DeleteFunc(public.rows, func(_ routeName, r Route) bool { return r.Face != FaceIntake })
@@ -219,7 +220,9 @@ func (g *Gate) admit(w http.ResponseWriter, r *http.Request, row Route, params c
 		return &audited{ResponseWriter: w, gate: g, ctx: r.Context(), entry: entry, note: &auditNote{}}, caller, false
 	}
 	entry.Status = p.Status
-	g.record(r.Context(), entry)
+	if acts(row) || g.refusals.first(entry.Actor+" "+entry.Action+" "+entry.Project, g.cfg.Now()) {
+		g.record(r.Context(), entry)
+	}
 	g.refuse(w, r, p, page)
 	return w, caller, true
 }

@@ -190,6 +190,9 @@ func TestWhatPeopleDoIsRecorded(t *testing.T) {
 	b.do(t, http.MethodGet, "/api/v1/streams", bearer(viewer))
 	require.Equal(t, http.StatusForbidden, b.do(t, http.MethodPost, "/api/v1/connections/demo/streams/orders/pause", bearer(viewer)).status)
 	require.Equal(t, http.StatusOK, b.do(t, http.MethodPost, "/api/v1/connections/demo/streams/orders/pause", bearer(operator)).status)
+	for range 3 {
+		require.Equal(t, http.StatusForbidden, b.do(t, http.MethodGet, "/api/v1/audit", bearer(viewer)).status)
+	}
 	b.do(t, http.MethodPost, "/api/v1/connections/demo/streams/nothing/pause?token=canary-query", bearer(operator), body("canary-body"))
 	b.do(t, http.MethodPost, "/api/v1/projects/billing/connections/stripe-us/pause", bearer(operator))
 	b.office.OnPage = func(api.PageCall) (api.PageResult, error) { panic("inside") }
@@ -218,13 +221,14 @@ func TestWhatPeopleDoIsRecorded(t *testing.T) {
 		"hands|operator|" + prefix + "/sync/{stream}|default|demo|Internal Server Error",
 		"hands|operator|POST /api/v1/projects/{project}/connections/{connection}/pause|billing|stripe-us|Not Found",
 		"hands|operator|" + prefix + "/streams/{stream}/pause|default|demo|Bad Request",
+		"eyes|viewer|GET /api/v1/audit|||Forbidden",
 		"hands|operator|" + prefix + "/streams/{stream}/pause|default|demo|OK",
 		"eyes|viewer|" + prefix + "/streams/{stream}/pause|default|demo|Forbidden",
 		"admin token|admin|POST /api/v1/tokens|||Created",
 		"admin token|admin|POST /api/v1/tokens|||Created",
 	}, got)
-	require.Contains(t, list.Entries[4].Detail, "stream orders")
-	require.Contains(t, list.Entries[6].Detail, "named hands, role operator, project default")
+	require.Contains(t, list.Entries[5].Detail, "stream orders")
+	require.Contains(t, list.Entries[7].Detail, "named hands, role operator, project default")
 
 	list.Next, list.Entries = nil, nil
 	b.do(t, http.MethodGet, "/api/v1/audit?limit=2&actor=hands", bearer(adminToken)).decode(t, &list)
@@ -236,5 +240,5 @@ func TestWhatPeopleDoIsRecorded(t *testing.T) {
 	require.NotEqual(t, first, list.Entries[0].Action)
 	entries, err := b.office.AuditEntries(t.Context(), store.AuditQuery{}, 100)
 	require.NoError(t, err)
-	require.Len(t, entries, 8)
+	require.Len(t, entries, 9)
 }

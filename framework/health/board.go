@@ -149,11 +149,9 @@ func (b *Board) Connection(ctx context.Context, project, nameOrID string) (store
 		}
 	}
 	if !known && project != DefaultProject {
-		var projects []string
-		for _, c := range all {
-			projects = append(projects, c.Project)
-		}
-		return store.Connection{}, unknown("project", project, "", projects)
+		// Without a guess at what was meant: the names of other projects are not for
+		// everybody.
+		return store.Connection{}, unknown("project", project, "", nil)
 	}
 	return store.Connection{}, unknown("connection", nameOrID, "project "+quote(project), names)
 }

@@ -86,12 +86,15 @@ func (o *Office) AuditEntries(_ context.Context, q store.AuditQuery, limit int) 
 		return nil, o.broken
 	}
 	var out []store.AuditEntry
+	// The clock stands, so that ids do not say what came first.
+	after := q.Before == ""
 	for _, e := range o.audit {
-		fits := (q.Before == "" || e.ID < q.Before) && (q.Actor == "" || e.Actor == q.Actor) && (q.Project == "" || e.Project == q.Project) &&
+		fits := after && (q.Actor == "" || e.Actor == q.Actor) && (q.Project == "" || e.Project == q.Project) &&
 			(q.Connection == "" || e.Connection == q.Connection) && (q.From.IsZero() || !e.At.Before(q.From)) && (q.To.IsZero() || e.At.Before(q.To))
 		if fits && len(out) < limit {
 			out = append(out, e)
 		}
+		after = after || e.ID == q.Before
 	}
 	return out, nil
 }
