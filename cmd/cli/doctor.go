@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +20,7 @@ import (
 	"github.com/weirhq/weir/catalog/schedule"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
-	"github.com/weirhq/weir/framework/store/open"
+	"github.com/weirhq/weir/framework/store/sqlite"
 )
 
 // finding is one thing that the doctor has looked at.
@@ -38,14 +38,19 @@ const (
 	dialTimeout   = 5 * time.Second
 	// skewAllowed is how far the database's clock may be from ours.
 	skewAllowed = 2 * time.Second
-	// diskLow is the free part of a disk, in percent, below which it is a finding.
-	diskLow = 10
 )
 
 // doctor collects findings.
 type doctor struct {
 	plugins  []framework.Plugin
 	findings []finding
+	// space looks at the free space of a folder's disk.
+	space func(folder string) (sqlite.Space, error)
+	now   func() time.Time
+}
+
+func newDoctor(plugins []framework.Plugin) *doctor {
+	return &doctor{plugins: plugins, space: sqlite.DiskSpace, now: time.Now}
 }
 
 func (d *doctor) add(check, level, do, format string, args ...any) {
@@ -65,13 +70,13 @@ func (a *app) doctor() *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(command.Context(), doctorTimeout)
 			defer cancel()
-			d := &doctor{plugins: a.plugins}
+			d := newDoctor(a.plugins)
 			loaded := d.configuration(file)
 			if loaded == nil {
 				loaded = &config.File{}
 			}
 			f.apply(loaded)
-			d.disk(loaded.DataDir)
+			d.secrets(file, loaded)
 			d.store(ctx, loaded)
 			d.schedules(loaded)
 			if !offline {
@@ -108,95 +113,11 @@ func (d *doctor) configuration(file string) *config.File {
 		d.add("configuration", "error", "make the file readable", "%v", err)
 		return nil
 	}
-	d.add("configuration", "ok", "", "%s: %d connections, every secret is there", file, len(loaded.Connections))
+	d.add("configuration", "ok", "", "%s: %d connections", file, len(loaded.Connections))
 	for _, w := range loaded.Warnings {
 		d.add("configuration", "warning", "change the setting", "%v", w)
 	}
 	return loaded
-}
-
-func (d *doctor) disk(folder string) {
-	for { // a folder that is not there yet will lie in its parent
-		if _, err := os.Stat(folder); err == nil || folder == filepath.Dir(folder) {
-			break
-		}
-		folder = filepath.Dir(folder)
-	}
-	free, all, err := freeSpace(folder)
-	switch {
-	case err != nil:
-		d.add("disk", "skipped", "", "free space of %s: %v", folder, err)
-		return
-	case all > 0 && free*100/all < diskLow:
-		d.add("disk", "error", "make room, or move the data folder: below 5 % webhooks are refused", "%s has %d MiB free, %d %% of the disk", folder, free>>20, free*100/all)
-	default:
-		d.add("disk", "ok", "", "%s has %d MiB free, %d %% of the disk", folder, free>>20, free*100/max(all, 1))
-	}
-	probe, err := os.CreateTemp(folder, ".weir-doctor-")
-	if err != nil {
-		d.add("disk", "error", "give this user the right to write there", "%s cannot be written: %v", folder, err)
-		return
-	}
-	_ = probe.Close()
-	_ = os.Remove(probe.Name())
-}
-
-func (d *doctor) store(ctx context.Context, c *config.File) {
-	p, err := open.Inspect(ctx, c.Store, c.DataDir)
-	switch {
-	case err != nil && p.Folder != "":
-		d.add("store", "error", "let this user read and write the folder; if SQLite itself says so, the file is damaged: restore a backup with weir restore", "SQLite in %s: %v", p.Folder, err)
-		return
-	case err != nil:
-		d.add("store", "error", "start the database, or correct the store's address", "%v", err)
-		return
-	case p.Database == nil:
-		d.file(p)
-		return
-	}
-	db := p.Database
-	switch {
-	case db.ReadOnly:
-		d.add("store", "error", "name all hosts of the cluster in the URL, with target_session_attrs=read-write", "PostgreSQL: this server is a standby and cannot be written")
-	case db.Schema > db.Known:
-		d.add("store", "error", "run the newer Weir", "PostgreSQL: the schema has version %d, this Weir knows up to %d", db.Schema, db.Known)
-	default:
-		d.add("store", "ok", "", "PostgreSQL: schema %d of %d, %s round trip", db.Schema, db.Known, db.RoundTrip.Round(time.Microsecond*100))
-	}
-	if skew := db.Skew.Abs() - db.RoundTrip/2; skew > skewAllowed {
-		d.add("clock", "error", "let both machines follow a time server (chrony, systemd-timesyncd)", "the database's clock differs from this machine's by %s", db.Skew.Round(time.Millisecond))
-	} else {
-		d.add("clock", "ok", "", "the database's clock differs by %s", db.Skew.Round(time.Millisecond))
-	}
-	switch {
-	case db.Synchronous > 0:
-		d.add("standby", "ok", "", "%d of %d standbys are synchronous", db.Synchronous, db.Standbys)
-	case db.Standbys > 0:
-		d.add("standby", "warning", "set synchronous_standby_names, or accept that a failover may lose the last commits", "%d standbys, none of them synchronous", db.Standbys)
-	default:
-		d.add("standby", "warning", "add a synchronous standby, or accept that the loss of this server loses what came after the last backup", "the database has no standby that this user can see")
-	}
-}
-
-// file tells of a SQLite store. Its clock is this machine's.
-func (d *doctor) file(p open.Place) {
-	f := p.File
-	switch {
-	case !f.Exists:
-		d.add("store", "ok", "", "SQLite in %s, which the first start makes", p.Folder)
-		return
-	case f.InUse:
-		d.add("store", "skipped", "", "SQLite in %s is in use; its file is looked at when nobody works on it", p.Folder)
-	case f.Schema > f.Known:
-		d.add("store", "error", "run the newer Weir, or restore a backup made by this one", "SQLite in %s: the schema has version %d, this Weir knows up to %d", p.Folder, f.Schema, f.Known)
-	case len(f.Faults) > 0:
-		d.add("store", "error", "restore the last backup with weir restore, and look at the disk", "SQLite in %s is damaged: %s", p.Folder, strings.Join(f.Faults, "; "))
-	case f.Unchecked:
-		d.add("store", "skipped", "", "SQLite in %s: schema %d of %d, %d MiB; the check of its pages took too long", p.Folder, f.Schema, f.Known, f.Bytes>>20)
-	default:
-		d.add("store", "ok", "", "SQLite in %s: schema %d of %d, every page is sound, %d MiB, %d MiB of them free", p.Folder, f.Schema, f.Known, f.Bytes>>20, f.Free>>20)
-	}
-	d.add("standby", "skipped", "", "SQLite has none; make backups with weir backup")
 }
 
 // manifest is what a connection declares, "" problem for none.
@@ -232,18 +153,20 @@ func (d *doctor) schedules(c *config.File) {
 	}
 }
 
-// hosts dials every host that an enabled connection names.
+// hosts dials every host that an enabled connection declares, or names in a URL
+// among its settings.
 func (d *doctor) hosts(ctx context.Context, c *config.File) {
 	connections := map[string][]string{}
 	for _, connection := range c.Connections {
-		m, ok := d.manifest(connection)
-		if !ok || !connection.Enabled {
+		if !connection.Enabled {
 			continue
 		}
-		for _, h := range m.Hosts {
-			if !strings.HasPrefix(h, "*.") {
-				connections[h] = append(connections[h], connection.Name)
-			}
+		m, _ := d.manifest(connection)
+		named := slices.DeleteFunc(slices.Clone(m.Hosts), func(h string) bool { return strings.HasPrefix(h, "*.") })
+		named = append(named, urlHosts(connection.Settings)...)
+		slices.Sort(named)
+		for _, h := range slices.Compact(named) {
+			connections[h] = append(connections[h], connection.Name)
 		}
 	}
 	var mu sync.Mutex
@@ -276,6 +199,30 @@ func (d *doctor) hosts(ctx context.Context, c *config.File) {
 		}
 		return 0
 	})
+}
+
+// urlHosts are the hosts of the URLs in settings, as a manifest names them.
+func urlHosts(setting any) (found []string) {
+	switch v := setting.(type) {
+	case map[string]any:
+		for _, one := range v {
+			found = append(found, urlHosts(one)...)
+		}
+	case []any:
+		for _, one := range v {
+			found = append(found, urlHosts(one)...)
+		}
+	case string:
+		u, err := url.Parse(v)
+		switch {
+		case err != nil || u.Host == "" || strings.ContainsAny(u.Host, "{}"):
+		case u.Scheme == "http":
+			found = append(found, "http://"+u.Host)
+		case u.Scheme == "https":
+			found = append(found, u.Host)
+		}
+	}
+	return found
 }
 
 // server asks a running Weir for the health of its streams.

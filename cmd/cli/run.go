@@ -23,11 +23,11 @@ import (
 
 // serverFlags are what run and demo share.
 type serverFlags struct {
-	listen, store, dataDir, token string
-	listenPublic, connectListen   string
-	tls                           servertls.Files
-	logLevel, logFormat           string
-	noSpread                      bool
+	listen, store, direct, dataDir, token string
+	listenPublic, connectListen           string
+	tls                                   servertls.Files
+	logLevel, logFormat                   string
+	noSpread                              bool
 }
 
 func (f *serverFlags) register(command *cobra.Command, level string) {
@@ -39,6 +39,7 @@ func (f *serverFlags) register(command *cobra.Command, level string) {
 	flags.StringVar(&f.tls.Key, "tls-key", "", "file of the certificate's private key")
 	flags.StringVar(&f.tls.ClientCA, "tls-client-ca", "", "file of the authorities that client certificates must come from")
 	flags.StringVar(&f.store, "store", "", "address of the store: sqlite:FOLDER (a relative one is below the data folder) or postgres://… (default: SQLite in the data folder)")
+	flags.StringVar(&f.direct, "store-direct", "", "address of the same PostgreSQL database without a pooler in between, to be told at once what other nodes record")
 	flags.StringVar(&f.dataDir, "data-dir", "", "folder of everything that is kept on disk")
 	flags.StringVar(&f.token, "admin-token", "", "token of the management API and the dashboard, at least 16 characters")
 	flags.BoolVar(&f.noSpread, "no-spread", false, "run streams at the very ticks of their schedules, all at once")
@@ -54,6 +55,7 @@ func (f *serverFlags) apply(c *config.File) {
 	}{
 		{f.listen, &c.Listen},
 		{f.store, &c.Store},
+		{f.direct, &c.StoreDirect},
 		{f.dataDir, &c.DataDir},
 		{f.token, &c.AdminToken},
 		{f.listenPublic, &c.ListenPublic},
@@ -136,7 +138,9 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	c.Secrets.Key, _ = a.term.Env("WEIR_SECRET_KEY")
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
-		OpenStore: func(ctx context.Context) (store.Store, error) { return open.URL(ctx, c.Store, c.DataDir, log) },
+		OpenStore: func(ctx context.Context) (store.Store, error) {
+			return open.Direct(ctx, c.Store, c.StoreDirect, c.DataDir, log)
+		},
 	})
 	if err != nil {
 		return failed(err)

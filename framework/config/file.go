@@ -37,6 +37,9 @@ type File struct {
 	Secrets Secrets
 	// Store is the URL of the store, such as "sqlite:weir.db"; "" for the default.
 	Store string
+	// StoreDirect is the URL of the same PostgreSQL database without a pooler in
+	// between, "" for Store; nodes listen there for what others record.
+	StoreDirect string
 	// DataDir is the folder of everything that Weir keeps on disk.
 	DataDir string
 	// AllowPrivate are private networks that connectors may call.

@@ -141,6 +141,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"admin_token", r.text(&f.AdminToken, "admin_token")},
 		{"secrets", r.secrets(&f.Secrets)},
 		{"store", r.text(&f.Store, "store")},
+		{"store_direct", r.text(&f.StoreDirect, "store_direct")},
 		{"data_dir", r.text(&f.DataDir, "data_dir")},
 		{"drain_delay", r.duration(&f.DrainDelay, "drain_delay")},
 		{"allow_private", r.networks(&f.AllowPrivate, "allow_private")},

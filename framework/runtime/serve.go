@@ -228,6 +228,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	work.Go(func() { r.follow(following) })
 	work.Go(func() { r.serveCommands(following) })
 	work.Go(func() { r.watchConfiguration(following) })
+	work.Go(func() { r.heed(following) })
 	r.ready.Store(true)
 	select {
 	case <-ctx.Done():

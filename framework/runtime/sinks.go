@@ -127,6 +127,23 @@ func (w waking) Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
 	return receipt, nil
 }
 
+// heed wakes sinks and pages by what other nodes say they have recorded, until ctx ends.
+func (r *Runtime) heed(ctx context.Context) {
+	s, ok := r.store.(store.Hinting)
+	if !ok {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case h := <-s.Hints():
+			r.engine.Wake(h.Source.ConnectionID, h.Source.Stream, h.Head)
+			r.feed.Notify()
+		}
+	}
+}
+
 // neededFor is how long the answer of [lowWater] may be old. An older one keeps
 // more, never less, unless an operator has moved an offset back meanwhile.
 const neededFor = 5 * time.Second

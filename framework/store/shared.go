@@ -24,6 +24,19 @@ type Shared interface {
 	Answer(ctx context.Context, id string, answer []byte) error
 }
 
+// Hinting is what a store has whose processes tell each other what they record.
+type Hinting interface {
+	// Hints returns what other processes say they have recorded. Hints may be lost:
+	// who takes them looks for itself too, at times. The channel is never closed.
+	Hints() <-chan Hint
+}
+
+// Hint says that a stream has events up to a sequence.
+type Hint struct {
+	Source Source `json:"source"`
+	Head   int64  `json:"head"`
+}
+
 // Ledger is what a store has that keeps records for several processes at once, which
 // belong to no connection and need no lease.
 type Ledger interface {

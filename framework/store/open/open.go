@@ -28,12 +28,21 @@ var ErrAddress = errors.New("store address is not valid")
 //
 // The error never shows more of the address than its scheme: it may hold a password.
 func URL(ctx context.Context, address, dataDir string, logger *slog.Logger) (store.Store, error) {
+	return Direct(ctx, address, "", dataDir, logger)
+}
+
+// Direct is [URL] with the address of the same PostgreSQL database without a pooler
+// in between, or "".
+func Direct(ctx context.Context, address, direct, dataDir string, logger *slog.Logger) (store.Store, error) {
 	a, err := parse(address, dataDir)
 	if err != nil {
 		return nil, err
 	}
 	if a.postgres != "" {
-		return openPostgres(ctx, a.postgres, logger)
+		return openPostgres(ctx, postgres.Options{URL: a.postgres, Direct: direct, Logger: logger})
+	}
+	if direct != "" {
+		return nil, fmt.Errorf("%w: store_direct is for a store on PostgreSQL", ErrAddress)
 	}
 	return openSQLite(ctx, a.sqlite, logger)
 }
@@ -61,8 +70,8 @@ func parse(address, dataDir string) (place, error) {
 	}
 }
 
-func openPostgres(ctx context.Context, address string, logger *slog.Logger) (store.Store, error) {
-	s, err := postgres.Open(ctx, postgres.Options{URL: address, Logger: logger})
+func openPostgres(ctx context.Context, o postgres.Options) (store.Store, error) {
+	s, err := postgres.Open(ctx, o)
 	if errors.Is(err, postgres.ErrURL) {
 		err = fmt.Errorf("%w: %w", ErrAddress, err)
 	}

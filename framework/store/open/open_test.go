@@ -32,6 +32,16 @@ func TestURLOpensSQLite(t *testing.T) {
 	}
 }
 
+func TestADirectAddressIsThatOfADatabase(t *testing.T) {
+	t.Parallel()
+	_, err := open.Direct(t.Context(), "", "postgres://u:secret@h/x", t.TempDir(), nil)
+	require.ErrorIs(t, err, open.ErrAddress)
+	_, err = open.Direct(t.Context(), "postgres://u:secret@h/x", "postgres://u:secret@h:port/x", t.TempDir(), nil)
+	require.ErrorIs(t, err, open.ErrAddress)
+	require.ErrorContains(t, err, "direct address")
+	require.NotContains(t, err.Error(), "secret")
+}
+
 func TestURLRefusesAddressesOfNoStore(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{

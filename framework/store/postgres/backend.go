@@ -28,6 +28,9 @@ type backend struct {
 
 var _ groupcommit.Backend = (*backend)(nil)
 
+// pooled says that a pooler is between the writer and the server.
+func (b *backend) pooled() bool { return b.conn.statements == nil }
+
 // beginSQL is explicit about what a role or database may have set otherwise.
 const beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 

@@ -17,6 +17,8 @@ type Condition struct {
 	// Skew is how far the database's clock is ahead of ours, give or take half of
 	// the round trip.
 	Skew, RoundTrip time.Duration
+	// Fsync says that the server writes what is committed to its disk, whole.
+	Fsync bool
 	// ReadOnly says that it is a standby.
 	ReadOnly bool
 	// Synchronous counts the standbys that a commit waits for, Standbys all that
@@ -32,7 +34,13 @@ func Inspect(ctx context.Context, url string) (c Condition, err error) {
 	}
 	conn, err := connect(ctx, config)
 	if err != nil {
-		return c, err
+		// A standby alone is no store, but something to tell.
+		config.ValidateConnect = nil
+		standby, again := connect(ctx, config)
+		if again != nil {
+			return c, err
+		}
+		conn = standby
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	list, err := readMigrations()
@@ -42,7 +50,8 @@ func Inspect(ctx context.Context, url string) (c Condition, err error) {
 	c.Known = list[len(list)-1].version
 	var theirs time.Time
 	sent := time.Now()
-	if err := conn.QueryRow(ctx, "SELECT clock_timestamp(), pg_is_in_recovery()").Scan(&theirs, &c.ReadOnly); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT clock_timestamp(), pg_is_in_recovery(),
+		current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on'`).Scan(&theirs, &c.ReadOnly, &c.Fsync); err != nil {
 		return c, fmt.Errorf("%w: read the clock: %w", store.ErrUnavailable, err)
 	}
 	c.RoundTrip = time.Since(sent)

@@ -17,6 +17,7 @@ func TestADatabaseIsInspectedWithoutChangingIt(t *testing.T) {
 	require.Less(t, c.Skew.Abs(), time.Minute)
 	require.False(t, c.ReadOnly)
 	require.Zero(t, c.Synchronous)
+	require.True(t, c.Fsync)
 	open(t, Options{URL: url})
 	c, err = Inspect(t.Context(), url)
 	require.NoError(t, err)

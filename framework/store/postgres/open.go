@@ -37,6 +37,7 @@ type Store struct {
 	running    sync.WaitGroup
 	// upkeepNow wakes the goroutine that removes rows.
 	upkeepNow chan struct{}
+	hints     *hints
 	// retention is what SetRetention was given last.
 	retention atomic.Pointer[store.RetentionPolicy]
 	// beats is the connection that keep uses, when keep has ended.
@@ -60,7 +61,11 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: options, config: config, node: newNode(options.Node, options.lease), upkeepNow: make(chan struct{}, 1)}
+	s := &Store{options: options, config: config, node: newNode(options.Node, options.lease), upkeepNow: make(chan struct{}, 1), hints: newHints()}
+	direct, err := s.direct()
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open PostgreSQL store %s on %s: %w", config.Database, config.Host, err)
@@ -84,6 +89,9 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if s.backend.conn, err = openSession(ctx, config, &s.backend.lent); err != nil {
 		return nil, err
 	}
+	if direct == nil && !s.backend.pooled() {
+		direct = config
+	}
 	if err := s.openPool(ctx); err != nil {
 		return nil, err
 	}
@@ -101,6 +109,10 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	}
 	s.running.Go(func() { s.beats = s.keep(s.background, s.beats) })
 	s.running.Go(s.upkeep)
+	s.running.Go(func() { s.tell(s.background) })
+	if direct != nil {
+		s.running.Go(func() { s.listen(s.background, direct) })
+	}
 	return s, nil
 }
 
@@ -155,6 +167,18 @@ func enter(ctx context.Context, conn *pgx.Conn, node string) (num int64, err err
 	return num, err
 }
 
+// direct is where to listen without a pooler in between; nil when nothing is said.
+func (s *Store) direct() (*pgx.ConnConfig, error) {
+	if s.options.Direct == "" {
+		return nil, nil
+	}
+	config, err := parse(s.options.Direct)
+	if err != nil {
+		return nil, fmt.Errorf("direct address: %w", err)
+	}
+	return config, nil
+}
+
 func (s *Store) openPool(ctx context.Context) error {
 	config, err := pgxpool.ParseConfig(s.options.URL)
 	if err != nil {
@@ -177,12 +201,14 @@ func (s *Store) Stats() groupcommit.Stats { return s.engine.Stats() }
 // Commit records u durably.
 func (s *Store) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
 	receipt, err := s.engine.Commit(ctx, u)
+	s.recorded(&u, &receipt)
 	return receipt, s.seen(err)
 }
 
 // Offer is Commit that fails with [store.ErrBusy] when too many units wait.
 func (s *Store) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
 	receipt, err := s.engine.Offer(ctx, u)
+	s.recorded(&u, &receipt)
 	return receipt, s.seen(err)
 }
 

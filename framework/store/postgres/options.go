@@ -19,6 +19,9 @@ type Options struct {
 	// or a list of key=value pairs as libpq takes it. PGHOST and the other
 	// variables of libpq fill in what it leaves out.
 	URL string
+	// Direct is the URL of the same database without a pooler in between, to listen
+	// for what other nodes record. Default: URL, where that leads to the server itself.
+	Direct string
 	// Node names this process to others that want the store. Default: the host's name.
 	Node string
 	// Logger takes failures of the database. Default: none.
