@@ -58,6 +58,18 @@ type StreamManifest struct {
 	LookbackSeconds int64  `json:"lookback_seconds,omitempty"`
 	Backfill        bool   `json:"backfill,omitempty"`
 	RenamedFrom     string `json:"renamed_from,omitempty"`
+	// FormerKeys are those before RenamedFrom, see [PollSpec].
+	FormerKeys []string `json:"former_keys,omitempty"`
+}
+
+// Former returns every key that the stream had before, the last one first.
+func (s StreamManifest) Former() []string { return formerKeys(s.RenamedFrom, s.FormerKeys) }
+
+func formerKeys(last string, earlier []string) []string {
+	if last == "" {
+		return earlier
+	}
+	return append([]string{last}, earlier...)
 }
 
 // EndpointManifest is one webhook endpoint of a [Manifest].
@@ -80,7 +92,7 @@ func (c Connector) Manifest() Manifest {
 		m.Streams = append(m.Streams, StreamManifest{
 			Key: d.Key, Mode: d.Mode, Schedule: d.Poll.Schedule, CursorVersion: d.Poll.CursorVersion,
 			Window: d.Poll.Window, LookbackSeconds: int64(d.Poll.Lookback.Seconds()),
-			Backfill: d.Poll.Backfill, RenamedFrom: d.RenamedFrom,
+			Backfill: d.Poll.Backfill, RenamedFrom: d.RenamedFrom, FormerKeys: d.FormerKeys,
 		})
 	}
 	for _, e := range c.Endpoints {

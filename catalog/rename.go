@@ -1,16 +1,29 @@
 package catalog
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// RenameFault says why a stream may not be renamed from the key that it names,
-// and which rule forbids it, or "" for both. streams are all of the connector.
+// RenameFault says why a stream may not be renamed from a key that it names, and
+// which rule forbids it, or "" for both. streams are all of the connector.
 func RenameFault(s StreamManifest, streams []StreamManifest) (rule, why string) {
-	from := s.RenamedFrom
+	former := s.Former()
+	for i, from := range former {
+		if slices.Contains(former[:i], from) {
+			return "SC103", fmt.Sprintf("stream %q is renamed from %q twice; name each former key once", s.Key, from)
+		}
+		if rule, why := renameFault(s, from, streams); rule != "" {
+			return rule, why
+		}
+	}
+	return "", ""
+}
+
+func renameFault(s StreamManifest, from string, streams []StreamManifest) (rule, why string) {
 	switch {
-	case from == "":
-		return "", ""
 	case from == s.Key:
-		return "SC103", fmt.Sprintf("stream %q is renamed from its own key; remove RenamedFrom", s.Key)
+		return "SC103", fmt.Sprintf("stream %q is renamed from its own key; remove it from RenamedFrom or FormerKeys", s.Key)
 	case !ValidKey(from):
 		return "SC102", fmt.Sprintf("stream %q is renamed from %q, which does not match %s; no stream can have had that key", s.Key, from, KeyPattern)
 	}
@@ -18,7 +31,7 @@ func RenameFault(s StreamManifest, streams []StreamManifest) (rule, why string) 
 		switch {
 		case other.Key == from:
 			return "SC103", fmt.Sprintf("stream %q is renamed from %q, which is still the key of another stream; give one of them another key", s.Key, from)
-		case other.Key != s.Key && other.RenamedFrom == from:
+		case other.Key != s.Key && slices.Contains(other.Former(), from):
 			return "SC103", fmt.Sprintf("streams %q and %q are both renamed from %q; only one can have its checkpoint", s.Key, other.Key, from)
 		}
 	}

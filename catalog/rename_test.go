@@ -11,8 +11,8 @@ import (
 
 func TestARenameMustBePossible(t *testing.T) {
 	t.Parallel()
-	webhook := func(key, from string) catalog.Stream {
-		return catalog.Webhook[string](key, catalog.WebhookSpec{RenamedFrom: from})
+	webhook := func(key, from string, before ...string) catalog.Stream {
+		return catalog.Webhook[string](key, catalog.WebhookSpec{RenamedFrom: from, FormerKeys: before})
 	}
 	poll := catalog.Poll[string, string]("polled", catalog.PollSpec{Schedule: "@hourly", RenamedFrom: "read"})
 	require.Equal(t, "read", poll.Declaration().RenamedFrom)
@@ -25,6 +25,12 @@ func TestARenameMustBePossible(t *testing.T) {
 		{"SC103", []catalog.Stream{webhook("a", "c"), webhook("b", "c")}},
 		{"SC103", []catalog.Stream{webhook("a", "a")}},
 		{"SC102", []catalog.Stream{webhook("a", "No Key")}},
+		{"", []catalog.Stream{webhook("a", "b", "c", "d"), webhook("e", "f", "g")}},
+		{"SC103", []catalog.Stream{webhook("a", "b", "b")}},
+		{"SC103", []catalog.Stream{webhook("a", "b", "a")}},
+		{"SC103", []catalog.Stream{webhook("a", "b", "c"), webhook("c", "")}},
+		{"SC103", []catalog.Stream{webhook("a", "b", "c"), webhook("d", "c")}},
+		{"SC102", []catalog.Stream{webhook("a", "b", "No Key")}},
 	} {
 		var found []string
 		inbox := catalog.Receive("in", catalog.EndpointSpec{Auth: catalog.AuthGitHub})

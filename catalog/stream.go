@@ -36,6 +36,8 @@ type Declaration struct {
 	Mode Mode
 	// RenamedFrom is the key that it had before, or "".
 	RenamedFrom string
+	// FormerKeys are the keys that it had before RenamedFrom, the last one first.
+	FormerKeys []string
 	// Poll holds the poll stream's settings, and is zero for a webhook stream.
 	Poll PollSpec
 }
@@ -61,12 +63,18 @@ type PollSpec struct {
 	// RenamedFrom is the key this stream had before. When a connection starts, the
 	// stored stream gets the new key, and keeps its checkpoint, events and runs.
 	RenamedFrom string
+	// FormerKeys are the keys that this stream had before RenamedFrom, the last one
+	// first. A store that no version with RenamedFrom has opened still has the
+	// stream under one of them, and it is renamed from that.
+	FormerKeys []string
 }
 
 // WebhookSpec is what may be said of a webhook stream beside its key.
 type WebhookSpec struct {
 	// RenamedFrom is the key this stream had before, see [PollSpec].
 	RenamedFrom string
+	// FormerKeys are the keys that it had before that, see [PollSpec].
+	FormerKeys []string
 }
 
 // PollStream is a declared poll stream of records T with the cursor type C.
@@ -80,7 +88,7 @@ type WebhookStream[T any] struct{ declaration *Declaration }
 // round trip through JSON. Call it only in a package-level variable, with a
 // constant key.
 func Poll[T, C any](key string, spec PollSpec) PollStream[T, C] {
-	return PollStream[T, C]{&Declaration{Key: key, Mode: ModePoll, RenamedFrom: spec.RenamedFrom, Poll: spec}}
+	return PollStream[T, C]{&Declaration{Key: key, Mode: ModePoll, RenamedFrom: spec.RenamedFrom, FormerKeys: spec.FormerKeys, Poll: spec}}
 }
 
 // Webhook declares a stream that is fed only by webhook deliveries. T is the
@@ -89,7 +97,7 @@ func Poll[T, C any](key string, spec PollSpec) PollStream[T, C] {
 func Webhook[T any](key string, spec ...WebhookSpec) WebhookStream[T] {
 	d := &Declaration{Key: key, Mode: ModeWebhook}
 	for _, s := range spec {
-		d.RenamedFrom = s.RenamedFrom
+		d.RenamedFrom, d.FormerKeys = s.RenamedFrom, s.FormerKeys
 	}
 	return WebhookStream[T]{d}
 }

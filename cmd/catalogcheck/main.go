@@ -41,7 +41,7 @@ func lock() int {
 		_, _ = fmt.Fprintln(os.Stderr, "catalogcheck:", err)
 		return 2
 	}
-	findings, err := catalogcheck.Check(context.Background(), module.Dir, []string{"./connectors/all"}, catalogcheck.Options{Write: true}, os.Stdout)
+	findings, err := catalogcheck.Check(context.Background(), module.Dir, []string{"./connectors/all"}, catalogcheck.Options{Write: true, CacheDir: catalogcheck.DefaultCacheDir()}, os.Stdout)
 	switch {
 	case errors.Is(err, catalogcheck.ErrLoad):
 		_, _ = fmt.Fprintf(os.Stderr, "catalog lock is not written yet: %v\n", err)

@@ -39,7 +39,7 @@ func (a *app) check() *cobra.Command {
 			if len(args) == 0 {
 				args = []string{"./..."}
 			}
-			findings, err := catalogcheck.Check(command.Context(), "", args, catalogcheck.Options{Format: catalogcheck.Format(format), Fix: fix, Diff: diff}, a.term.Out)
+			findings, err := catalogcheck.Check(command.Context(), "", args, catalogcheck.Options{Format: catalogcheck.Format(format), Fix: fix, Diff: diff, CacheDir: catalogcheck.DefaultCacheDir()}, a.term.Out)
 			var load *catalogcheck.LoadError
 			switch {
 			case errors.As(err, &load):
@@ -97,7 +97,7 @@ func (a *app) generate() *cobra.Command {
 
 // write brings the generated catalogs of the packages up to date.
 func (a *app) write(command *cobra.Command, dir string, patterns []string) error {
-	findings, err := catalogcheck.Check(command.Context(), dir, patterns, catalogcheck.Options{Write: true}, a.term.Out)
+	findings, err := catalogcheck.Check(command.Context(), dir, patterns, catalogcheck.Options{Write: true, CacheDir: catalogcheck.DefaultCacheDir()}, a.term.Out)
 	switch {
 	case errors.Is(err, catalogcheck.ErrLoad):
 		return wrongUsage(err)

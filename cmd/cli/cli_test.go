@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) { return name == "long" && os.Getenv("WEIR_TEST_ALL") != "", nil },
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CHECKOUT", checkout)
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			for _, name := range []string{"HOME", "GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GONOSUMDB", "GONOSUMCHECK", "GOSUMDB"} {
 				if v, ok := os.LookupEnv(name); ok {
 					e.Setenv(name, v)

@@ -204,10 +204,7 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 	r.selection(c, at, manifest)
 	for _, s := range manifest.Streams {
 		if len(c.Streams) == 0 || slices.Contains(c.Streams, s.Key) {
-			ref := StreamRef{Connection: c.Name, Stream: s.Key}
-			if s.RenamedFrom != "" {
-				ref.Former = []string{s.RenamedFrom}
-			}
+			ref := StreamRef{Connection: c.Name, Stream: s.Key, Former: s.Former()}
 			key := c.Project + "/" + c.Name
 			r.streams[key] = append(r.streams[key], ref)
 		}
@@ -286,7 +283,7 @@ func renamedTo(manifest catalog.Manifest, key string) string {
 		return ""
 	}
 	for _, s := range manifest.Streams {
-		if s.RenamedFrom == key {
+		if slices.Contains(s.Former(), key) {
 			return s.Key
 		}
 	}

@@ -148,4 +148,4 @@ func (r *Runtime) watchConfiguration(ctx context.Context) {
 }
 
 // hasFormer reports that a declared stream had another key before.
-func hasFormer(s catalog.StreamManifest) bool { return s.RenamedFrom != "" }
+func hasFormer(s catalog.StreamManifest) bool { return len(s.Former()) > 0 }

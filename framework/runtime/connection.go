@@ -272,7 +272,7 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 			}
 			streams = append(streams, scheduler.Stream{
 				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,
-				RenamedFrom: s.RenamedFrom, States: states[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: status, Crashes: scheduler.CountCrashes(runs),
+				Former: s.Former(), States: states[c.ID], Window: s.Window, Lookback: s.Lookback(), Status: status, Crashes: scheduler.CountCrashes(runs),
 			})
 		}
 	}

@@ -47,11 +47,7 @@ func (s *connectionSet) project(name string) ([]config.StreamRef, map[string]str
 			}
 			s.ids[c.Project][c.Name] = id
 			for _, stream := range c.manifest.Streams {
-				ref := config.StreamRef{Connection: c.Name, Stream: stream.Key}
-				if stream.RenamedFrom != "" {
-					ref.Former = []string{stream.RenamedFrom}
-				}
-				s.streams[c.Project] = append(s.streams[c.Project], ref)
+				s.streams[c.Project] = append(s.streams[c.Project], config.StreamRef{Connection: c.Name, Stream: stream.Key, Former: stream.Former()})
 			}
 		}
 		for _, refs := range s.streams {

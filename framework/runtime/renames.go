@@ -13,7 +13,7 @@ import (
 func (r *Runtime) rename(ctx context.Context, c *connection) error {
 	var streams []store.DeclaredStream
 	for _, s := range c.declared {
-		streams = append(streams, store.DeclaredStream{Key: s.Key, RenamedFrom: s.RenamedFrom})
+		streams = append(streams, store.DeclaredStream{Key: s.Key, Former: s.Former()})
 	}
 	renames, err := r.store.RenameStreams(ctx, c.ID, streams)
 	if err != nil {

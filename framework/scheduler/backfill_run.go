@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -38,7 +39,7 @@ func newBackfill(owner *stream, b Backfill) *stream {
 func (s *Scheduler) takeUp(owner *stream) {
 	now := s.clock.wall()
 	for _, b := range ReadBackfills(owner.States) {
-		if b.Stream != owner.Key && (owner.RenamedFrom == "" || b.Stream != owner.RenamedFrom) {
+		if b.Stream != owner.Key && !slices.Contains(owner.Former, b.Stream) {
 			continue
 		}
 		b.Stream = owner.Key

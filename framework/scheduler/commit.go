@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -81,11 +82,14 @@ func storeHeals(err error) bool {
 }
 
 // refused gives an error of Commit its class. A checkpoint that was moved will
-// be read again; anything else is about the unit's content, and the same page
-// would be refused again.
+// be read again, and a stream that was renamed is a newer connector's; anything
+// else is about the unit's content, and the same page would be refused again.
 func refused(err error) error {
 	if errors.Is(err, store.ErrConflict) {
 		return err
+	}
+	if errors.Is(err, store.ErrRenamed) {
+		return fmt.Errorf("%w: %w", framework.ErrNewerConnector, err)
 	}
 	return framework.Permanent(err)
 }

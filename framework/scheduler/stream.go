@@ -31,8 +31,8 @@ type Stream struct {
 	Paused bool
 	// Status is what the store knows of the stream; the zero value for a new one.
 	Status store.StreamStatus
-	// RenamedFrom is the key that the stream had before, or "".
-	RenamedFrom string
+	// Former are the keys that the stream had before.
+	Former []string
 	// States are those of the connection, as the store has them: backfills and
 	// alarms.
 	States []store.State

@@ -6,8 +6,8 @@ import "slices"
 type DeclaredStream struct {
 	// Key is the stream's key.
 	Key string
-	// RenamedFrom is the key that it had before, or "".
-	RenamedFrom string
+	// Former are the keys that it had before, the last one first.
+	Former []string
 }
 
 // Rename is a change of a stream's key.
@@ -41,6 +41,9 @@ type RenamePlan struct {
 	// Release are former keys that a stream of today's catalog has: they no
 	// longer stand for the renamed one.
 	Release []string
+	// Former are former keys (From) of streams that are stored as To: whoever was
+	// never there has skipped them. They are recorded after Done.
+	Former []Rename
 	// Drop are empty streams that stand in the way of a rename in Done.
 	Drop []string
 }
@@ -61,28 +64,56 @@ func PlanRenames(rows []StreamRow, declared []DeclaredStream) RenamePlan {
 	var p RenamePlan
 	for _, d := range declared {
 		switch to, renamed := now[d.Key]; {
-		case !renamed, to == d.RenamedFrom: // renamed back
+		case !renamed, slices.Contains(d.Former, to): // renamed back
 		case isDeclared(to):
 			p.Release = append(p.Release, d.Key)
 		default:
 			p.Ahead = append(p.Ahead, Rename{d.Key, to})
 			continue
 		}
-		from, stored := byKey[d.RenamedFrom]
-		if !stored || isDeclared(d.RenamedFrom) {
-			continue
-		}
-		change := Rename{d.RenamedFrom, d.Key}
-		switch target, taken := byKey[d.Key]; {
-		case !taken:
+		target, stored := byKey[d.Key]
+		for _, former := range d.Former {
+			from, there := byKey[former]
+			change := Rename{former, d.Key}
+			switch {
+			case !there, isDeclared(former):
+				continue
+			case from.Empty && (stored || othersHold(d.Former, former, byKey)):
+				// Nothing to keep: a program older than the rename left the row behind.
+				continue
+			case stored && !target.Empty:
+				p.Apart = append(p.Apart, change)
+				continue
+			case stored:
+				p.Drop = append(p.Drop, d.Key)
+			}
 			p.Done = append(p.Done, change)
-		case from.Empty:
-			// Nothing to keep: a program older than the rename left the row behind.
-		case target.Empty:
-			p.Drop, p.Done = append(p.Drop, d.Key), append(p.Done, change)
-		default:
-			p.Apart = append(p.Apart, change)
+			target, stored = StreamRow{Key: d.Key, Former: from.Former}, true
+		}
+		if stored {
+			p.Former = append(p.Former, skipped(p, d, target, byKey, now)...)
 		}
 	}
 	return p
+}
+
+// othersHold reports whether another of the former keys has events or a checkpoint.
+func othersHold(former []string, but string, rows map[string]StreamRow) bool {
+	return slices.ContainsFunc(former, func(key string) bool {
+		row, stored := rows[key]
+		return key != but && stored && !row.Empty
+	})
+}
+
+// skipped are the former keys of a stored stream that are not recorded as such.
+func skipped(p RenamePlan, d DeclaredStream, target StreamRow, rows map[string]StreamRow, now map[string]string) (list []Rename) {
+	for _, former := range d.Former {
+		row, stored := rows[former]
+		_, taken := now[former]
+		if taken || stored && !row.Empty || slices.Contains(target.Former, former) || slices.Contains(p.Done, Rename{former, d.Key}) {
+			continue
+		}
+		list = append(list, Rename{former, d.Key})
+	}
+	return list
 }

@@ -31,7 +31,8 @@ type Store interface {
 	// Commit records u durably and says what it did. The context ends the wait
 	// only: a unit that was taken into a transaction is committed, and its
 	// receipt discarded. Errors: ErrConflict, ErrFenced, ErrNotFound (unknown
-	// connection), ErrBusy (the queue is full and u came from Offer), ErrClosed,
+	// connection), ErrRenamed (an emission or the checkpoint is of a stream under a
+	// key that it no longer has), ErrBusy (the queue is full and u came from Offer), ErrClosed,
 	// ErrUnavailable, or ErrInvalid with all that is wrong with the unit's
 	// content. The unit's slices must not be changed until it is committed, which
 	// may be after an early return because ctx ended.

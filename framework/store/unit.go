@@ -242,6 +242,9 @@ type Connection struct {
 var (
 	// ErrConflict says that a checkpoint was moved by somebody else.
 	ErrConflict = errors.New("checkpoint was moved by another writer")
+	// ErrRenamed says that a stream has another key now: whoever uses this one is
+	// older than the rename.
+	ErrRenamed = errors.New("a newer version of the connector renamed the stream")
 	// ErrFenced says that the unit's epoch is stale.
 	ErrFenced = errors.New("lease has moved to another process")
 	// ErrNotFound says that the named row does not exist.

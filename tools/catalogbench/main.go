@@ -17,7 +17,15 @@ import (
 
 func main() {
 	connectors := flag.Int("connectors", 300, "how many connectors the tree has")
+	keep := flag.String("keep", "", "write the tree into this folder, and measure nothing")
 	flag.Parse()
+	if *keep != "" {
+		if err := writeTo(*keep, *connectors); err != nil {
+			fmt.Fprintln(os.Stderr, "catalogbench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := measure(*connectors); err != nil {
 		fmt.Fprintln(os.Stderr, "catalogbench:", err)
 		os.Exit(1)
@@ -83,6 +91,15 @@ func (b *bench) edit(n int) error {
 		}
 	}
 	return nil
+}
+
+// writeTo writes the tree for somebody who wants to look at the checker's work on it.
+func writeTo(dir string, connectors int) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the checkout: %w", err)
+	}
+	return writeTree(dir, root, connectors)
 }
 
 func measure(connectors int) error {

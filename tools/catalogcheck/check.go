@@ -20,6 +20,10 @@ type Options struct {
 	// Diff prints what Fix would change in the source as a patch, instead of the
 	// findings, and changes nothing.
 	Diff bool
+	// CacheDir is the folder where the verdicts on packages are kept, which a later
+	// check of the same packages takes over as long as nothing of them has changed.
+	// Nothing is kept if it is "". See [DefaultCacheDir].
+	CacheDir string
 }
 
 func (o Options) withDefaults() Options {

@@ -99,6 +99,10 @@ func (m *model) readDeclaration(file *ast.File, kind declarationKind, call *ast.
 				d.name, d.at, obj = name.Name, name, m.pass.TypesInfo.Defs[name]
 				d.Description = specDoc(n, stack[:i])
 			}
+		case *ast.GenDecl:
+			if obj != nil && !n.Lparen.IsValid() {
+				d.doc = n.Pos()
+			}
 		}
 		child = parent
 	}

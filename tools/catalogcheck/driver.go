@@ -8,7 +8,6 @@ import (
 	"go/types"
 	"io"
 	"os"
-	"reflect"
 
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/packages"
@@ -19,9 +18,10 @@ import (
 // check runs the analyzers over the packages and brings generated files up to
 // date if options ask for it.
 func check(ctx context.Context, dir string, patterns []string, options Options, out io.Writer) ([]Finding, error) {
-	open := func() (*loaded, error) { return load(ctx, dir, patterns, nil) }
+	memory := openMemory(options.CacheDir, dir, patterns)
+	open := func() (*loaded, error) { return load(ctx, dir, patterns, nil, memory, options.Fix || options.Diff) }
 	if options.Write {
-		open = func() (*loaded, error) { return loadForWriting(ctx, dir, patterns) }
+		open = func() (*loaded, error) { return loadForWriting(ctx, dir, patterns, memory) }
 	}
 	l, err := open()
 	if err != nil {
@@ -33,13 +33,14 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("check packages: %w", context.Cause(ctx))
 		}
-		findings, file, err := d.run(p)
+		file, err := d.run(p)
 		if err != nil {
 			return nil, err
 		}
-		if !l.asked[p] {
+		if !l.asked[p.PkgPath] {
 			continue
 		}
+		findings := d.findings(p)
 		if options.Write && file != nil {
 			if findings, err = write(findings, file, l.dir, out, options.Format); err != nil {
 				return nil, err
@@ -47,6 +48,7 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 		}
 		all = append(all, findings...)
 	}
+	memory.keep(d.verdicts)
 	rest, err := d.lockStage(options, all, out)
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func check(ctx context.Context, dir string, patterns []string, options Options, 
 // findings, and show new ones.
 func checkAndFix(ctx context.Context, dir string, patterns []string, options Options, out io.Writer) ([]Finding, error) {
 	if options.Fix && !options.Diff {
-		if _, err := check(ctx, dir, patterns, Options{Format: options.Format, Fix: true}, out); err != nil {
+		if _, err := check(ctx, dir, patterns, Options{Format: options.Format, CacheDir: options.CacheDir, Fix: true}, out); err != nil {
 			return nil, err
 		}
 		options.Fix, options.Write = false, true
@@ -118,32 +120,35 @@ func write(findings []Finding, file *generation, dir string, out io.Writer, form
 }
 
 // driver runs one analyzer, with those it requires, over packages in the order
-// of their imports. It keeps the facts of one package for the next ones.
+// of their imports. What it found out about one package serves the next ones.
 type driver struct {
 	*loaded
 	analyzer *analysis.Analyzer
-	facts    map[factKey]analysis.Fact
+	// verdicts are those on the packages so far, by path.
+	verdicts map[string]*verdict
 	// fixes are those of the packages that were asked for, of which fixed is one.
 	fixes []*fix
 	fixed *packages.Package
-	// locked is what the lock keeps of each package's connectors.
-	locked map[string][]locked
+	// listings hold the streams of packages that were read, by path.
+	listings map[string][]map[string]listing
 }
 
 func newDriver(l *loaded) *driver {
-	return &driver{loaded: l, analyzer: newAnalyzers(nil), facts: map[factKey]analysis.Fact{}, locked: map[string][]locked{}}
+	return &driver{loaded: l, analyzer: newAnalyzers(nil), verdicts: map[string]*verdict{}, listings: map[string][]map[string]listing{}}
 }
 
-// factKey names a fact: about an object, or about a whole package.
-type factKey struct {
-	pkg  *types.Package
-	obj  types.Object
-	kind reflect.Type
-}
-
-// run analyzes one package.
-func (d *driver) run(p *packages.Package) ([]Finding, *generation, error) {
-	var findings []Finding
+// run analyzes one package, unless the verdict on it is known. It returns the
+// generated file of one that it analyzed.
+func (d *driver) run(graph *packages.Package) (*generation, error) {
+	p := d.read[graph.PkgPath]
+	if p == nil {
+		if v := d.known[graph.PkgPath]; v != nil {
+			d.verdicts[graph.PkgPath] = v
+		}
+		return nil, nil
+	}
+	v := newVerdict()
+	d.verdicts[p.PkgPath] = v
 	results := map[*analysis.Analyzer]any{}
 	var run func(a *analysis.Analyzer) error
 	run = func(a *analysis.Analyzer) error {
@@ -158,7 +163,7 @@ func (d *driver) run(p *packages.Package) ([]Finding, *generation, error) {
 			inputs[required] = results[required]
 		}
 		result, err := a.Run(d.pass(a, p, inputs, func(diagnostic analysis.Diagnostic) {
-			findings = append(findings, d.finding(p, diagnostic))
+			v.Findings = append(v.Findings, findingOf(p, diagnostic))
 		}))
 		if err != nil {
 			return fmt.Errorf("check package %s: %w", p.PkgPath, err)
@@ -167,14 +172,28 @@ func (d *driver) run(p *packages.Package) ([]Finding, *generation, error) {
 		return nil
 	}
 	if err := run(d.analyzer); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	result := results[d.analyzer].(*generated)
-	d.locked[p.PkgPath] = result.locked
-	if d.asked[p] {
+	for _, l := range result.locked {
+		v.Locked = append(v.Locked, l.placed(p.Fset))
+		d.listings[p.PkgPath] = append(d.listings[p.PkgPath], l.streams)
+	}
+	v.Links = linksAt(p)
+	if d.asked[p.PkgPath] {
 		d.fixes, d.fixed = append(d.fixes, result.fixes...), cmp.Or(d.fixed, p)
 	}
-	return findings, result.file, nil
+	return result.file, nil
+}
+
+// findings are those of one package, as they are printed.
+func (d *driver) findings(p *packages.Package) (list []Finding) {
+	if v := d.verdicts[p.PkgPath]; v != nil {
+		for _, f := range v.Findings {
+			list = append(list, f.within(d.dir))
+		}
+	}
+	return list
 }
 
 func (d *driver) pass(a *analysis.Analyzer, p *packages.Package, inputs map[*analysis.Analyzer]any, report func(analysis.Diagnostic)) *analysis.Pass {
@@ -183,41 +202,56 @@ func (d *driver) pass(a *analysis.Analyzer, p *packages.Package, inputs map[*ana
 		Pkg: p.Types, TypesInfo: p.TypesInfo, TypesSizes: p.TypesSizes, Module: &analysis.Module{},
 		ResultOf: inputs, Report: report, ReadFile: os.ReadFile,
 		ImportObjectFact: func(obj types.Object, fact analysis.Fact) bool {
-			return d.recall(factKey{nil, obj, reflect.TypeOf(fact)}, fact)
+			return recall(d.verdicts[packagePathOf(obj)], func(v *verdict) (declared, bool) {
+				known, ok := v.Declared[obj.Name()]
+				return known, ok
+			}, fact)
 		},
 		ImportPackageFact: func(pkg *types.Package, fact analysis.Fact) bool {
-			return d.recall(factKey{pkg, nil, reflect.TypeOf(fact)}, fact)
+			return recall(d.verdicts[pkg.Path()], func(v *verdict) (linked, bool) { return linked{v.Linked}, len(v.Linked) > 0 }, fact)
 		},
 		ExportObjectFact: func(obj types.Object, fact analysis.Fact) {
-			d.facts[factKey{nil, obj, reflect.TypeOf(fact)}] = fact
+			d.verdicts[p.PkgPath].Declared[obj.Name()] = *fact.(*declared)
 		},
-		ExportPackageFact: func(fact analysis.Fact) {
-			d.facts[factKey{p.Types, nil, reflect.TypeOf(fact)}] = fact
-		},
-		AllObjectFacts:  func() []analysis.ObjectFact { return nil },
-		AllPackageFacts: func() []analysis.PackageFact { return nil },
+		ExportPackageFact: func(fact analysis.Fact) { d.verdicts[p.PkgPath].Linked = fact.(*linked).Connectors },
+		AllObjectFacts:    func() []analysis.ObjectFact { return nil },
+		AllPackageFacts:   func() []analysis.PackageFact { return nil },
 	}
 }
 
-// recall copies a fact, as it would be when it came from a file.
-func (d *driver) recall(key factKey, into analysis.Fact) bool {
-	fact, ok := d.facts[key]
-	if ok {
-		reflect.ValueOf(into).Elem().Set(reflect.ValueOf(fact).Elem())
+// recall copies a fact of a package, as it would be when it came from a file.
+func recall[F any](v *verdict, look func(*verdict) (F, bool), into analysis.Fact) bool {
+	if v == nil {
+		return false
 	}
-	return ok
+	fact, ok := look(v)
+	target, fits := any(into).(*F)
+	if ok && fits {
+		*target = fact
+	}
+	return ok && fits
 }
 
-// finding converts a diagnostic back into what it was made from.
-func (d *driver) finding(p *packages.Package, diagnostic analysis.Diagnostic) Finding {
+// packagePathOf is the path of the package of a package-level variable, and ""
+// for everything else: facts are about those only.
+func packagePathOf(obj types.Object) string {
+	if obj.Pkg() == nil || obj.Parent() != obj.Pkg().Scope() {
+		return ""
+	}
+	return obj.Pkg().Path()
+}
+
+// findingOf converts a diagnostic back into what it was made from, with absolute
+// names of files.
+func findingOf(p *packages.Package, diagnostic analysis.Diagnostic) Finding {
 	severity := severityIn(diagnostic)
 	f := Finding{
 		Rule: diagnostic.Category, Severity: severity, URL: diagnostic.URL,
 		Message: message(diagnostic, severity),
-		Place:   place(p.Fset, d.dir, diagnostic.Pos, diagnostic.End),
+		Place:   place(p.Fset, diagnostic.Pos, diagnostic.End),
 	}
 	for _, r := range diagnostic.Related {
-		f.Related = append(f.Related, RelatedPlace{Place: place(p.Fset, d.dir, r.Pos, r.End), Message: r.Message})
+		f.Related = append(f.Related, RelatedPlace{Place: place(p.Fset, r.Pos, r.End), Message: r.Message})
 	}
 	return f
 }

@@ -103,10 +103,20 @@ func countErrors(findings []Finding) int {
 	return n
 }
 
-// place converts a range of positions into a place relative to dir.
-func place(fset *token.FileSet, dir string, pos, end token.Pos) Place {
+// within returns f with names of files relative to dir, where they lie below it.
+func (f Finding) within(dir string) Finding {
+	f.File = relative(dir, f.File)
+	f.Related = slices.Clone(f.Related)
+	for i := range f.Related {
+		f.Related[i].File = relative(dir, f.Related[i].File)
+	}
+	return f
+}
+
+// place converts a range of positions into a place with an absolute name.
+func place(fset *token.FileSet, pos, end token.Pos) Place {
 	from := fset.Position(pos)
-	p := Place{File: relative(dir, from.Filename), Line: from.Line, Column: from.Column}
+	p := Place{File: from.Filename, Line: from.Line, Column: from.Column}
 	if end.IsValid() && end > pos {
 		to := fset.Position(end)
 		p.EndLine, p.EndColumn = to.Line, to.Column

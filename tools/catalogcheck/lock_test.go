@@ -93,8 +93,11 @@ func TestLockRules(t *testing.T) {
 	// The fix says what the new stream was.
 	patch := check(t, dir, catalogcheck.Options{Diff: true}, "./sc505/bad/...")
 	require.Contains(t, patch, `+var Clients = catalog.Poll[struct{}, string]("clients", catalog.PollSpec{RenamedFrom: "customers", Schedule: "@hourly"})`)
+	require.Contains(t, patch, `+var C = catalog.Webhook[struct{}]("c", catalog.WebhookSpec{FormerKeys: []string{"a"}, RenamedFrom: "b"})`)
+	require.Contains(t, patch, `+var E = catalog.Webhook[struct{}]("e", catalog.WebhookSpec{RenamedFrom: "d"})`)
 	check(t, dir, catalogcheck.Options{Fix: true}, "./sc505/bad/...")
 	require.NotContains(t, check(t, dir, catalogcheck.Options{}, "./sc505/bad/..."), "customers")
+	require.NotContains(t, check(t, dir, catalogcheck.Options{}, "./sc505/bad/again/..."), "its key was \"a\"")
 
 	// A lock that somebody broke is not written over.
 	path := filepath.Join(dir, "sc507/good/all/catalog.lock.json")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/constant"
+	"go/token"
 	"go/types"
 	"reflect"
 	"slices"
@@ -14,8 +15,7 @@ import (
 	"github.com/weirhq/weir/tools/cataloglock"
 )
 
-// locked is what the lock keeps of one connector, with the places of findings
-// about it.
+// locked is what the lock keeps of one connector, with the source of it.
 type locked struct {
 	entry   cataloglock.Connector
 	dynamic bool
@@ -23,6 +23,25 @@ type locked struct {
 	whole   bool
 	at      ast.Node
 	streams map[string]listing
+}
+
+// lockedConnector is what the lock keeps of one connector, with the places of
+// findings about it.
+type lockedConnector struct {
+	Entry          cataloglock.Connector
+	Dynamic, Whole bool
+	At             Place
+	// Streams are the places of its streams, by key.
+	Streams map[string]Place
+}
+
+func (l locked) placed(fset *token.FileSet) lockedConnector {
+	c := lockedConnector{Entry: l.entry, Dynamic: l.dynamic, Whole: l.whole, At: place(fset, l.at.Pos(), l.at.End()), Streams: map[string]Place{}}
+	for key, s := range l.streams {
+		at := s.place()
+		c.Streams[key] = place(fset, at.Pos(), at.End())
+	}
+	return c
 }
 
 // lockEntries returns what the lock keeps of the connectors of the package.
@@ -41,7 +60,7 @@ func lockEntries(m *model) []locked {
 		manifest := m.manifest(c)
 		l.entry.Package = manifest.Package
 		for i, s := range manifest.Streams {
-			one := cataloglock.Stream{Key: s.Key, Mode: s.Mode, RenamedFrom: s.RenamedFrom, Window: s.Window, Backfill: s.Backfill}
+			one := cataloglock.Stream{Key: s.Key, Mode: s.Mode, RenamedFrom: s.RenamedFrom, FormerKeys: s.FormerKeys, Window: s.Window, Backfill: s.Backfill}
 			if cursor := m.cursorOf(c.streams[i]); cursor != nil {
 				one.Cursor = &cataloglock.Cursor{Type: cursorDigest(cursor), Version: s.CursorVersion, Migrates: m.migrates(c.streams[i], s.CursorVersion)}
 			}

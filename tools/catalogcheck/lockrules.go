@@ -24,9 +24,10 @@ func lockRules() []Rule {
 			ID: "SC505", Title: "stream is removed or renamed without RenamedFrom",
 			Severity: catalog.SeverityError, Stage: StageLock,
 			Doc: "Connections have a checkpoint and events under the stream's key. Under another key they begin again, and record everything twice. " +
-				"With RenamedFrom the stored stream gets the new key when a connection starts." + accept,
+				"With RenamedFrom the stored stream gets the new key when a connection starts. A stream that is renamed again names its earlier keys in FormerKeys, " +
+				"for stores that no version in between has opened." + accept,
 			Bad:  `Clients = catalog.Poll[Client, cursor]("clients", catalog.PollSpec{Schedule: "@hourly"}) // was "customers"`,
-			Good: `Clients = catalog.Poll[Client, cursor]("clients", catalog.PollSpec{RenamedFrom: "customers", Schedule: "@hourly"})`,
+			Good: `Clients = catalog.Poll[Client, cursor]("clients", catalog.PollSpec{RenamedFrom: "customers", FormerKeys: []string{"buyers"}, Schedule: "@hourly"})`,
 		},
 		{
 			ID: "SC506", Title: "cursor type changed without a version and a migration",

@@ -22,13 +22,13 @@ type LinkedLock struct {
 // Locks reads the packages that the patterns name and returns the lock of each
 // that links connectors. Errors are those of [Check], and ErrIncomplete.
 func Locks(ctx context.Context, dir string, patterns []string) ([]LinkedLock, error) {
-	l, err := load(ctx, dir, patterns, nil)
+	l, err := load(ctx, dir, patterns, nil, nil, false)
 	if err != nil {
 		return nil, err
 	}
 	d := newDriver(l)
 	for _, p := range l.sources {
-		if _, _, err := d.run(p); err != nil {
+		if _, err := d.run(p); err != nil {
 			return nil, err
 		}
 	}

@@ -68,7 +68,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		var findings int
-		findings, err = Check(ctx, "", flags.Args(), Options{Format: Format(*format), Write: *write, Fix: *fix, Diff: *diff}, stdout)
+		findings, err = Check(ctx, "", flags.Args(), Options{Format: Format(*format), Write: *write, Fix: *fix, Diff: *diff, CacheDir: DefaultCacheDir()}, stdout)
 		if err == nil && findings > 0 {
 			return exitFindings
 		}

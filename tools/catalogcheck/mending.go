@@ -30,8 +30,12 @@ func (d *declaration) describe() *fix {
 	if !ok || !d.KeyKnown {
 		return nil
 	}
+	at := id.Pos()
+	if d.doc.IsValid() {
+		at = d.doc
+	}
 	return &fix{label: "write a comment to be completed", edits: []analysis.TextEdit{
-		insertion(id.Pos(), d.draft(id.Name)),
+		insertion(at, d.draft(id.Name)),
 	}}
 }
 

@@ -22,6 +22,8 @@ type declaration struct {
 	call *ast.CallExpr
 	// at is what findings about the whole declaration point to: the name.
 	at ast.Node
+	// doc is where a comment of it goes that does not go before its name.
+	doc token.Pos
 	// inFunction says that the call is made while the program runs.
 	inFunction bool
 	// fields holds the expressions of the spec's fields by their names.
@@ -76,7 +78,7 @@ func (d *declaration) refer() string {
 // the manifest.
 func (d *declaration) stream() catalog.Stream {
 	if d.Kind == webhookStream {
-		return catalog.Webhook[struct{}](d.Key, catalog.WebhookSpec{RenamedFrom: d.Poll.RenamedFrom})
+		return catalog.Webhook[struct{}](d.Key, catalog.WebhookSpec{RenamedFrom: d.Poll.RenamedFrom, FormerKeys: d.Poll.FormerKeys})
 	}
 	return catalog.Poll[struct{}, struct{}](d.Key, d.Poll)
 }

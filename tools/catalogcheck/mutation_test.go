@@ -125,8 +125,9 @@ func (m *mutated) generate(t *testing.T, p *packages.Package) {
 func (m *mutated) check(p *packages.Package, pkg *types.Package, info *types.Info, files []*ast.File) ([]Finding, *generation, error) {
 	copied := *p
 	copied.Types, copied.TypesInfo, copied.Syntax = pkg, info, files
-	d := newDriver(&loaded{asked: map[*packages.Package]bool{}})
-	findings, file, err := d.run(&copied)
+	d := newDriver(&loaded{read: map[string]*packages.Package{copied.PkgPath: &copied}})
+	file, err := d.run(&copied)
+	findings := d.findings(&copied)
 	sortFindings(findings)
 	return findings, file, err
 }

@@ -1,13 +1,12 @@
 package catalogcheck
 
 import (
-	"cmp"
 	"go/ast"
 
 	"github.com/weirhq/weir/catalog"
 )
 
-// checkRenames reports streams whose RenamedFrom cannot be what they had before.
+// checkRenames reports streams whose RenamedFrom or FormerKeys cannot be what they had before.
 func (m *model) checkRenames() {
 	for _, c := range m.connectors {
 		if !c.complete() {
@@ -20,8 +19,10 @@ func (m *model) checkRenames() {
 				continue
 			}
 			at := l.place()
-			if e := l.fields["RenamedFrom"]; e != nil {
-				at = cmp.Or(ast.Node(e), at)
+			for _, field := range []string{"FormerKeys", "RenamedFrom"} {
+				if e := l.fields[field]; e != nil {
+					at = ast.Node(e)
+				}
 			}
 			m.report(found(rule, at, "%s", why))
 		}

@@ -13,8 +13,8 @@ import (
 // loadForWriting loads packages whose generated files may be broken, as a merge
 // or a renamed package leaves them. Those files are about to be written anew,
 // so they are taken for empty.
-func loadForWriting(ctx context.Context, dir string, patterns []string) (*loaded, error) {
-	l, err := load(ctx, dir, patterns, nil)
+func loadForWriting(ctx context.Context, dir string, patterns []string, memory *memory) (*loaded, error) {
+	l, err := load(ctx, dir, patterns, nil, memory, true)
 	var failed *LoadError
 	if !errors.As(err, &failed) {
 		return l, err
@@ -38,7 +38,7 @@ func loadForWriting(ctx context.Context, dir string, patterns []string) (*loaded
 	if len(overlay) == 0 {
 		return nil, err
 	}
-	return load(ctx, dir, patterns, overlay)
+	return load(ctx, dir, patterns, overlay, nil, true)
 }
 
 // packageBeside returns the package name that the other files of the folder of

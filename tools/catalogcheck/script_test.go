@@ -33,6 +33,7 @@ func TestCommand(t *testing.T) {
 			env.Setenv("GOCACHE", folders[0])
 			env.Setenv("GOMODCACHE", folders[1])
 			env.Setenv("GOPROXY", "off")
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("GOFLAGS", "")
 			return writeModule(env.WorkDir, "example.com/acme")
 		},

@@ -25,6 +25,8 @@ type Change struct {
 	Was string
 	// Renamed is the new stream that may be the lost one, or "".
 	Renamed string
+	// Former are keys that the stream had and no longer names.
+	Former []string
 	// Reason is why the change was accepted, or "".
 	Reason string
 }
@@ -74,7 +76,7 @@ func (c *comparison) streams() {
 	for _, was := range c.was.Streams {
 		i := slices.IndexFunc(c.is.Streams, func(s Stream) bool { return s.Key == was.Key })
 		if i < 0 {
-			i = slices.IndexFunc(c.is.Streams, func(s Stream) bool { return s.RenamedFrom == was.Key })
+			i = slices.IndexFunc(c.is.Streams, func(s Stream) bool { return slices.Contains(s.former(), was.Key) })
 		}
 		if i < 0 {
 			c.lost(was)
@@ -85,6 +87,12 @@ func (c *comparison) streams() {
 		if was.Mode != is.Mode {
 			c.add("SC507", name, is.Key, was, "stream %q was a %s stream and is a %s stream now: its state and schedule mean something else; accept the change with a reason", is.Key, was.Mode, is.Mode)
 			continue
+		}
+		if dropped := was.unnamed(is); len(dropped) > 0 {
+			quoted := `"` + strings.Join(dropped, `", "`) + `"`
+			c.add("SC505", name, is.Key, was, "stream %q no longer says that its key was %s: a store that no version with the key %q has opened loses the stream's events and begins it anew; name the earlier keys in FormerKeys: []string{%s}, else accept the change with a reason",
+				is.Key, quoted, was.Key, quoted)
+			c.changes[len(c.changes)-1].Former = dropped
 		}
 		if why := cursorChange(was.Cursor, is.Cursor); why != "" {
 			c.add("SC506", name, is.Key, was, "stream %q: %s", is.Key, why)
@@ -98,12 +106,26 @@ func (c *comparison) streams() {
 	}
 }
 
+// former are all keys that the stream had before, the last one first.
+func (s Stream) former() []string {
+	if s.RenamedFrom == "" {
+		return s.FormerKeys
+	}
+	return append([]string{s.RenamedFrom}, s.FormerKeys...)
+}
+
+// unnamed are the former keys that the stream does not name any more. A key that
+// it has again is none.
+func (s Stream) unnamed(is Stream) []string {
+	return slices.DeleteFunc(s.former(), func(key string) bool { return key == is.Key || slices.Contains(is.former(), key) })
+}
+
 // lost reports a stream that is neither there nor renamed.
 func (c *comparison) lost(was Stream) {
 	var fresh []string
 	for _, s := range c.is.Streams {
 		known := slices.ContainsFunc(c.was.Streams, func(o Stream) bool { return o.Key == s.Key })
-		if !known && s.RenamedFrom == "" && s.Mode == was.Mode {
+		if !known && len(s.former()) == 0 && s.Mode == was.Mode {
 			fresh = append(fresh, s.Key)
 		}
 	}

@@ -46,6 +46,8 @@ type Stream struct {
 	Key         string       `json:"key"`
 	Mode        catalog.Mode `json:"mode"`
 	RenamedFrom string       `json:"renamed_from,omitempty"`
+	// FormerKeys are those before RenamedFrom, the last one first.
+	FormerKeys []string `json:"former_keys,omitempty"`
 	// Cursor is nil for a webhook stream.
 	Cursor   *Cursor `json:"cursor,omitempty"`
 	Window   bool    `json:"window,omitempty"`

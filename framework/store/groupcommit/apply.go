@@ -107,6 +107,9 @@ func (p *plan) admit(ctx context.Context, tx Tx, ops []*op) ([]*op, error) {
 			o.err = fmt.Errorf("unit was made under epoch %d, the lease has %d: %w", u.Epoch, epoch, store.ErrFenced)
 			continue
 		}
+		if o.err = renamed(o, guarded); o.err != nil {
+			continue
+		}
 		if u.Checkpoint != nil {
 			saved := p.saved(u, guarded)
 			switch saved {
@@ -135,6 +138,19 @@ func (p *plan) admit(ctx context.Context, tx Tx, ops []*op) ([]*op, error) {
 		admitted = append(admitted, o)
 	}
 	return admitted, nil
+}
+
+// renamed refuses a unit that would begin a stream under the former key of another.
+func renamed(o *op, g Guarded) error {
+	if len(g.Renamed) == 0 {
+		return nil
+	}
+	for _, s := range o.fed(nil) {
+		if now, ok := g.Renamed[s]; ok {
+			return fmt.Errorf("stream %q is %q now: %w", s.Stream, now, store.ErrRenamed)
+		}
+	}
+	return nil
 }
 
 func checkpointKey(u *store.Unit) CheckpointKey {
@@ -170,6 +186,7 @@ func wanted(ops []*op) Wanted {
 		if o.unit.Reserve != nil {
 			w.Deliveries = append(w.Deliveries, o.delivery)
 		}
+		w.Fed = o.fed(w.Fed)
 		if o.unit.Run != nil {
 			w.Runs = append(w.Runs, o.unit.Run.Run.ID)
 		}
@@ -179,6 +196,7 @@ func wanted(ops []*op) Wanted {
 	w.Checkpoints = unique(w.Checkpoints, compareCheckpoints)
 	w.Deliveries = unique(w.Deliveries, compareDeliveries)
 	w.Runs = unique(w.Runs, cmp.Compare[string])
+	w.Fed = unique(w.Fed, compareStreams)
 	return w
 }
 

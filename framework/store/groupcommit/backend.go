@@ -122,6 +122,8 @@ type Wanted struct {
 	Checkpoints []CheckpointKey
 	Deliveries  []DeliveryKey
 	Runs        []string
+	// Fed are the streams that get events or a checkpoint.
+	Fed []StreamKey
 }
 
 // Guarded is the answer of [Tx.Guard]. What is not there is not in the map.
@@ -136,6 +138,8 @@ type Guarded struct {
 	Deliveries map[DeliveryKey]string
 	// Runs holds the state of each recorded run.
 	Runs map[string]store.RunState
+	// Renamed holds today's keys of streams that were fed under a former one.
+	Renamed map[StreamKey]string
 }
 
 // Head is the row of a stream: its last sequence and its status.

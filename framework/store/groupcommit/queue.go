@@ -58,6 +58,19 @@ func (o *op) streams(list []StreamKey) []StreamKey {
 	return list
 }
 
+// fed appends the streams that get events or a checkpoint.
+func (o *op) fed(list []StreamKey) []StreamKey {
+	for i := range o.emissions {
+		if s := o.emissions[i].stream; len(list) == 0 || list[len(list)-1] != s {
+			list = append(list, s)
+		}
+	}
+	if o.unit.Checkpoint != nil {
+		list = append(list, StreamKey{o.unit.ConnectionID, o.unit.Checkpoint.Stream})
+	}
+	return list
+}
+
 // queue holds what waits for the writer, bounded by number and bytes.
 type queue struct {
 	mu     sync.Mutex

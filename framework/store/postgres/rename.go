@@ -22,7 +22,7 @@ func (s *Store) RenameStreams(ctx context.Context, connectionID string, declared
 		return store.Renames{}, fmt.Errorf("%s: %w", what, store.ErrNotFound)
 	}
 	for _, d := range declared {
-		if !validText(d.Key, d.RenamedFrom) {
+		if !validText(d.Key) || !validText(d.Former...) {
 			return store.Renames{}, fmt.Errorf("%s: %w: a key is not valid UTF-8, or holds a NUL byte", what, store.ErrInvalid)
 		}
 	}
@@ -78,6 +78,10 @@ func applyRenames(ctx context.Context, tx pgx.Tx, num int32, plan store.RenamePl
 		batch.Queue("DELETE FROM states WHERE connection = $1 AND name = $2", num, store.AlarmStates+r.To)
 		batch.Queue("UPDATE states SET name = $3 WHERE connection = $1 AND name = $2", num, store.AlarmStates+r.From, store.AlarmStates+r.To)
 		batch.Queue("UPDATE dead_events SET stream_key = $3 WHERE source_id = (SELECT id FROM connections WHERE num = $1) AND stream_key = $2", num, r.From, r.To)
+	}
+	for _, r := range plan.Former {
+		batch.Queue(`INSERT INTO former_keys (connection, key, stream) SELECT connection, $2, num FROM streams WHERE connection = $1 AND stream = $3
+			ON CONFLICT DO NOTHING`, num, r.From, r.To)
 	}
 	if batch.Len() == 0 {
 		return nil

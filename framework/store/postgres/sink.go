@@ -92,8 +92,15 @@ func (s *Store) DeadEvent(ctx context.Context, connectionID, id string) (store.D
 	return found[0], nil
 }
 
-// atSource joins rows u (…, source text, stream text, …) to the numbers of their streams.
-const atSource = ` JOIN connections c ON c.id = u.source_id AND c.deleted_at IS NULL JOIN streams t ON t.connection = c.num AND t.stream = u.stream_key`
+// atSource joins rows u (…, source text, stream text, …) to the numbers of their
+// streams, also by a key that a stream had: what was delivered of it stays
+// delivered while it is renamed.
+const atSource = ` JOIN connections c ON c.id = u.source_id AND c.deleted_at IS NULL
+	JOIN streams t ON t.connection = c.num AND t.stream = ` + todaysKey
+
+// todaysKey is the key that stream u.stream_key of connection u.source_id has now.
+const todaysKey = `coalesce((SELECT n.stream FROM connections k JOIN former_keys f ON f.connection = k.num
+	JOIN streams n ON n.connection = k.num AND n.num = f.stream WHERE k.id = u.source_id AND f.key = u.stream_key), u.stream_key)`
 
 func (t *tx) writeSinks(s *groupcommit.SinkChanges) []call {
 	calls := append(t.writeOffsets(s.Offsets), t.writeParked(s.Park)...)
@@ -207,7 +214,9 @@ func (t *tx) writeDead(s *groupcommit.SinkChanges) []call {
 			args: columns(connections, ids, sources, streams, sequences, events, reasons, attempts, statuses, requests, responses, first, dead, discarded, notes),
 			sql: `INSERT INTO dead_events (connection, id, source_id, stream_key, sequence, event, reason, attempts, status, request, response,
 					first_at, dead_at, discarded, note)
-				SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+				SELECT connection, id, source_id, ` + todaysKey + `, sequence, event, reason, attempts, status, request, response, first_at, dead_at, discarded, note
+				FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) u (connection, id, source_id, stream_key, sequence,
+					event, reason, attempts, status, request, response, first_at, dead_at, discarded, note) ON CONFLICT DO NOTHING`,
 		})
 	}
 	if len(s.Raise) > 0 {

@@ -69,6 +69,7 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 		Checkpoints: make(map[groupcommit.CheckpointKey]string, len(w.Checkpoints)),
 		Deliveries:  map[groupcommit.DeliveryKey]string{},
 		Runs:        map[string]store.RunState{},
+		Renamed:     map[groupcommit.StreamKey]string{},
 	}
 	t.nums = make(map[string]int32, len(w.Connections))
 	t.streams = map[groupcommit.StreamKey]int32{}
@@ -98,6 +99,7 @@ func (t *tx) Guard(ctx context.Context, w groupcommit.Wanted) (groupcommit.Guard
 	calls = append(calls, guardCheckpoints(w.Checkpoints, g)...)
 	calls = append(calls, guardDeliveries(w.Deliveries, g)...)
 	calls = append(calls, guardRuns(w.Runs, g)...)
+	calls = append(calls, guardRenames(w.Fed, g)...)
 	calls = append(calls, t.aheadCalls()...)
 	if err := t.do(ctx, calls...); err != nil {
 		return g, err
@@ -187,6 +189,34 @@ func guardDeliveries(keys []groupcommit.DeliveryKey, g groupcommit.Guarded) []ca
 			err := rows.Scan(&n, &first)
 			if err == nil {
 				g.Deliveries[keys[n]] = first
+			}
+			return err
+		},
+	}}
+}
+
+// guardRenames reads after the connections are locked: a rename waits, or was made.
+func guardRenames(keys []groupcommit.StreamKey, g groupcommit.Guarded) []call {
+	if len(keys) == 0 {
+		return nil
+	}
+	ids, streams := texts(), texts()
+	for _, k := range keys {
+		ids.text(k.ConnectionID)
+		streams.text(k.Stream)
+	}
+	return []call{{
+		what: "read former keys", args: columns(ids, streams),
+		sql: `SELECT u.n - 1, s.stream FROM unnest($1, $2) WITH ORDINALITY u (id, stream, n)
+			JOIN connections c ON c.id = u.id AND c.deleted_at IS NULL
+			JOIN former_keys f ON f.connection = c.num AND f.key = u.stream
+			JOIN streams s ON s.connection = c.num AND s.num = f.stream`,
+		row: func(rows pgx.Rows) error {
+			var n int
+			var now string
+			err := rows.Scan(&n, &now)
+			if err == nil {
+				g.Renamed[keys[n]] = now
 			}
 			return err
 		},

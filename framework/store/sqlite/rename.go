@@ -93,5 +93,9 @@ func applyRenames(db *conn, num int64, plan store.RenamePlan) error {
 		do("UPDATE states SET name = ? WHERE connection = ? AND name = ?", store.AlarmStates+r.To, num, store.AlarmStates+r.From)
 		do("UPDATE dead_events SET stream_key = ? WHERE source_id = (SELECT id FROM connections WHERE num = ?) AND stream_key = ?", r.To, num, r.From)
 	}
+	for _, r := range plan.Former {
+		do(`INSERT INTO former_keys (connection, key, stream) SELECT connection, ?1, num FROM streams WHERE connection = ?2 AND stream = ?3
+			ON CONFLICT DO NOTHING`, r.From, num, r.To)
+	}
 	return errors.Join(errs...)
 }

@@ -74,8 +74,11 @@ func (s *Store) DeadEvent(ctx context.Context, connectionID, id string) (store.D
 	return found[0], nil
 }
 
-// sourceStream finds a source's numbers.
-const sourceStream = "FROM streams t JOIN connections c ON c.num = t.connection AND c.deleted_at IS NULL WHERE c.id = ? AND t.stream = ?"
+// sourceStream finds a source's numbers, also by a key that the stream had: what
+// was delivered of it stays delivered while it is renamed.
+const sourceStream = `FROM (SELECT ? AS id, ? AS key) w JOIN connections c ON c.id = w.id AND c.deleted_at IS NULL
+	JOIN streams t ON t.connection = c.num AND t.stream = coalesce(
+		(SELECT n.stream FROM former_keys f JOIN streams n ON n.num = f.stream WHERE f.connection = c.num AND f.key = w.key), w.key) WHERE true`
 
 func (t *tx) writeSinks(c *groupcommit.Changes) error {
 	s := &c.Sinks
@@ -122,7 +125,10 @@ func (t *tx) writeDead(s *groupcommit.SinkChanges) error {
 		d := &s.Bury[i]
 		t.pages += (len(d.Event) + len(d.Request) + len(d.Response)) >> 12
 		_, err := t.conn.exec(`INSERT INTO dead_events (connection, id, source_id, stream_key, sequence, event, reason, attempts, status, request, response,
-				first_at, dead_at, discarded, note) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`,
+				first_at, dead_at, discarded, note) VALUES (?1, ?2, ?3,
+				coalesce((SELECT n.stream FROM connections c JOIN former_keys f ON f.connection = c.num AND f.key = ?4
+					JOIN streams n ON n.num = f.stream WHERE c.id = ?3), ?4),
+				?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING`,
 			t.nums[d.ConnectionID], d.ID, d.Source.ConnectionID, d.Stream, d.Sequence, blob(d.Event), d.Reason, int64(d.Attempts), int64(d.Status),
 			blob(d.Request), blob(d.Response), optional(d.FirstAt), d.DeadAt.UnixMicro(), number(d.Discarded), d.Note)
 		if err != nil {

@@ -37,6 +37,7 @@ func (t *tx) Guard(_ context.Context, w groupcommit.Wanted) (groupcommit.Guarded
 		Checkpoints: make(map[groupcommit.CheckpointKey]string, len(w.Checkpoints)),
 		Deliveries:  map[groupcommit.DeliveryKey]string{},
 		Runs:        map[string]store.RunState{},
+		Renamed:     map[groupcommit.StreamKey]string{},
 	}
 	var epoch int64
 	if err := t.conn.query(func(v []driver.Value) { epoch, _ = v[0].(int64) }, "SELECT epoch FROM writer WHERE id = 1"); err != nil {
@@ -49,6 +50,13 @@ func (t *tx) Guard(_ context.Context, w groupcommit.Wanted) (groupcommit.Guarded
 		}
 		if known {
 			g.Epochs[id] = epoch
+		}
+	}
+	for _, k := range w.Fed {
+		err := t.conn.query(func(v []driver.Value) { g.Renamed[k] = text(v[0]) },
+			"SELECT s.stream FROM former_keys f JOIN streams s ON s.num = f.stream WHERE f.connection = ? AND f.key = ?", t.nums[k.ConnectionID], k.Stream)
+		if err != nil {
+			return g, fmt.Errorf("read former keys: %w", err)
 		}
 	}
 	for _, k := range w.Checkpoints {

@@ -101,13 +101,13 @@ var erasures = []contract{
 	}},
 	{"LeaveARecordWithoutTheID", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
-		b.commit(t, b.unit(erasable("ada@example.org", "1", `{}`)))
-		out, err := b.Erase(t.Context(), b.con.ID, "ada@example.org")
+		b.commit(t, b.unit(erasable("zoe@example.org", "1", `{}`)))
+		out, err := b.Erase(t.Context(), b.con.ID, "zoe@example.org")
 		require.NoError(t, err)
 		records, err := b.States(t.Context(), b.con.ID, store.ErasureStates)
 		require.NoError(t, err)
 		require.Len(t, records, 1)
-		require.NotContains(t, string(records[0].Value), "ada")
+		require.NotContains(t, string(records[0].Value), "zoe")
 		var got store.Erasure
 		require.NoError(t, json.Unmarshal(records[0].Value, &got))
 		require.Equal(t, out, got)

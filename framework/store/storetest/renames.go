@@ -1,6 +1,10 @@
 package storetest
 
 import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,8 +41,8 @@ var renames = []contract{
 		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "s", true))
 		before, saved := b.events(t, "s"), b.status(t, "s")
 
-		require.Equal(t, []store.Rename{{From: "s", To: "new"}}, b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"}).Done)
-		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"}), "a rename is made once")
+		require.Equal(t, []store.Rename{{From: "s", To: "new"}}, b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}}).Done)
+		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}}), "a rename is made once")
 
 		for _, reopened := range []bool{false, true} {
 			if reopened {
@@ -97,7 +101,7 @@ var renames = []contract{
 	{"LetTheOldKeyNameAnotherStream", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		b.commit(t, b.unit(fact("s", "1")))
-		b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"})
+		b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}})
 		renamed := b.rename(t, store.DeclaredStream{Key: "new"}, store.DeclaredStream{Key: "s"})
 		require.Empty(t, renamed, "both keys are declared: the old one is free")
 		r := b.commit(t, b.unit(fact("s", "1"), fact("new", "1")))
@@ -112,17 +116,28 @@ var renames = []contract{
 
 		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "s2", true))
 		b.commit(t, b.unit(fact("s2", "1")))
-		b.rename(t, store.DeclaredStream{Key: "s3", RenamedFrom: "s2"})
+		b.rename(t, store.DeclaredStream{Key: "s3", Former: []string{"s2"}})
 		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "s2", true))
+		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "s3"}, store.DeclaredStream{Key: "s2"}))
 		b.commit(t, b.unit(fact("s2", "1")))
 		require.NotEqual(t, b.events(t, "s3")[0].ID, b.events(t, "s2")[0].ID)
 	}},
 	{"AreKnownToOlderVersions", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		b.commit(t, b.page(move("", "c1"), fact("s", "1")))
-		b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"})
-		_, err := b.Commit(t.Context(), b.page(move("c1", "c2"), fact("s", "2")))
-		require.ErrorIs(t, err, store.ErrConflict, "an older version that runs on polled past the checkpoint that was renamed")
+		b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}})
+		// An older version that runs on: what it polled, and what was delivered to it.
+		for _, u := range []store.Unit{
+			b.page(move("c1", "c2"), fact("s", "2")), b.page(move("", "c2")), b.unit(fact("s", "2")),
+			b.unit(fact("other", "1"), fact("s", "2")),
+		} {
+			_, err := b.Commit(t.Context(), u)
+			require.ErrorIs(t, err, store.ErrRenamed)
+			require.ErrorContains(t, err, `stream "s" is "new" now`)
+		}
+		require.Empty(t, b.events(t, "s"))
+		require.Empty(t, b.events(t, "other"), "a unit is refused whole")
+		require.Zero(t, b.status(t, "s"))
 		b.reopen(t)
 		old := b.rename(t, store.DeclaredStream{Key: "s"}, store.DeclaredStream{Key: "other"})
 		require.Equal(t, store.Renames{Ahead: []store.Rename{{From: "s", To: "new"}}}, old)
@@ -132,34 +147,99 @@ var renames = []contract{
 		failed.Streams = []store.StreamWrite{{Stream: "s", Failure: &store.Failure{Error: "x"}}}
 		b.commit(t, failed)
 		require.NotEmpty(t, b.rename(t, store.DeclaredStream{Key: "s"}).Ahead)
-		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"}))
+		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}}))
+		_, err := b.Commit(t.Context(), b.unit(fact("s", "2")))
+		require.ErrorIs(t, err, store.ErrRenamed)
+		// The store keeps a delivery that came to nothing for it.
+		kept := b.unit()
+		kept.Keep = &store.StoredDelivery{ID: "dlv_1", Endpoint: "in", Key: "k", ReceivedAt: start, Header: []byte("{}"), Body: []byte("{}")}
+		b.commit(t, kept)
+		// A key that is declared again is another stream's.
+		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "new"}, store.DeclaredStream{Key: "s"}))
+		require.Equal(t, 1, b.commit(t, b.unit(fact("s", "2"))).Appended)
+	}},
+	{"RaceWithThoseWhoWrite", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		b.commit(t, b.unit(fact("s", "0")))
+		const writers, each = 4, 20
+		var recorded atomic.Int64
+		var wait sync.WaitGroup
+		begun := make(chan struct{}, writers)
+		for w := range writers {
+			wait.Go(func() {
+				for i := range each {
+					if i == each/4 {
+						begun <- struct{}{}
+					}
+					_, err := b.Commit(t.Context(), b.unit(fact("s", fmt.Sprint(w, "/", i))))
+					if err == nil {
+						recorded.Add(1)
+					} else if !errors.Is(err, store.ErrRenamed) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for range writers {
+			<-begun
+		}
+		b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}})
+		wait.Wait()
+		require.Empty(t, b.events(t, "s"), "nobody begins a stream beside the renamed one")
+		require.Len(t, b.events(t, "new"), int(recorded.Load())+1, "what was recorded is there, once")
+	}},
+	{"SkipVersionsThatNeverRan", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		b.commit(t, b.page(move("", "c1"), fact("s", "1")))
+		want := ids(b.events(t, "s"))
+		now := store.DeclaredStream{Key: "u", Former: []string{"t", "s"}}
+		require.Equal(t, store.Renames{Done: []store.Rename{{From: "s", To: "u"}}}, b.rename(t, now))
+		require.Equal(t, want, ids(b.events(t, "u")))
+		require.Empty(t, b.rename(t, now))
+		// The version in between never ran here, and is older all the same.
+		for _, older := range []store.DeclaredStream{{Key: "s"}, {Key: "t", Former: []string{"s"}}, {Key: "t"}} {
+			require.Equal(t, store.Renames{Ahead: []store.Rename{{From: older.Key, To: "u"}}}, b.rename(t, older))
+		}
+		_, err := b.Commit(t.Context(), b.unit(fact("t", "2")))
+		require.ErrorIs(t, err, store.ErrRenamed)
+
+		// What has something is taken before what has nothing, and two that have
+		// something are never mixed.
+		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "e", true))
+		b.commit(t, b.unit(fact("f", "1")))
+		require.Equal(t, []store.Rename{{From: "f", To: "g"}}, b.rename(t, store.DeclaredStream{Key: "g", Former: []string{"e", "f"}}).Done)
+		b.commit(t, b.unit(fact("h", "1"), fact("i", "1")))
+		apart := b.rename(t, store.DeclaredStream{Key: "j", Former: []string{"h", "i"}})
+		require.Equal(t, store.Renames{Done: []store.Rename{{From: "h", To: "j"}}, Apart: []store.Rename{{From: "i", To: "j"}}}, apart)
+		require.Len(t, b.events(t, "j"), 1)
+		require.Len(t, b.events(t, "i"), 1)
 	}},
 	{"MayFollowEachOther", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		b.commit(t, b.page(move("", "c1"), fact("s", "1")))
 		want := ids(b.events(t, "s"))
-		b.rename(t, store.DeclaredStream{Key: "t", RenamedFrom: "s"})
-		b.rename(t, store.DeclaredStream{Key: "u", RenamedFrom: "t"})
+		b.rename(t, store.DeclaredStream{Key: "t", Former: []string{"s"}})
+		b.rename(t, store.DeclaredStream{Key: "u", Former: []string{"t"}})
 		require.Equal(t, want, ids(b.events(t, "u")))
 		require.Len(t, b.rename(t, store.DeclaredStream{Key: "s"}).Ahead, 1)
 		require.Len(t, b.rename(t, store.DeclaredStream{Key: "t"}).Ahead, 1)
-		b.rename(t, store.DeclaredStream{Key: "s", RenamedFrom: "u"})
+		b.rename(t, store.DeclaredStream{Key: "s", Former: []string{"u"}})
 		require.Equal(t, want, ids(b.events(t, "s")))
 		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "s"}))
 	}},
 	{"NeverMixTwoStreams", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		b.commit(t, b.unit(fact("s", "1"), fact("new", "1")))
-		apart := b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"})
+		apart := b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}})
 		require.Equal(t, store.Renames{Apart: []store.Rename{{From: "s", To: "new"}}}, apart)
 		require.Len(t, b.events(t, "s"), 1)
 
 		// A new key that has nothing gives way.
 		require.NoError(t, b.SetPaused(t.Context(), b.con.ID, "fresh", true))
-		require.Len(t, b.rename(t, store.DeclaredStream{Key: "fresh", RenamedFrom: "s"}).Done, 1)
+		require.Len(t, b.rename(t, store.DeclaredStream{Key: "fresh", Former: []string{"s"}}).Done, 1)
 		require.Len(t, b.events(t, "fresh"), 1)
 		// A key that is still declared is nobody's former one.
-		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "x", RenamedFrom: "new"}, store.DeclaredStream{Key: "new"}))
+		require.Empty(t, b.rename(t, store.DeclaredStream{Key: "x", Former: []string{"new"}}, store.DeclaredStream{Key: "new"}))
 	}},
 	{"StayWithinTheirConnection", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
@@ -168,7 +248,7 @@ var renames = []contract{
 		theirs := b.unit(fact("s", "1"))
 		theirs.ConnectionID = other.ID
 		b.commit(t, theirs)
-		b.rename(t, store.DeclaredStream{Key: "new", RenamedFrom: "s"})
+		b.rename(t, store.DeclaredStream{Key: "new", Former: []string{"s"}})
 		left, err := b.Events(t.Context(), other.ID, "s", 0, 10)
 		require.NoError(t, err)
 		require.Len(t, left, 1)

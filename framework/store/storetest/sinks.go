@@ -182,12 +182,29 @@ var sinks = []contract{
 			Offsets: []store.OffsetWrite{{Source: from, Next: 3}}, Bury: []store.DeadEvent{letter("dlt_1", at)},
 			Park: []store.ParkedEvent{{Position: at, ParkedAt: start, NextAttemptAt: start}},
 		})
-		_, err := b.RenameStreams(t.Context(), b.con.ID, []store.DeclaredStream{{Key: "new", RenamedFrom: "s"}})
+		_, err := b.RenameStreams(t.Context(), b.con.ID, []store.DeclaredStream{{Key: "new", Former: []string{"s"}}})
 		require.NoError(t, err)
 		to := store.Source{ConnectionID: b.con.ID, Stream: "new"}
 		require.Equal(t, to, b.offset(t, sink).Source)
 		require.Equal(t, int64(3), b.offset(t, sink).Next)
 		require.Equal(t, to, b.parked(t, sink)[0].Source)
+		require.Equal(t, to, b.letters(t, store.DeadEvents{})[0].Source)
+
+		// A process that knows only the old key writes of the same stream, also when
+		// it left a row of that name behind.
+		failed := b.unit()
+		failed.Streams = []store.StreamWrite{{Stream: "s", Failure: &store.Failure{Error: "x"}}}
+		b.commit(t, failed)
+		next := store.Position{Source: from, Sequence: 2}
+		b.deliver(t, sink, store.SinkWrite{
+			Offsets: []store.OffsetWrite{{Source: from, Next: 4}}, Bury: []store.DeadEvent{letter("dlt_2", next)}, Unpark: []store.Position{at},
+			Park: []store.ParkedEvent{{Position: next, ParkedAt: start, NextAttemptAt: start}},
+		})
+		require.Equal(t, to, b.offset(t, sink).Source)
+		require.Equal(t, int64(4), b.offset(t, sink).Next)
+		parked := b.parked(t, sink)
+		require.Len(t, parked, 1)
+		require.Equal(t, store.Position{Source: to, Sequence: 2}, parked[0].Position)
 		require.Equal(t, to, b.letters(t, store.DeadEvents{})[0].Source)
 	}},
 	{"GoWithTheirConnections", func(t *testing.T, h Harness) {

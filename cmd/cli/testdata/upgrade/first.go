@@ -33,6 +33,10 @@ func routes() framework.Routes {
 	return framework.Routes{framework.Sync(Customers, page(Customers)), framework.Sync(Orders, page(Orders))}
 }
 
-func receive(_ context.Context, _ *framework.Delivery, out *ingest.Buffer) error {
-	return emit(out, Events, 1)
+func receive(_ context.Context, d *framework.Delivery, out *ingest.Buffer) error {
+	n, err := delivered(d)
+	if err != nil {
+		return err
+	}
+	return emit(out, Events, n)
 }

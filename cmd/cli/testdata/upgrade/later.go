@@ -15,8 +15,8 @@ import (
 type cursor struct{ After string }
 
 var (
-	// Clients were called customers.
-	Clients = catalog.Poll[record, cursor]("clients", catalog.PollSpec{Schedule: "@every 1h", CursorVersion: 2, RenamedFrom: "customers"})
+	// Clients were called customers, and buyers by a version that never ran here.
+	Clients = catalog.Poll[record, cursor]("clients", catalog.PollSpec{Schedule: "@every 1h", CursorVersion: 2, RenamedFrom: "buyers", FormerKeys: []string{"customers"}})
 	// Orders have another cursor.
 	Orders = catalog.Poll[record, cursor]("orders", catalog.PollSpec{Schedule: "@every 1s", CursorVersion: 2})
 	// Notices were called events.
@@ -52,6 +52,10 @@ func routes() framework.Routes {
 	}
 }
 
-func receive(_ context.Context, _ *framework.Delivery, out *ingest.Buffer) error {
-	return emit(out, Notices, 1)
+func receive(_ context.Context, d *framework.Delivery, out *ingest.Buffer) error {
+	n, err := delivered(d)
+	if err != nil {
+		return err
+	}
+	return emit(out, Notices, n)
 }

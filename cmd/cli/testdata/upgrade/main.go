@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/cmd/cli"
+	connhttp "github.com/weirhq/weir/connectors/http"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/ingest"
 )
@@ -30,7 +31,16 @@ var (
 func main() {
 	cli.Main(framework.Define(connector, func(context.Context, framework.Instance[struct{}]) (framework.Routes, error) {
 		return append(routes(), framework.Sync(Steady, steady), framework.Webhook(Inbox, receive)), nil
-	}))
+	}), connhttp.Plugin)
+}
+
+// delivered is the number of the record that a delivery holds.
+func delivered(d *framework.Delivery) (int, error) {
+	var body struct{ N int }
+	if err := d.Decode(&body); err != nil {
+		return 0, err
+	}
+	return body.N, nil
 }
 
 // emit records the page-th version of nothing in particular.
