@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/loglevel"
 	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/seal"
 	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/open"
@@ -128,6 +130,28 @@ func (a *app) run() *cobra.Command {
 	return command
 }
 
+// keyFile is the file of the key that a store of one process gets by itself.
+const keyFile = "secret.key"
+
+// ensureKey makes a key for secrets where none is configured and one process has
+// the store to itself, so that secrets can be saved at once. Several processes
+// must agree on a key: there, somebody has to give it to them.
+func ensureKey(c *config.File, log *slog.Logger) {
+	if c.Secrets.Key != "" || c.Secrets.KeyFile != "" || open.Folder(c.Store, c.DataDir) == "" {
+		return
+	}
+	path := filepath.Join(c.DataDir, keyFile)
+	made, err := seal.EnsureKeyFile(path)
+	switch {
+	case err != nil:
+		log.Warn("there is no key for secrets: saving one through the API will be refused", "err", err)
+		return
+	case made:
+		log.Info("made a key that seals the secrets of connections; keep a copy of it apart from the backups", "file", path)
+	}
+	c.Secrets.KeyFile = path
+}
+
 // serve runs a Weir until ctx ends.
 func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plugin, listener net.Listener, log *slog.Logger, started func(*runtime.Runtime)) error {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
@@ -136,6 +160,7 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	surviveFileLimit()
 	// No flag: what stands on a command line, everybody on the machine can read.
 	c.Secrets.Key, _ = a.term.Env("WEIR_SECRET_KEY")
+	ensureKey(c, log)
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
 		OpenStore: func(ctx context.Context) (store.Store, error) {

@@ -31,3 +31,13 @@ func Inspect(ctx context.Context, address, dataDir string) (Place, error) {
 	c, err := postgres.Inspect(ctx, p.postgres)
 	return Place{Database: &c}, err
 }
+
+// Folder is that of the SQLite store which an address names; "" for another
+// store, and for an address that none has.
+func Folder(address, dataDir string) string {
+	p, err := parse(address, dataDir)
+	if err != nil {
+		return ""
+	}
+	return p.sqlite
+}
