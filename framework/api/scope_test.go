@@ -113,3 +113,31 @@ func TestTheFeedTellsATokenOfItsProjectOnly(t *testing.T) {
 	b.front.Feed.Notify()
 	<-other
 }
+
+// TestPayloadsNeedAnOperator: what senders and providers sent may be personal
+// data. Every route that shows some of it is named here, and so is what a viewer
+// may read: a new route belongs to one of the two.
+func TestPayloadsNeedAnOperator(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withToken)
+	viewer := bearer(b.makeToken(t, `{"name":"eyes","role":"viewer"}`))
+	b.office.OnPage = nil
+	for _, path := range []string{
+		"/api/v1/connections/demo/streams/customers/events", "/api/v1/connections/demo/deliveries", "/streams/default/demo/customers",
+		"/api/v1/projects/default/connections/demo/streams/customers/events", "/api/v1/projects/default/connections/demo/deliveries",
+	} {
+		require.Equal(t, http.StatusForbidden, b.do(t, http.MethodGet, path, viewer).status, path)
+	}
+	for _, row := range api.Routes() {
+		if row.Method != http.MethodGet || row.Role != api.RoleViewer || row.Pattern == "/api/v1/changes" || row.Pattern == "/metrics" {
+			continue
+		}
+		for _, accept := range []string{"application/json", "text/html"} {
+			a := b.do(t, row.Method, concrete(row.Pattern), viewer, header("Accept", accept))
+			require.NotContains(t, a.body, "someone@example.com", row.Pattern)
+		}
+	}
+	all := b.do(t, http.MethodGet, "/api/v1/connections/demo/streams/customers/events?limit=1000", bearer(adminToken))
+	require.Equal(t, http.StatusOK, all.status)
+	require.Contains(t, all.body, "someone@example.com", "there is such a payload")
+}

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -179,4 +180,39 @@ func TestARouteWithoutARowIsNeverServed(t *testing.T) {
 	more.Get("/api/v1/everything", func(http.ResponseWriter, *http.Request) {})
 	_, err = gate.Handler(append(slices.Clone(w.Parts()), more)...)
 	require.ErrorContains(t, err, "route GET /api/v1/everything has no row")
+}
+
+// TestMetricsAreForThoseWhoMayKnow: numbers tell what a business does. Profiles
+// are served to nobody.
+func TestMetricsAreForThoseWhoMayKnow(t *testing.T) {
+	t.Parallel()
+	w, _ := startLeaky(t, t.TempDir())
+	admin := http.Header{"Authorization": {"Bearer " + canaryToken}}
+	token := func(project string) http.Header {
+		request := fmt.Sprintf(`{"name":%q,"role":"viewer","project":%q}`, "of "+project, project)
+		status, answer := w.do(t, http.MethodPost, "/api/v1/tokens", admin.Clone(), []byte(request))
+		require.Equal(t, http.StatusCreated, status, string(answer))
+		var made struct{ Token string }
+		require.NoError(t, json.Unmarshal(answer, &made))
+		return http.Header{"Authorization": {"Bearer " + made.Token}}
+	}
+	status, _ := w.do(t, http.MethodGet, "/metrics", http.Header{}, nil)
+	require.Equal(t, http.StatusUnauthorized, status)
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/debug/"} {
+		for _, header := range []http.Header{{}, admin.Clone()} {
+			status, _ = w.do(t, http.MethodGet, path, header, nil)
+			require.Equal(t, http.StatusNotFound, status, path)
+		}
+	}
+	status, all := w.do(t, http.MethodGet, "/metrics", admin.Clone(), nil)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, string(all), `connection="default/leaky"`)
+	require.Contains(t, string(all), "go_goroutines")
+	status, own := w.do(t, http.MethodGet, "/metrics", token("default"), nil)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, string(own), `connection="default/leaky"`)
+	require.NotContains(t, string(own), "go_goroutines", "the process is everybody's")
+	status, other := w.do(t, http.MethodGet, "/metrics", token("defaul"), nil)
+	require.Equal(t, http.StatusOK, status)
+	require.NotContains(t, string(other), "leaky")
 }

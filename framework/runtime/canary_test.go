@@ -25,6 +25,7 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/config"
+	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/runtime"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/sqlite"
@@ -42,6 +43,8 @@ const (
 	canaryHeader  = "canary-header-0123456789"
 	canaryBearer  = "canary-bearer-0123456789"
 	canaryWebhook = "whsec_Y2FuYXJ5LXdlYmhvb2stc2VjcmV0LTAxMjM0NTY3ODk="
+	// canarySealing are 32 bytes: canarycanary…
+	canarySealing = "weirkey_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5ISE"
 )
 
 type leakySettings struct {
@@ -149,6 +152,14 @@ func revealing(text string) []string {
 	return found
 }
 
+// leakySettingsOf are settings with a secret in every place that takes one.
+func leakySettingsOf(provider string) map[string]any {
+	return map[string]any{
+		"base_url": provider, "key": canaryKey, "webhook_secret": canaryWebhook, "bearer": canaryBearer,
+		"more": map[string]any{"nested": canaryNested, "by_name": map[string]any{"a": canaryNested + "-a"}},
+	}
+}
+
 func startLeaky(t *testing.T, dir string) (*weir, *lines) {
 	t.Helper()
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,13 +173,10 @@ func startLeaky(t *testing.T, dir string) (*weir, *lines) {
 	log := &lines{}
 	r, err := runtime.New(t.Context(), runtime.Options{
 		Config: &config.File{
-			AdminToken: canaryToken,
+			AdminToken: canaryToken, Secrets: config.Secrets{Key: canarySealing},
 			Connections: []config.Connection{{
 				Project: "default", Name: "leaky", Connector: "leaky", Type: "source", Enabled: true,
-				Settings: map[string]any{
-					"base_url": provider.URL, "key": canaryKey, "webhook_secret": canaryWebhook, "bearer": canaryBearer,
-					"more": map[string]any{"nested": canaryNested, "by_name": map[string]any{"a": canaryNested + "-a"}},
-				},
+				Settings: leakySettingsOf(provider.URL),
 			}},
 		},
 		Plugins: []framework.Plugin{leaky()}, Listener: listener,
@@ -181,7 +189,7 @@ func startLeaky(t *testing.T, dir string) (*weir, *lines) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
-	w := &weir{Runtime: r, log: log, client: &http.Client{
+	w := &weir{Runtime: r, log: log, provider: provider.URL, client: &http.Client{
 		Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	w.stop = sync.OnceValue(func() error {
@@ -218,6 +226,30 @@ func TestNoSecretComesOut(t *testing.T) {
 		}, 20*time.Second, 5*time.Millisecond, s)
 	}
 
+	// The same connection once more, made through the API: its secrets are kept.
+	settings := leakySettingsOf(w.provider)
+	view, err := w.Connections().Create(t.Context(), "default", "kept", map[string]any{"type": "source", "connector": "leaky", "config": settings},
+		resource.Request{By: "test"})
+	require.NoError(t, err)
+	said["the view of it"] = fmt.Sprintf("%+v", view)
+	_, err = w.Connections().Create(t.Context(), "default", "refused", map[string]any{
+		"type": "source", "connector": "leaky", "config": settings, "nonsense": canaryKey, "labels": map[string]any{canaryNested: canaryKey},
+	}, resource.Request{By: "test"})
+	require.Error(t, err)
+	said["why it is refused"] = "unknown field: " + strings.ReplaceAll(err.Error(), canaryNested, "") // a key is named
+	for _, s := range []string{"pages", "panics", "wires"} {
+		require.Eventually(t, func() bool {
+			return ask(http.MethodPost, "/api/v1/connections/kept/sync/"+s, admin, "") == http.StatusBadGateway
+		}, 20*time.Second, 5*time.Millisecond, s)
+	}
+	// A token is shown once and kept nowhere.
+	status, answer := w.do(t, http.MethodPost, "/api/v1/tokens", admin.Clone(), []byte(`{"name":"ci","role":"admin"}`))
+	require.Equal(t, http.StatusCreated, status)
+	var made struct{ Token string }
+	require.NoError(t, json.Unmarshal(answer, &made))
+	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/api/v1/tokens", http.Header{"Authorization": {"Bearer " + made.Token}}, ""))
+	require.Equal(t, http.StatusOK, ask(http.MethodPost, "/api/v1/secrets/rotate", admin, ""))
+
 	// Deliveries that verify and fail, that do not verify, and all that senders add.
 	for _, id := range []string{"msg_error", "msg_panic"} {
 		header, err := webhook.Sign(leakyIn.Spec(), canaryWebhook, time.Now(), id, []byte(`{"id":"a"}`))
@@ -243,7 +275,7 @@ func TestNoSecretComesOut(t *testing.T) {
 			ID string `json:"id"`
 		} `json:"runs"`
 	}
-	_, answer := w.do(t, http.MethodGet, stream+"pages/runs", admin.Clone(), nil)
+	_, answer = w.do(t, http.MethodGet, stream+"pages/runs", admin.Clone(), nil)
 	require.NoError(t, json.Unmarshal(answer, &runs))
 	require.NotEmpty(t, runs.Runs)
 	var deliveries struct {
@@ -258,8 +290,12 @@ func TestNoSecretComesOut(t *testing.T) {
 		if route.Pattern == "/api/v1/changes" || route.Pattern == "/login" {
 			continue
 		}
-		for _, s := range []string{"pages", "panics", "wires", "hooks"} {
-			path := strings.NewReplacer("{project}", "default", "{connection}", "leaky", "{stream}", s, "{run_id}", runs.Runs[0].ID,
+		for i, s := range []string{"pages", "panics", "wires", "hooks", "pages"} {
+			connection := "leaky"
+			if i == 4 {
+				connection = "kept"
+			}
+			path := strings.NewReplacer("{project}", "default", "{connection}", connection, "{stream}", s, "{run_id}", runs.Runs[0].ID,
 				"{action}", "run", "{path}", "in", "{backfill}", "bfl_1",
 				"{delivery}", deliveries.Deliveries[0].ID, "{letter}", "dlt_1", "{name}", "weir.js", "{token}", "tok_1", "{replay}", "rpl_1", "{logger}", "root", "{connector}", "leaky", "{task}", "0", "{plugin}", "leaky").Replace(route.Pattern)
 			require.NotContains(t, path, "{", "a parameter that this test does not know")
@@ -283,7 +319,9 @@ func TestNoSecretComesOut(t *testing.T) {
 		return err
 	}))
 	require.Contains(t, said, "file weir.db")
+	require.Contains(t, said["file weir.db"]+said["file weir.db-wal"], "weir:sealed:v1:", "the secrets of the other connection are there, sealed")
 	for where, text := range said {
+		require.NotContains(t, text, made.Token, where)
 		if found := revealing(text); len(found) > 0 {
 			at := strings.Index(text, "canary")
 			t.Errorf("%s reveals %q: …%s…", where, found, text[max(0, at-200):min(len(text), max(0, at)+200)])

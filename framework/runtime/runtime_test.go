@@ -124,6 +124,8 @@ type weir struct {
 	client *http.Client
 	log    *lines
 	stop   func() error
+	// provider is the address of the provider of a leaky connection.
+	provider string
 }
 
 func build(t *testing.T, dir string, b behaviour, connections ...config.Connection) (*runtime.Runtime, *lines, error) {
