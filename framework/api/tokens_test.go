@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func TestATokenIsShownOnceAndWorksEverywhere(t *testing.T) {
 	require.Equal(t, "no-store", a.header.Get("Cache-Control"))
 	var made madeToken
 	require.NoError(t, json.Unmarshal([]byte(a.body), &made))
-	require.Regexp(t, regexp.MustCompile(`^weirtok_[A-Za-z0-9_-]{43}$`), made.Token)
+	require.Regexp(t, `^weirtok_[A-Za-z0-9_-]{43}$`, made.Token)
 	require.Equal(t, "billing", *made.Project)
 	require.Equal(t, api.CallerAdmin, made.CreatedBy)
 
