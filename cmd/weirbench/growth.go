@@ -24,10 +24,12 @@ func growth(ctx context.Context, o options) error {
 		return err
 	}
 	defer remove()
-	full := filepath.Join(root, "full")
-	begun := time.Now()
-	if err := seedSQLite(ctx, full, o.events, o.payload); err != nil {
-		return err
+	full, begun := o.seeded, time.Now()
+	if full == "" {
+		full = filepath.Join(root, "full")
+		if err := seedSQLite(ctx, full, o.events, o.payload); err != nil {
+			return err
+		}
 	}
 	info, err := os.Stat(filepath.Join(full, "weir.db"))
 	if err != nil {

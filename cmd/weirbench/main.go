@@ -20,6 +20,7 @@ type options struct {
 	payload             int
 	profile, way        string
 	keep                bool
+	seeded              string
 }
 
 // works are what can be measured.
@@ -61,6 +62,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.postgres, "postgres", "", "URL of an empty PostgreSQL database to use instead of SQLite")
 	flags.IntVar(&o.records, "records", 200_000, "records to poll, or events to deliver")
 	flags.IntVar(&o.events, "events", 10_000_000, "events that are there before, in growth")
+	flags.StringVar(&o.seeded, "seeded", "", "folder with a store that growth has seeded before (its full, kept with -keep) instead of a new one")
 	flags.IntVar(&o.payload, "payload", 1024, "bytes of a webhook's body")
 	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of each side into, one a turn")
 	flags.StringVar(&o.way, "way", "", "deliver only in this way: single, batches or ordered")

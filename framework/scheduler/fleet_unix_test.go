@@ -25,7 +25,8 @@ import (
 
 // BenchmarkFleet measures 10,000 streams on "*/1 * * * *" with empty pages on
 // SQLite for two minutes, after a first one in which they settle: the delay of
-// starts, and what of a core and of memory it takes.
+// starts, and what of a core and of memory it takes; then, for a minute, what it
+// takes of a core when all of them are paused.
 func BenchmarkFleet(b *testing.B) {
 	for range b.N {
 		db, err := sqlite.Open(b.Context(), sqlite.Options{Dir: b.TempDir()})
@@ -54,9 +55,11 @@ func BenchmarkFleet(b *testing.B) {
 			}
 		})
 		now := time.Now()
+		var ids []string
 		for i := range fleet {
 			c, err := db.EnsureConnection(b.Context(), store.Connection{Project: "default", Name: fmt.Sprint("c", i), Connector: "test", Type: "source", Enabled: true})
 			require.NoError(b, err)
+			ids = append(ids, c.ID)
 			require.NoError(b, s.Add(Stream{
 				ConnectionID: c.ID, Connection: c.Name, Key: "s", Project: "default", Schedule: at(b, "*/1 * * * *"), Binding: empty,
 				Status: store.StreamStatus{LastSuccessAt: now, NextRunAt: now.Add(rand.N(time.Minute))},
@@ -78,6 +81,13 @@ func BenchmarkFleet(b *testing.B) {
 		mu.Unlock()
 		b.ReportMetric(100*used.Seconds()/took.Seconds(), "%core")
 		b.ReportMetric(resident(b), "MB")
+		for _, id := range ids {
+			require.NoError(b, s.Pause(b.Context(), id, "s"))
+		}
+		<-time.After(10 * time.Second) // what was kept back is flushed every 5 s
+		cpu, begun = processTime(), time.Now()
+		<-time.After(time.Minute)
+		b.ReportMetric(100*(processTime()-cpu).Seconds()/time.Since(begun).Seconds(), "%core-paused")
 		require.NoError(b, s.Stop(b.Context()))
 		require.NoError(b, db.Close())
 	}
