@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -109,8 +110,10 @@ func TestRefusesWhatIsNotVerifiedBeforeAnyHandler(t *testing.T) {
 			continue
 		}
 		calls := 0
-		f := newFixture(t, func(context.Context, *framework.Delivery, *ingest.Buffer) error { calls++; return nil })
+		f := newFixture(t, func(context.Context, *framework.Delivery, *ingest.Buffer) error { calls++; return nil },
+			func(c *Config) { c.LogEvery = time.Second })
 		var bodies, headers []string
+		refusals := 0
 		for name, spoil := range map[string]func(r *http.Request){
 			"no header":        func(r *http.Request) { r.Header = http.Header{} },
 			"changed body":     func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(order("o2"))) },
@@ -123,9 +126,13 @@ func TestRefusesWhatIsNotVerifiedBeforeAnyHandler(t *testing.T) {
 			}
 			r := request(t, endpoint, "d1", order("o1"))
 			spoil(r)
+			f.advance(time.Second) // each is logged
 			w := serve(f, r)
 			require.Equal(t, http.StatusUnauthorized, w.Code, "%s: %s", endpoint, name)
 			said(t, w)
+			refusals++
+			require.Equal(t, refusals, strings.Count(f.log.String(), `level=WARN msg="webhook refused"`), "%s: %s", endpoint, name)
+			require.Equal(t, refusals, strings.Count(f.log.String(), "\n"), "%s: %s: another line", endpoint, name)
 			bodies = append(bodies, w.Body.String())
 			headers = append(headers, fmt.Sprint(w.Header()))
 		}
@@ -215,6 +222,34 @@ func TestAnswersEachMistakeWithItsStatus(t *testing.T) {
 	}
 	units, _, _ := f.store.counts()
 	require.Zero(t, units)
+}
+
+// Fifty megabytes in some fifty kilobytes, once and twice compressed: announced as
+// compressed nothing of it is read, and unannounced it is the bytes that it is.
+func TestNothingIsInflated(t *testing.T) {
+	t.Parallel()
+	squeeze := func(b []byte) []byte {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		_, err := w.Write(b)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return out.Bytes()
+	}
+	bomb := squeeze(make([]byte, 50<<20))
+	require.Less(t, len(bomb), 64<<10)
+	for _, body := range [][]byte{bomb, squeeze(bomb)} {
+		var got []byte
+		f := newFixture(t, func(_ context.Context, d *framework.Delivery, _ *ingest.Buffer) error { got = d.Body; return nil })
+		r := request(t, "github", "d1", body)
+		unread := bytes.NewReader(body)
+		r.Body = io.NopCloser(unread)
+		r.Header.Set("Content-Encoding", "gzip")
+		require.Equal(t, http.StatusUnsupportedMediaType, serve(f, r).Code)
+		require.Equal(t, len(body), unread.Len(), "it was read")
+		require.Equal(t, http.StatusOK, serve(f, request(t, "github", "d1", body)).Code)
+		require.True(t, bytes.Equal(body, got), "what was signed is not what the handler got")
+	}
 }
 
 func TestKnowsOneSpellingOfAPath(t *testing.T) {
