@@ -212,6 +212,41 @@ func TestOpenSSLSignsAsDiscordAndSendGrid(t *testing.T) {
 	}})
 }
 
+// The packages of Standard Webhooks know shared secrets only; OpenSSL signs and verifies with keys.
+func TestOpenSSLSignsStandardWebhooksWithAKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		return path
+	}
+	private := openssl(t, "", "genpkey", "-algorithm", "ed25519")
+	key, public := write("key.pem", private), openssl(t, string(private), "pkey", "-pubout")
+	der, err := base64.StdEncoding.DecodeString(spki(t, public))
+	require.NoError(t, err)
+	stamp := unix(time.Now())
+	text := write("text", []byte("msg_1."+stamp+"."+string(payload)))
+	signature := base64.StdEncoding.EncodeToString(openssl(t, "", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", text))
+	published := "whpk_" + base64.StdEncoding.EncodeToString(der[len(der)-32:])
+	for _, list := range []string{"v1a," + signature, "v1,AAAA v1a," + signature} {
+		verify(t, catalog.AuthStandardWebhooks, published, webhook.Request{Body: payload, Header: http.Header{
+			"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {stamp}, "Webhook-Signature": {list},
+		}})
+	}
+
+	// The seed is the end of the key in PKCS #8.
+	seed := openssl(t, string(private), "pkey", "-outform", "DER")
+	own := "whsk_" + base64.StdEncoding.EncodeToString(seed[len(seed)-32:])
+	ours := sign(t, catalog.AuthStandardWebhooks, own, payload, nil)
+	encoded, found := strings.CutPrefix(ours.Header.Get("Webhook-Signature"), "v1a,")
+	require.True(t, found)
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	require.NoError(t, err)
+	text = write("ours", []byte("msg_1."+ours.Header.Get("Webhook-Timestamp")+"."+string(payload)))
+	openssl(t, "", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", write("public.pem", public), "-sigfile", write("ours.sig", raw), "-in", text)
+}
+
 // spki is the public key of a PEM block as SendGrid shows it.
 func spki(t *testing.T, publicPEM []byte) string {
 	t.Helper()
