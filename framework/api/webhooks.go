@@ -197,8 +197,11 @@ func (a *API) changeDeliveries(r *http.Request, q *query, s store.DeliveryRange,
 		return reply{}, err
 	}
 	if n == 0 && s.ID != "" {
-		return reply{}, newProblem(http.StatusNotFound, "unknown_delivery",
-			"there is no delivery "+shown(s.ID)+" in state "+string(s.State)+" of connection "+shown(c.Name))
+		detail := "there is no delivery " + shown(s.ID) + " in state " + string(s.State) + " of connection " + shown(c.Name)
+		if d, err := a.cfg.Deliveries.StoredDelivery(r.Context(), c.ID, s.ID); err == nil {
+			detail += "; its state is " + string(stateOf(d)) + ": ask for that"
+		}
+		return reply{}, newProblem(http.StatusNotFound, "unknown_delivery", detail)
 	}
 	a.cfg.Feed.NotifyProject(project(r))
 	return ok(deliveryCount{n})

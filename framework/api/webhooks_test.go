@@ -59,6 +59,9 @@ func TestDeliveriesAreRedeliveredAndDiscarded(t *testing.T) {
 	require.Equal(t, 1, n.Deliveries)
 	p := b.do(t, http.MethodPost, deliveriesPath+"/redeliver?id=dlv_7").problem(t)
 	require.Equal(t, "unknown_delivery", p.Code, "it waits already")
+	require.Contains(t, p.Detail, "its state is waiting: ask for that")
+	b.do(t, http.MethodPost, deliveriesPath+"/redeliver?id=dlv_7&state=waiting").decode(t, &n)
+	require.Equal(t, 1, n.Deliveries)
 	b.do(t, http.MethodPost, deliveriesPath+"/discard?all=true&reason=a+test").decode(t, &n)
 	require.Equal(t, 1, n.Deliveries)
 	var list struct {

@@ -96,4 +96,23 @@ connections:
 			return events == round+1 && keys == round+1 && waiting == 0
 		}, 30*time.Second, 50*time.Millisecond)
 	}
+
+	// Each process tells of all.
+	for i, n := range nodes {
+		var row struct {
+			Deliveries          map[string]int
+			Processes, Answered int
+		}
+		require.Eventually(t, func() bool {
+			response, err := client.Get(n.url + "/api/v1/connections/hooks/webhooks/in")
+			if err != nil {
+				return false
+			}
+			defer func() { _ = response.Body.Close() }()
+			return json.NewDecoder(response.Body).Decode(&row) == nil && row.Answered == len(nodes)
+		}, 30*time.Second, 50*time.Millisecond, "node %d: %+v", i, row)
+		require.Equal(t, len(nodes), row.Processes)
+		require.Equal(t, rounds*(len(nodes)*senders-1), row.Deliveries["duplicate"], "node %d: %+v", i, row)
+		require.GreaterOrEqual(t, row.Deliveries["accepted"]+row.Deliveries["stored"], rounds)
+	}
 }
