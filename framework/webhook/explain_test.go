@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -186,6 +187,63 @@ func TestAMessageSignatureCoversWhatItMust(t *testing.T) {
 	requireRefused(t, v.Verify(clock.Add(301*time.Second), good()))
 }
 
+// messageSigned signs what an input says, with the key of v.
+func messageSigned(t *testing.T, v *Verifier, p signatureInput, digest string) Request {
+	t.Helper()
+	r := Request{URI: "/webhooks/a/b", Header: header("Content-Digest", digest), Body: body}
+	base, err := v.messages[0].base(r, p)
+	require.NoError(t, err)
+	signature, err := v.messages[0].keys[0].sign(base)
+	require.NoError(t, err)
+	r.Header.Set("Signature-Input", "s="+p.text)
+	r.Header.Set("Signature", "s=:"+base64.StdEncoding.EncodeToString(signature)+":")
+	return r
+}
+
+// The digest is the sender's word on the body: every one that is known must be right.
+func TestASignedDigestIsHeldToTheBody(t *testing.T) {
+	t.Parallel()
+	v := newVerifier(t, catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{Algorithm: "hmac-sha256"}}, textSecret)
+	p, ok := readInput(`("content-digest" "@method" "@path");created=1700000000`)
+	require.True(t, ok)
+	right := contentDigest(body)
+	long := sha512.Sum512(body)
+	right512 := "sha-512=:" + base64.StdEncoding.EncodeToString(long[:]) + ":"
+	wrong, wrong512 := contentDigest([]byte("{}")), "sha-512=:"+base64.StdEncoding.EncodeToString(make([]byte, 64))+":"
+	for digest, want := range map[string]bool{
+		right: true, right512: true, right + ", " + right512: true, right + ", md5=:AAAA:": true, "unixsum=:AAAA:, " + right512: true,
+		wrong: false, wrong512: false, right + ", " + wrong512: false, wrong + ", " + right512: false, "md5=:1B2M2Y8AsgTpgAmY7PhCfg==:": false,
+		right + ", " + right: false, right + ",": false, right[:len(right)-1]: false, strings.ToUpper(right): false, "": false, "sha-256=::": false,
+	} {
+		require.Equal(t, want, v.Verify(clock, messageSigned(t, v, p, digest)) == nil, digest)
+	}
+}
+
+func TestAParameterThatIsThereTwiceMeansNothing(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`();created=1;created=2`, `();a=1;b=2;a=1`, `("a" "a")`, `()x`, `();`, `();=1`, `();a`, `("A")`, `("a";sf)`, `(a)`} {
+		_, ok := readInput(text)
+		require.False(t, ok, text)
+	}
+	for _, text := range []string{`a=1, a=2`, `a=1,b=2, a=1`, `a`, `=1`, `a=1,`, `a="`, `a=(`} {
+		_, ok := readDictionary(text)
+		require.False(t, ok, text)
+	}
+}
+
+func TestAMessageSignatureIsAsOldAsItMayBe(t *testing.T) {
+	t.Parallel()
+	for tolerance, oldest := range map[time.Duration]time.Duration{0: DefaultTolerance, time.Minute: time.Minute, time.Hour: time.Hour} {
+		spec := catalog.EndpointSpec{Auth: catalog.AuthMessageSignature, MessageSignature: catalog.MessageSignatureSpec{Algorithm: "hmac-sha256", Tolerance: tolerance}}
+		v, r := newVerifier(t, spec, textSecret), Request{URI: "/webhooks/a/b", Header: http.Header{}, Body: body}
+		require.NoError(t, SignRequest(spec, caseConfig(spec, textSecret), clock, "", &r))
+		require.NoError(t, v.Verify(clock.Add(oldest), r))
+		requireRefused(t, v.Verify(clock.Add(oldest+time.Second), r))
+		require.NoError(t, v.Verify(clock.Add(-DefaultTolerance), r))
+		requireRefused(t, v.Verify(clock.Add(-DefaultTolerance-time.Second), r))
+	}
+}
+
 // What a sender signs of its own will is held to the endpoint's demands too.
 func TestAMessageSignatureSaysWhatItMust(t *testing.T) {
 	t.Parallel()
@@ -194,16 +252,9 @@ func TestAMessageSignatureSaysWhatItMust(t *testing.T) {
 	}}
 	v := newVerifier(t, spec, textSecret)
 	verify := func(input string) error {
-		r := Request{URI: "/webhooks/a/b", Header: header("Content-Digest", contentDigest(body)), Body: body}
 		p, ok := readInput(input)
 		require.True(t, ok, input)
-		base, err := v.messages[0].base(r, p)
-		require.NoError(t, err)
-		signature, err := v.messages[0].keys[0].sign(base)
-		require.NoError(t, err)
-		r.Header.Set("Signature-Input", "s="+input)
-		r.Header.Set("Signature", "s=:"+base64.StdEncoding.EncodeToString(signature)+":")
-		return v.Verify(clock, r)
+		return v.Verify(clock, messageSigned(t, v, p, contentDigest(body)))
 	}
 	const all, rest = `("content-digest" "@method" "@path")`, `;keyid="k1";tag="acme"`
 	require.NoError(t, verify(all+";created=1700000000"+rest))
