@@ -28,14 +28,14 @@ func Action[In, Out any](action catalog.TypedAction[In, Out], fn func(ctx contex
 	return Route{
 		action: action.Key(),
 		checkInput: func(in ActionInput) error {
-			_, err := decodeInput[In](in)
+			_, err := DecodeInput[In](in)
 			return err
 		},
 		act: func(ctx context.Context, in ActionInput, progress Progress) ([]byte, error) {
 			if fn == nil {
 				return nil, Permanent(fmt.Errorf("route of action %q is nil", action.Key()))
 			}
-			decoded, err := decodeInput[In](in)
+			decoded, err := DecodeInput[In](in)
 			if err != nil {
 				return nil, err
 			}
@@ -78,8 +78,9 @@ func (e InputErrors) Error() string {
 // ErrInput says that the input of an action is not what it takes.
 var ErrInput = errors.New("the input is not valid")
 
-// decodeInput decodes strictly: what the type does not name is an error.
-func decodeInput[In any](in ActionInput) (decoded In, err error) {
+// DecodeInput decodes the input of an action strictly: what the type does not name
+// is an error, which wraps [ErrInput].
+func DecodeInput[In any](in ActionInput) (decoded In, err error) {
 	raw := in.JSON
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = []byte("{}")

@@ -21,6 +21,7 @@ import (
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/runtime"
+	"github.com/weirhq/weir/framework/trigger"
 )
 
 func (a *app) demo() *cobra.Command {
@@ -80,17 +81,23 @@ func (a *app) runDemo(ctx context.Context, f serverFlags, log *slog.Logger, open
 	c.Connections = []config.Connection{{
 		Project: "default", Name: "demo", Connector: demo.Connector.Key, Type: "source", Enabled: true,
 		Settings: map[string]any{"base_url": shop.URL, "webhook_secret": secret},
+	}, {
+		Project: "default", Name: "count", Connector: "http", Type: trigger.Type, Enabled: true,
+		Settings: map[string]any{"path": demoTrigger, "method": "POST", "public": true, "action": "demo." + demo.CountOrders.Key()},
 	}}
 	return a.serve(ctx, c, a.withDemo(), listener, log, func(r *runtime.Runtime) {
 		if err := shop.SetWebhook(r.URL()+"/webhooks/demo/"+demo.Inbox.Path(), secret); err != nil {
 			log.Error("point the shop's webhooks at weir", "err", err)
 		}
-		a.printf("Weir runs. Dashboard: %s\nThe demo shop sends webhooks and is polled every 10 seconds. Ctrl-C ends it.\n", r.URL())
+		a.printf("Weir runs. Dashboard: %s\nThe demo shop sends webhooks and is polled every 10 seconds.\nCount its orders and watch: curl -N -X POST %s/default%s\nCtrl-C ends it.\n", r.URL(), r.URL(), demoTrigger)
 		if openBrowser {
 			browse(ctx, r.URL(), log)
 		}
 	})
 }
+
+// demoTrigger is where the demo's trigger is.
+const demoTrigger = "/count-orders"
 
 // withDemo returns the linked connectors with the demo among them: a module of
 // somebody else's need not link it for weir demo to work.

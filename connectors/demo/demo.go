@@ -28,6 +28,7 @@ var Connector = catalog.Connector{
 	Key:       "demo",
 	Streams:   []catalog.Stream{Customers, Orders, OrderEvents},
 	Endpoints: []catalog.Endpoint{Inbox},
+	Actions:   []catalog.Callable{CountOrders},
 }
 
 // Settings configure a connection to one demo shop.
@@ -47,6 +48,7 @@ func open(_ context.Context, in framework.Instance[Settings]) (framework.Routes,
 		framework.Sync(Customers, c.syncCustomers),
 		framework.Sync(Orders, c.syncOrders),
 		framework.Webhook(Inbox, receive),
+		framework.Action(CountOrders, c.countOrders),
 	}, nil
 }
 
@@ -54,7 +56,11 @@ func open(_ context.Context, in framework.Instance[Settings]) (framework.Routes,
 type Customer struct{ Version }
 
 // Order is what the connector reads of an order.
-type Order struct{ Version }
+type Order struct {
+	Version
+
+	Status string `json:"status"`
+}
 
 // Version names one version of an object of the shop.
 type Version struct {

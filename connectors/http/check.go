@@ -294,8 +294,8 @@ func (s Settings) checkPush(p *problems) {
 	if (s.Routing.Header != "") == s.Routing.Body.given() {
 		p.add("routing", "needs header or body, and not both")
 	}
-	if s.Routing.Header != "" && s.Auth != nil && headerIsUnsigned(s.Auth.spec, s.Routing.Header) {
-		p.add("routing.header", "is not covered by the signature of auth %s, so anybody on the way could choose the stream; route by body", s.Auth.spec.Auth)
+	if s.Routing.Header != "" && s.Auth != nil && headerIsUnsigned(s.Auth.Spec, s.Routing.Header) {
+		p.add("routing.header", "is not covered by the signature of auth %s, so anybody on the way could choose the stream; route by body", s.Auth.Spec.Auth)
 	}
 }
 

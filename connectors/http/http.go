@@ -32,7 +32,7 @@ func pollStream(s StreamSettings) catalog.PollStream[record, cursor] {
 
 // inbox declares the endpoint of push mode.
 func (s Settings) inbox() catalog.Endpoint {
-	spec := s.Auth.spec
+	spec := s.Auth.Spec
 	if s.IdempotencyKey != nil {
 		spec.DeliveryKey = s.IdempotencyKey
 	}

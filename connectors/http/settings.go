@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/httpauth"
+	"github.com/weirhq/weir/framework/webhook"
 )
 
 // Settings configure a connection of class http.
@@ -28,7 +29,7 @@ type Settings struct {
 
 	Vars map[string]framework.Secret `json:"vars" doc:"Texts for templates, as .vars.name. They are treated as secrets."`
 
-	Auth           *endpointAuth                `json:"auth" doc:"push: how deliveries are verified: a mode or preset by name, or a mapping with type and the mode's fields."`
+	Auth           *webhook.AuthSetting         `json:"auth" doc:"push: how deliveries are verified: a mode or preset by name, or a mapping with type and the mode's fields."`
 	WebhookSecret  framework.Secrets            `json:"webhook_secret" doc:"push: the secret that deliveries are verified with, or a list while it is rotated."`
 	VerifyToken    framework.Secrets            `json:"webhook_verify_token" doc:"push: the token that a handshake must bring, for auth: meta."`
 	Secrets        map[string]framework.Secrets `json:"secrets" doc:"push: further secrets, for modes of several parts: secret_setting: secrets.name."`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/expr"
 )
 
@@ -94,38 +93,3 @@ func (template) SettingType() string { return "text" }
 
 // given reports whether the template was set.
 func (t template) given() bool { return t.Template != nil }
-
-// endpointAuth is how the deliveries of push mode are verified: the name of a
-// mode or preset, or a mapping with the fields of an endpoint's declaration.
-type endpointAuth struct{ spec catalog.EndpointSpec }
-
-// UnmarshalJSON accepts a name or a mapping.
-func (a *endpointAuth) UnmarshalJSON(b []byte) error {
-	var name string
-	if json.Unmarshal(b, &name) == nil {
-		a.spec = catalog.EndpointSpec{Auth: catalog.Auth(name)}
-		return nil
-	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(b, &members) != nil {
-		return errors.New("must be the name of a mode, such as stripe, or a mapping")
-	}
-	// Inside of "auth:" the mode reads better as its type.
-	if mode, ok := members["type"]; ok {
-		if _, twice := members["auth"]; twice {
-			return errors.New("has both type and auth, which are the same; keep one")
-		}
-		members["auth"] = mode
-		delete(members, "type")
-	}
-	b, err := json.Marshal(members)
-	if err != nil {
-		return errors.New("cannot be read")
-	}
-	spec, err := catalog.ParseEndpoint(b)
-	if err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "decode endpoint: "))
-	}
-	a.spec = spec
-	return nil
-}

@@ -98,6 +98,8 @@ type Config struct {
 	Keyring *Keyring
 	Audit   AuditStore
 	Secrets Secrets
+	// Actions are what connections can be asked to do; nil leaves their routes out.
+	Actions Actions
 	// Ready says why the process should get no traffic now: it starts, stops, or
 	// its store cannot be written. The default says that it is ready.
 	Ready func(ctx context.Context) error
@@ -155,6 +157,9 @@ func New(cfg Config) (*API, error) {
 		}
 		if cfg.Deliveries != nil {
 			a.webhookRoutes(prefix)
+		}
+		if cfg.Actions != nil {
+			a.actionRoutes(prefix)
 		}
 		a.router.Get(prefix+"/runs/{run_id}", a.answer(a.getRun))
 		a.router.Get(stream, a.answer(a.getStream))

@@ -36,6 +36,9 @@ type GateConfig struct {
 	// Foreign answers errors of paths whose errors have another form, and reports
 	// whether it did; nil for none.
 	Foreign func(w http.ResponseWriter, r *http.Request, status int, message string) bool
+	// Triggers answers what nothing else is there for, on a loopback listener, where
+	// it says that it may; nil for nobody.
+	Triggers Fallback
 	// Log gets panics. The default writes nothing.
 	Log *slog.Logger
 	// Now is the clock of the sessions. The default is time.Now.
@@ -50,6 +53,13 @@ func (c GateConfig) withDefaults() GateConfig {
 		c.Now = time.Now
 	}
 	return c
+}
+
+// Fallback answers requests that no route is there for.
+type Fallback interface {
+	http.Handler
+	// Local reports whether it answers a path, as it was sent.
+	Local(escaped string) bool
 }
 
 // Gate stands before every face of the process.
@@ -152,7 +162,14 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 		setHeaders(w.Header())
 	}
 	if !ok {
-		g.refuse(w, r, g.absent(w, routers, path), wantsPage(r))
+		no := g.absent(w, routers, path)
+		if no.Status == http.StatusNotFound && g.loopback && g.cfg.Triggers != nil && g.cfg.Triggers.Local(path) {
+			// The deadlines are the handler's own, as for every trigger.
+			setDeadlines(w, time.Time{})
+			g.cfg.Triggers.ServeHTTP(w, r)
+			return
+		}
+		g.refuse(w, r, no, wantsPage(r))
 		return
 	}
 	page := row.Face == FaceDashboard && wantsPage(r)

@@ -26,7 +26,7 @@ var withToken = api.ListenPolicy{Listen: "127.0.0.1:0", Token: adminToken}
 // concrete fills a pattern with names that exist.
 func concrete(pattern string) string {
 	return strings.NewReplacer(
-		"{project}", "default", "{connection}", "demo", "{stream}", "customers", "{run_id}", "run_06dvr7h2k8e3pawx9tq4invo00",
+		"{project}", "default", "{connection}", "demo", "{stream}", "customers", "{run_id}", dashboardtest.ActionRun,
 		"{action}", "pause", "{name}", "weir.css", "{path}", "demo", "{backfill}", "bfl_1", "{delivery}", "dlv_1", "{letter}", "dlt_1", "{token}", "tok_none",
 	).Replace(pattern)
 }

@@ -84,9 +84,11 @@ func Routes() []Route {
 		}
 	}
 	rows = append(rows, accessTable()...)
+	rows = append(rows, triggerTable()...)
 	for _, prefix := range []string{projectPrefix, aliasPrefix} {
 		rows = append(rows, webhookTable(prefix)...)
 		rows = append(rows, sinkTable(prefix)...)
+		rows = append(rows, actionTable(prefix)...)
 		rows = append(rows,
 			Route{http.MethodGet, prefix + "/streams", RoleViewer, 0, readDeadline, FaceAPI},
 			Route{http.MethodGet, prefix + "/connections", RoleViewer, 0, readDeadline, FaceAPI},

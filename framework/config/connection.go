@@ -79,8 +79,8 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	if c.Name != "" && slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {
 		r.problem(at.at(at.name), "connection %q is listed twice in project %q", c.Name, c.Project)
 	}
-	if c.Type != typeSource && c.Type != typeSink {
-		r.problem(at.at(at.kind), "type %q is not supported; source and sink are, so far", c.Type)
+	if c.Type != typeSource && c.Type != typeSink && c.Type != typeTrigger {
+		r.problem(at.at(at.kind), "type %q is unknown; there are source, sink and trigger", c.Type)
 	}
 	switch {
 	case at.class == nil:
@@ -89,8 +89,13 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	default:
 		c.Connector, at.connector = class, at.class
 	}
-	plugin, ok := r.plugin(&c, at, plugins)
+	plugin, ok := framework.Plugin{}, false
+	if c.Type != typeTrigger {
+		plugin, ok = r.plugin(&c, at, plugins)
+	}
 	switch {
+	case c.Type == typeTrigger:
+		r.asTrigger(&c, at)
 	case !ok:
 		r.unsure[c.Project] = true
 	case c.Type == typeSink:

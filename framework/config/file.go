@@ -76,7 +76,7 @@ type Connection struct {
 	Document map[string]any
 	// Connector is the key of the connector.
 	Connector string
-	// Type is "source" or "sink".
+	// Type is "source", "sink" or "trigger".
 	Type string
 	// Streams are the keys of the streams to run; empty for all. Of a sink they
 	// are what it subscribes to, see [Subscribed]; empty for nothing.

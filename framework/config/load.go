@@ -160,6 +160,7 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		r.connection(c, f, plugins)
 	}
 	r.subscriptions(func(project string) []StreamRef { return f.streamsOf(project, r.streams) })
+	r.triggerActions(f, plugins)
 }
 
 func (r *reader) address(into *string, name string) func(*yaml.Node) {

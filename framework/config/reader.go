@@ -30,6 +30,7 @@ type reader struct {
 	streams     map[string][]StreamRef
 	unsure      map[string]bool
 	subscribers []subscriber
+	triggers    []triggering
 	// strict takes texts and booleans only as what they are: a document says
 	// which is which. paths are then those that the lines of nodes stand for.
 	strict bool

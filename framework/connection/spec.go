@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/trigger"
 )
 
 // Types of a connection.
@@ -131,7 +132,7 @@ func SpecOf(c config.Connection, plugins []framework.Plugin) (Spec, error) {
 		s.Config = map[string]any{}
 	}
 	plugin, ok := pluginOf(plugins, c.Connector, c.Type)
-	if ok && c.Type == TypeSink {
+	if ok && c.Type != TypeSource {
 		canonical, err := plugin.Canonical(s.Config)
 		if err != nil {
 			return Spec{}, fmt.Errorf("connection %q: %w", c.Name, err)
@@ -160,6 +161,9 @@ func SpecOf(c config.Connection, plugins []framework.Plugin) (Spec, error) {
 
 // pluginOf finds a connector, as what checks settings of the type.
 func pluginOf(plugins []framework.Plugin, connector, kind string) (framework.Plugin, bool) {
+	if kind == TypeTrigger {
+		return trigger.Plugin, true
+	}
 	i := slices.IndexFunc(plugins, func(p framework.Plugin) bool { return p.Key() == connector })
 	if i < 0 {
 		return framework.Plugin{}, false

@@ -167,7 +167,7 @@ func (d *Desk) restoreDocument(id string, document map[string]any, before *Spec)
 		return nil // the check says what is wrong
 	}
 	settings = copyOf(settings)
-	if kind == TypeSink {
+	if kind == TypeSink || kind == TypeTrigger {
 		canonical, err := plugin.Canonical(settings)
 		if err != nil {
 			return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/sink"
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/trigger"
 	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
 )
@@ -47,6 +48,8 @@ type connection struct {
 	outlet     *outlet
 	subscribed []string
 	start      sink.Start
+	// trigger is what a trigger runs on, nil for all others.
+	trigger *hook
 	// policies are what the operator decided for the endpoints.
 	policies map[string]intake.Policy
 	// source is what it was made from, revision the deployed one. desired and version
@@ -104,6 +107,9 @@ func (s *selection) keep(emissions []ingest.Emission) []ingest.Emission {
 // prepare checks one connection of the configuration: what can be wrong with it
 // is found before anything of it is recorded.
 func (r *Runtime) prepare(c config.Connection) (*connection, error) {
+	if c.Type == trigger.Type {
+		return r.prepareTrigger(c)
+	}
 	index := slices.IndexFunc(r.options.Plugins, func(p framework.Plugin) bool { return p.Key() == c.Connector })
 	if index < 0 {
 		return nil, fmt.Errorf("connection %q: no connector %q is linked into this binary", c.Name, c.Connector)
@@ -168,7 +174,7 @@ func (r *Runtime) declared(plugin framework.Plugin, c config.Connection) (catalo
 
 // open opens the connector of an enabled connection that was recorded.
 func (r *Runtime) open(ctx context.Context, c *connection) error {
-	if !c.Enabled {
+	if !c.Enabled || c.trigger != nil {
 		return nil
 	}
 	if c.Type == typeSink {

@@ -130,6 +130,7 @@ func (r *Runtime) refresh(ctx context.Context, starting bool) error {
 		return r.store.SetRetention(r.retention())
 	}
 	r.targetTable.Replace(r.targets())
+	r.triggersChanged()
 	if err := r.store.SetRetention(r.retention()); err != nil {
 		r.log.Error("the new retention could not be set", "err", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/action"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
 	resource "github.com/weirhq/weir/framework/connection"
@@ -22,6 +23,7 @@ import (
 	"github.com/weirhq/weir/framework/seal"
 	"github.com/weirhq/weir/framework/servertls"
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/trigger"
 )
 
 // Runtime is a Weir that was built and can be run once.
@@ -33,9 +35,14 @@ type Runtime struct {
 	scheduler *scheduler.Scheduler
 	engine    *delivery.Engine
 	intake    *intake.Handler
-	board     *health.Board
-	api       *api.API
-	feed      *api.Feed
+	// actions carries runs of actions out; triggers starts them, for the triggers in
+	// triggerTable.
+	actions      *action.Engine
+	triggers     *trigger.Handler
+	triggerTable trigger.Table
+	board        *health.Board
+	api          *api.API
+	feed         *api.Feed
 	// peerReports is what the other processes know of webhooks.
 	peerReports peerReports
 	budgets     *budget.Keeper

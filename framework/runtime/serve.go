@@ -37,16 +37,19 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}); err != nil {
 		return err
 	}
+	if err := r.assembleActions(); err != nil {
+		return err
+	}
 	keyring := api.NewKeyring(r.store, nil)
 	if r.api, err = api.New(api.Config{
 		Keyring: keyring, Audit: r.store, Secrets: sealedSecrets{r},
-		Board: r.board, Store: r.store, Operations: operations{r}, Connections: r.desk, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
+		Board: r.board, Store: r.store, Operations: operations{r}, Connections: r.desk, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Actions: actionDesk{r.store, r}, Feed: r.feed, Ready: r.checkReady,
 		Address: r.address(), Log: r.log,
 	}); err != nil {
 		return err
 	}
 	gate, err := api.NewGate(api.GateConfig{
-		Policy: policy, ErrorPage: dashboard.ErrorPage, Log: r.log, Keyring: keyring, Audit: r.store, TrustedProxies: r.options.Config.TrustedProxies,
+		Policy: policy, Triggers: r.triggers, ErrorPage: dashboard.ErrorPage, Log: r.log, Keyring: keyring, Audit: r.store, TrustedProxies: r.options.Config.TrustedProxies,
 	})
 	if err != nil {
 		return err
@@ -133,6 +136,7 @@ func (r *Runtime) hooks() http.Handler {
 			router.Method(method, prefix+"/{connection}/{path}", r.intake)
 		}
 	}
+	r.triggerRoutes(router)
 	return router
 }
 
@@ -215,6 +219,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	work.Go(func() { r.intake.Run(background) })
 	work.Go(func() { r.budgets.Run(background) })
 	work.Go(func() { r.trimAudit(background) })
+	work.Go(func() { r.actions.Run(background) })
 	work.Go(func() { r.serve(r.server, r.listener) })
 	if r.public != nil {
 		work.Go(func() { r.serve(r.public, r.publicListener) })
@@ -256,6 +261,12 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 	// pages bring is delivered by the next process.
 	delivered := make(chan error, 1)
 	go func() { delivered <- r.engine.Stop(ctx) }()
+	acted := make(chan error, 1)
+	go func() {
+		waiting, end := context.WithTimeout(ctx, stopTimeout)
+		defer end()
+		acted <- r.actions.Stop(waiting)
+	}()
 	r.api.CloseFeeds()
 	errs := []error{r.intake.Drain(ctx)}
 	for _, s := range []*http.Server{r.public, r.server} {
@@ -266,7 +277,7 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 			errs = append(errs, fmt.Errorf("stop server: %w", err), s.Close())
 		}
 	}
-	errs = append(errs, <-scheduled, <-delivered)
+	errs = append(errs, <-acted, <-scheduled, <-delivered)
 	r.budgets.Save(ctx)
 	cancel()
 	work.Wait()

@@ -202,5 +202,7 @@ const (
 var reserved = map[string]string{
 	"SC601": "HTTP sink without a timeout, with a batch limit of zero, or with a timeout that is not below its flush interval",
 	"SC602": "sink subscribes to a stream that no linked connector declares",
+	"SC604": "trigger names an action, a stream or a sink that its project does not have",
+	"SC605": "two triggers of a project have the same path and method",
 	"SC603": "plain http, or a certificate that is not verified, to a sink that is not loopback",
 }

@@ -110,9 +110,13 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 	if err != nil {
 		return nil, err
 	}
+	acts, err := newActions(o.Now())
+	if err != nil {
+		return nil, err
+	}
 	f := &Front{Feed: &api.Feed{}}
 	keyring := api.NewKeyring(o, o.Now)
-	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Feed: f.Feed, Log: log, Address: health.Address{PublicURL: policy.PublicURL}}
+	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Actions: acts, Feed: f.Feed, Log: log, Address: health.Address{PublicURL: policy.PublicURL}}
 	cfg.Keyring, cfg.Audit, cfg.Secrets = keyring, o, noSecrets{}
 	if change != nil {
 		change(&cfg)
