@@ -48,6 +48,8 @@ func TestWhatIsNotNamedIsAboutTheWholeProcess(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, scopeWhole, scopeOf(Route{Method: http.MethodGet, Pattern: "/api/v1/anything", Role: RoleViewer, Face: FaceAPI}))
 	require.Equal(t, scopeWhole, scopeOf(Route{Method: http.MethodGet, Pattern: "/api/v1/connectionsx", Role: RoleViewer, Face: FaceAPI}))
+	require.Equal(t, scopeMany, scopeOf(Route{Method: http.MethodGet, Pattern: "/api/v1/projects", Role: RoleViewer, Face: FaceAPI}))
+	require.Equal(t, scopeWhole, scopeOf(Route{Method: http.MethodPost, Pattern: "/api/v1/projects", Role: RoleAdmin, Face: FaceAPI}), "who makes one is of none")
 	for _, row := range Routes() {
 		if scopeOf(row) == scopeOpen {
 			require.True(t, row.Role == RolePublic || row.Face == FaceIntake, row.Pattern)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -74,14 +75,14 @@ func (f *refusals) first(what string, now time.Time) bool {
 func auditEntry(c Caller, row Route, params chi.RouteParams) store.AuditEntry {
 	e := store.AuditEntry{
 		Actor: c.Name, Role: string(c.Role), Address: c.Address, Action: row.Method + " " + row.Pattern,
-		Project: param(params, "project"), Connection: param(params, "connection"),
+		Project: param(params, "project"), Connection: cmp.Or(param(params, "connection"), param(params, "connector")),
 	}
 	if e.Project == "" && scopeOf(row) == scopeDefault {
 		e.Project = health.DefaultProject
 	}
 	var rest []string
 	for i, key := range params.Keys {
-		if key != "project" && key != "connection" && key != "*" && i < len(params.Values) {
+		if key != "project" && key != "connection" && key != "connector" && key != "*" && i < len(params.Values) {
 			rest = append(rest, key+" "+clipped(params.Values[i]))
 		}
 	}

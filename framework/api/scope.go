@@ -26,8 +26,8 @@ const (
 	scopeMany
 )
 
-// manyProjects are the routes whose handlers leave out what the caller may not
-// see.
+// manyProjects are the routes whose handlers leave out, when they are read, what
+// the caller may not see. To change such a thing is about the whole process.
 func manyProjects() []string {
 	return []string{"/", "/metrics", "/api/v1/changes", "/api/v1/projects"}
 }
@@ -52,7 +52,7 @@ func scopeOf(row Route) scope {
 		return row.Pattern == first || strings.HasPrefix(row.Pattern, first+"/")
 	}):
 		return scopeDefault
-	case slices.Contains(manyProjects(), row.Pattern):
+	case row.Method == http.MethodGet && slices.Contains(manyProjects(), row.Pattern):
 		return scopeMany
 	default:
 		return scopeWhole

@@ -94,7 +94,7 @@ func outcome(row api.Route, path string, c caller) int {
 		return http.StatusNotFound
 	case slices.Index(ranks, c.role) < slices.Index(ranks, row.Role):
 		return http.StatusForbidden
-	case project == "" && c.project != "" && !slices.Contains(aboutMany, row.Pattern):
+	case project == "" && c.project != "" && (row.Method != http.MethodGet || !slices.Contains(aboutMany, row.Pattern)):
 		return http.StatusForbidden
 	default:
 		return 0
