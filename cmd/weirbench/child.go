@@ -25,6 +25,8 @@ type childOptions struct {
 	Role, Dir, Postgres string
 	// Secret is that of the deliveries, API the address of the pages to poll.
 	Secret, API string
+	// Records are how many the role weir-poll has to read.
+	Records int
 	// Profile is the file of a CPU profile, or "".
 	Profile string
 	// Sinks are connections that deliver, beside the one that receives.

@@ -38,9 +38,12 @@ func compare(what string, weir, floor []turn) {
 		}
 		return all
 	}
-	rates := ratios(turn.rate)
-	fmt.Printf("%s: %.2f of the floor's rate (median of %d; %.2f), p99 %.2f times its p99, CPU %.2f times\n", what, median(slices.Clone(rates)), len(rates), rates,
-		median(ratios(func(t turn) float64 { return float64(t.p99) })), median(ratios(func(t turn) float64 { return float64(t.cpu) })))
+	rates, late := ratios(turn.rate), ""
+	if floor[0].p99 > 0 {
+		late = fmt.Sprintf(", p99 %.2f times its p99", median(ratios(func(t turn) float64 { return float64(t.p99) })))
+	}
+	fmt.Printf("%s: %.2f of the floor's rate (median of %d; %.2f)%s, CPU %.2f times\n", what, median(slices.Clone(rates)), len(rates), rates,
+		late, median(ratios(func(t turn) float64 { return float64(t.cpu) })))
 }
 
 // newSecret makes a secret of Standard Webhooks.
@@ -138,7 +141,7 @@ func polls(ctx context.Context, o options) error {
 	var weir, floor []turn
 	for round := range o.rounds {
 		for _, role := range []string{"weir-poll", "floor-poll"} {
-			c := childOptions{Role: role, Dir: filepath.Join(root, fmt.Sprintf("%d-%s", round, role)), API: a.addr}
+			c := childOptions{Role: role, Dir: filepath.Join(root, fmt.Sprintf("%d-%s", round, role)), API: a.addr, Records: o.records}
 			if o.profile != "" {
 				c.Profile = filepath.Join(o.profile, fmt.Sprintf("%s-%d.pprof", role, round))
 			}
