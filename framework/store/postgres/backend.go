@@ -24,6 +24,7 @@ type backend struct {
 	conn      *session
 	lent      atomic.Bool // a pooler lends server processes, see session
 	failpoint func(statement string) error
+	guesses   guesses
 }
 
 var _ groupcommit.Backend = (*backend)(nil)
@@ -97,6 +98,7 @@ func (b *backend) close() {
 // when that write is durable, on the standby too, so is what came before it.
 func (b *backend) Reopen(ctx context.Context) error {
 	b.close()
+	b.forget()
 	conn, err := openSession(ctx, b.config, &b.lent)
 	if err != nil {
 		return err

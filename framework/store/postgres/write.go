@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
 	"github.com/weirhq/weir/ingest"
@@ -19,6 +21,10 @@ func (t *tx) Write(ctx context.Context, c *groupcommit.Changes) error {
 // [errRace], or a key be there twice.
 func (t *tx) changes(c *groupcommit.Changes) []call {
 	var calls []call
+	t.written = t.written[:0]
+	for _, h := range c.Heads {
+		t.written = append(t.written, *h)
+	}
 	calls = append(calls, t.writeEvents(c.Events)...)
 	calls = append(calls, t.writeKeys(c.Keys)...)
 	calls = append(calls, t.writeEntities(c.Entities)...)
@@ -40,7 +46,13 @@ func (t *tx) writeMarker(marker string) []call {
 	mark := call{what: "write marker", args: []argument{textArgument(marker), int8Argument(t.writer)}, sql: "UPDATE writers SET marker = $1 WHERE num = $2"}
 	return []call{mark.exactly(1), {
 		what: "look whether COMMIT waits for the disk", zero: errCareless,
-		sql: "SELECT 1 / (current_setting('synchronous_commit') IN ($1, 'remote_apply'))::int", args: []argument{textArgument("on")},
+		sql: "SELECT 1 / (current_setting('synchronous_commit') IN ($1, 'remote_apply'))::int, txid_current()", args: []argument{textArgument("on")},
+		row: func(rows pgx.Rows) error {
+			var works int
+			err := rows.Scan(&works, &t.version)
+			t.version &= 1<<32 - 1 // rows are marked without the epoch of the number
+			return err
+		},
 	}}
 }
 
@@ -75,7 +87,7 @@ func (t *tx) writeEvents(list []groupcommit.Event) []call {
 		args: append(columns(connections, streams, sequences, kinds, subjects, deletions, keys, at, recorded, late, payloads),
 			int4Argument(t.segment)),
 		sql: `INSERT INTO events (connection, stream, sequence, type, subject, deletion, key, time, recorded_at, late, payload, segment)
-			SELECT *, $12 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			SELECT *, CASE $12 WHEN 0 THEN (SELECT max(num) FROM segments) ELSE $12 END FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 	}.exactly(n)}
 }
 
@@ -112,12 +124,16 @@ func (t *tx) writeEntities(list []*groupcommit.Entity) []call {
 		latest.bool(e.Latest)
 	}
 	n := len(list)
+	replace := `
+			ON CONFLICT (connection, stream, hash) DO UPDATE SET time = excluded.time, payload = excluded.payload,
+				sequence = excluded.sequence, revision = excluded.revision, latest = excluded.latest`
+	if t.guessing {
+		replace = "" // one that is there was not seen, and must not be written over
+	}
 	return []call{call{
 		what: "write entities", args: columns(connections, streams, hashes, at, payloads, sequences, revisions, latest),
 		sql: `INSERT INTO entities (connection, stream, hash, time, payload, sequence, revision, latest)
-			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
-			ON CONFLICT (connection, stream, hash) DO UPDATE SET time = excluded.time, payload = excluded.payload,
-				sequence = excluded.sequence, revision = excluded.revision, latest = excluded.latest`,
+			SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)` + replace,
 	}.exactly(n)}
 }
 
