@@ -22,10 +22,11 @@ import (
 type row struct {
 	entity, key, delivery, payloadHash [16]byte
 
-	id, subject string
-	payload     []byte
-	at          time.Time
-	done        chan error
+	// id is the sender's id of the delivery, first the id of its event.
+	id, first, subject string
+	payload            []byte
+	at                 time.Time
+	done               chan error
 }
 
 // writing commits what is handed to it, in one transaction.
@@ -104,7 +105,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	one := &row{
-		id: id, subject: o.ID, payload: body, at: time.Now(), done: make(chan error, 1),
+		id: id, first: ingest.EventID("con", Orders.Key(), "v/"+o.ID+"/"+o.Version), subject: o.ID, payload: body, at: time.Now(), done: make(chan error, 1),
 		entity: hashed('e', o.ID), key: hashed('k', o.ID, o.Version), delivery: hashed('d', id),
 		payloadHash: ingest.PayloadHash(ingest.Upsert, body),
 	}

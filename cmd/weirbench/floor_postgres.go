@@ -36,19 +36,19 @@ func openPostgresFloor(ctx context.Context, url, stream string) (f *postgresFloo
 
 func (f *postgresFloor) commit(batch []*row) error {
 	n := len(batch)
-	ids, subjects, texts, payloads := make([]string, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	ids, first, subjects, texts, payloads := make([]string, n), make([]string, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	entities, keys, deliveries, hashes := make([][16]byte, n), make([][16]byte, n), make([][16]byte, n), make([][16]byte, n)
 	times, sequences := make([]time.Time, n), make([]int64, n)
 	for i, one := range batch {
 		f.sequence++
-		ids[i], subjects[i], texts[i], payloads[i] = one.id, []byte(one.subject), []byte("v/"+one.subject+"/1"), one.payload
+		ids[i], first[i], subjects[i], texts[i], payloads[i] = one.id, one.first, []byte(one.subject), []byte("v/"+one.subject+"/1"), one.payload
 		entities[i], keys[i], deliveries[i], hashes[i] = one.entity, one.key, one.delivery, one.payloadHash
 		times[i], sequences[i] = one.at, f.sequence
 	}
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
-	b.Queue("INSERT INTO delivery_keys SELECT $1, 'orders', u.h, u.d, '', u.a FROM unnest($2::uuid[], $3::text[], $4::timestamptz[]) u (h, d, a) ON CONFLICT DO NOTHING",
-		f.connection, deliveries, ids, times)
+	b.Queue("INSERT INTO delivery_keys SELECT $1, 'orders', u.h, u.d, u.f, u.a FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) u (h, d, f, a) ON CONFLICT DO NOTHING",
+		f.connection, deliveries, ids, first, times)
 	b.Queue("INSERT INTO keys SELECT $1, $2, u.h, u.s FROM unnest($3::uuid[], $4::bigint[]) u (h, s) ON CONFLICT DO NOTHING", f.connection, f.stream, keys, sequences)
 	b.Queue(`INSERT INTO entities SELECT $1, $2, u.h, u.p, u.a, u.s, 1, false FROM unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::bigint[]) u (h, p, a, s)
 		ON CONFLICT (connection, stream, hash) DO UPDATE SET time = excluded.time, payload = excluded.payload, sequence = excluded.sequence,

@@ -166,8 +166,8 @@ func (f *sqliteFloor) commit(batch []*row) error {
 	t := &transaction{floor: f}
 	t.exec("BEGIN IMMEDIATE")
 	for _, one := range batch {
-		if t.exec("INSERT OR IGNORE INTO delivery_keys (connection, endpoint, hash, delivery_id, first_event, at) VALUES (?, 'orders', ?, ?, '', ?)",
-			f.connection, one.delivery[:], one.id, one.at.UnixMicro()) > 0 {
+		if t.exec("INSERT OR IGNORE INTO delivery_keys (connection, endpoint, hash, delivery_id, first_event, at) VALUES (?, 'orders', ?, ?, ?, ?)",
+			f.connection, one.delivery[:], one.id, one.first, one.at.UnixMicro()) > 0 {
 			t.record(one)
 		}
 	}

@@ -58,6 +58,7 @@ func (w *weir) commits() int64 {
 
 // serveWeir receives deliveries.
 func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
+	defer runtime.ReserveHeap()() // as weir run does
 	w, err := newWeir(ctx, o, Hooks.Key, map[string]any{"webhook_secret": o.Secret})
 	if err != nil {
 		return 0, err
@@ -75,6 +76,7 @@ func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (in
 func pollWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer runtime.ReserveHeap()()
 	w, err := newWeir(ctx, o, Pages.Key, map[string]any{"base_url": o.API})
 	if err != nil {
 		return 0, err

@@ -77,7 +77,8 @@ func (t *tx) guess(w groupcommit.Wanted) bool {
 			what: "lock known heads", args: append(columns(nums, streams, versions), int8Argument(int64(len(t.ahead.streams)))), zero: errRace,
 			sql: `SELECT 1 / (count(*) = $4)::int FROM (SELECT FROM unnest($1, $2, $3) u (connection, num, version)
 				JOIN streams s ON s.connection = u.connection AND s.num = u.num
-				WHERE s.xmin::text::bigint = u.version ORDER BY s.num FOR UPDATE OF s) h`,
+				WHERE s.xmin::text::bigint = u.version
+					AND NOT EXISTS (SELECT FROM former_keys f WHERE f.connection = s.connection AND f.key = s.stream) ORDER BY s.num FOR UPDATE OF s) h`,
 		})
 	return true
 }
