@@ -163,7 +163,7 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	ensureKey(c, log)
 	defer runtime.ReserveHeap()()
 	r, err := runtime.New(ctx, runtime.Options{
-		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(),
+		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(), Commit: buildCommit(),
 		OpenStore: func(ctx context.Context) (store.Store, error) {
 			return open.Direct(ctx, c.Store, c.StoreDirect, c.DataDir, log)
 		},

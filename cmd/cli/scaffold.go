@@ -150,6 +150,18 @@ func buildVersion() string {
 	return "unknown"
 }
 
+// buildCommit is the commit that this binary was built from, or "".
+func buildCommit() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return ""
+}
+
 // foreignModule refuses to answer for connectors that are not linked in: the
 // stock binary in a module that has connectors of its own.
 func (a *app) foreignModule() error {

@@ -28,8 +28,8 @@ type Options struct {
 	Listener net.Listener
 	// Log gets what happens. The default writes nothing.
 	Log *slog.Logger
-	// Version is shown in metrics.
-	Version string
+	// Version is shown in metrics, and Commit where tools ask for it.
+	Version, Commit string
 	// Limits bound the scheduler.
 	Limits scheduler.Limits
 }

@@ -54,6 +54,10 @@ type Runtime struct {
 	// publicListener and public take webhooks only; nil without listen_public.
 	publicListener net.Listener
 	public         *http.Server
+	// connectListener and connect have the Kafka Connect API alone; nil without
+	// connect_listen.
+	connectListener net.Listener
+	connect         *http.Server
 	// tls is what both servers present; nil for plain HTTP.
 	tls *servertls.Source
 	// keys seal the secrets of connections that are made through the API; nil for
@@ -141,7 +145,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	if err := r.listen(ctx, policy); err != nil {
 		return nil, err
 	}
-	return r, r.listenPublic(ctx)
+	return r, errors.Join(r.listenPublic(ctx), r.listenConnect(ctx))
 }
 
 // policy says where the runtime listens.
@@ -237,6 +241,14 @@ func (r *Runtime) PublicAddr() net.Addr {
 	return r.publicListener.Addr()
 }
 
+// ConnectAddr is the address that the Kafka Connect API has for itself, or nil.
+func (r *Runtime) ConnectAddr() net.Addr {
+	if r.connectListener == nil {
+		return nil
+	}
+	return r.connectListener.Addr()
+}
+
 // Manifest returns what the connector of a connection declares.
 func (r *Runtime) Manifest(connectionID string) (catalog.Manifest, bool) {
 	c, ok := r.find(connectionID)
@@ -254,7 +266,7 @@ func (r *Runtime) Running(connectionID, stream string) bool {
 
 // release closes what New has opened.
 func (r *Runtime) release() {
-	for _, l := range []net.Listener{r.listener, r.publicListener} {
+	for _, l := range []net.Listener{r.listener, r.publicListener, r.connectListener} {
 		if l != nil {
 			_ = l.Close()
 		}

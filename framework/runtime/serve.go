@@ -48,21 +48,27 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}); err != nil {
 		return err
 	}
-	gate, err := api.NewGate(api.GateConfig{
+	door := api.GateConfig{
 		Policy: policy, Triggers: r.triggers, ErrorPage: dashboard.ErrorPage, Log: r.log, Keyring: keyring, Audit: r.store, TrustedProxies: r.options.Config.TrustedProxies,
-	})
+		Foreign: foreignError,
+	}
+	gate, err := api.NewGate(door)
+	if err != nil {
+		return err
+	}
+	face, err := r.connectFace(policy)
 	if err != nil {
 		return err
 	}
 	pages, err := dashboard.New(dashboard.Config{
 		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sessions: gate, Feed: r.feed,
-		Address: r.address(), Version: r.options.Version, Log: r.log,
+		Address: r.address(), Version: r.options.Version, Log: r.log, Machine: face.Root,
 	})
 	if err != nil {
 		return err
 	}
 	// The hooks come first: most requests are for them.
-	r.parts = []http.Handler{r.hooks(), r.api.Handler(), pages.Handler()}
+	r.parts = []http.Handler{r.hooks(), r.api.Handler(), pages.Handler(), face.Handler()}
 	handler, err := gate.Handler(r.parts...)
 	if err != nil {
 		return err
@@ -75,7 +81,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		}
 		r.public = r.newServer(public)
 	}
-	return nil
+	return r.assembleConnect(door, face)
 }
 
 // address is how senders reach this process.
@@ -224,6 +230,9 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	if r.public != nil {
 		work.Go(func() { r.serve(r.public, r.publicListener) })
 	}
+	if r.connect != nil {
+		work.Go(func() { r.serve(r.connect, r.connectListener) })
+	}
 	if r.tls != nil {
 		work.Go(func() { r.tls.Watch(background) })
 	}
@@ -269,7 +278,7 @@ func (r *Runtime) stop(cancel context.CancelFunc, work *sync.WaitGroup) error {
 	}()
 	r.api.CloseFeeds()
 	errs := []error{r.intake.Drain(ctx)}
-	for _, s := range []*http.Server{r.public, r.server} {
+	for _, s := range []*http.Server{r.public, r.connect, r.server} {
 		if s == nil {
 			continue
 		}
