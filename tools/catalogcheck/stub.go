@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/tools/go/analysis"
 )
 
 // stubRoute returns the fix for a poll stream without a sync route, or for an
@@ -36,14 +38,17 @@ func (s *routeStage) stubRoute(l listing, h handout) *fix {
 		return nil
 	}
 	stub.name = stub.verb + strings.ToUpper(id.Name[:1]) + id.Name[1:]
-	handler := stub.name
+	handler, written := stub.name, s.pass.Pkg.Scope().Lookup(stub.name)
 	if v, named := s.client(h); v != nil {
-		if obj, _, _ := types.LookupFieldOrMethod(named, true, s.pass.Pkg, stub.name); obj != nil {
+		written, _, _ = types.LookupFieldOrMethod(named, true, s.pass.Pkg, stub.name)
+		stub.receiver, handler = fmt.Sprintf("(%s *%s) ", v.Name(), named.Obj().Name()), v.Name()+"."+stub.name
+	}
+	route := s.appendTo(literal, fmt.Sprintf("%s%s(%s, %s)", pkg, stub.constructor, id.Name, handler))
+	if written != nil {
+		if !serves(s.pass.TypesInfo, written, l) {
 			return nil
 		}
-		stub.receiver, handler = fmt.Sprintf("(%s *%s) ", v.Name(), named.Obj().Name()), v.Name()+"."+stub.name
-	} else if s.pass.Pkg.Scope().Lookup(stub.name) != nil {
-		return nil
+		return &fix{label: "bind " + handler, edits: []analysis.TextEdit{route}}
 	}
 	content, err := format.Source(stub.source())
 	if err != nil {
@@ -52,8 +57,25 @@ func (s *routeStage) stubRoute(l listing, h handout) *fix {
 	folder := filepath.Dir(s.pass.Fset.Position(id.Pos()).Filename)
 	file := stub.verb + "_" + strings.ReplaceAll(l.Key, "-", "_") + ".go"
 	f := &fix{label: "add a route that is still to be written", file: filepath.Join(folder, file), content: content}
-	f.edits = append(f.edits, s.appendTo(literal, fmt.Sprintf("%s%s(%s, %s)", pkg, stub.constructor, id.Name, handler)))
+	f.edits = append(f.edits, route)
 	return f
+}
+
+// serves reports that a function takes what a declaration's route is called with.
+func serves(info *types.Info, written types.Object, l listing) bool {
+	f, ok := written.(*types.Func)
+	if !ok || f.Signature().Params().Len() != 3 {
+		return false
+	}
+	in := types.Unalias(f.Signature().Params().At(1).Type())
+	if l.Kind == webhookEndpoint {
+		pointer, ok := in.(*types.Pointer)
+		return ok && isNamed(pointer.Elem(), frameworkPath, "Delivery")
+	}
+	request, ok := in.(*types.Named)
+	stream, typed := types.Unalias(info.TypeOf(l.call)).(*types.Named)
+	return ok && typed && isNamed(request, frameworkPath, "SyncRequest") && request.TypeArgs().Len() == 1 && stream.TypeArgs().Len() == 2 &&
+		types.Identical(request.TypeArgs().At(0), stream.TypeArgs().At(1))
 }
 
 // cursorOf writes the cursor type of a poll stream into the stub, with what it
