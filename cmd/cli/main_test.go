@@ -145,6 +145,8 @@ type streamList struct {
 		State       string `json:"state"`
 		EventsTotal int64  `json:"events_total"`
 		Description string `json:"description"`
+
+		DuplicatesTotal int64 `json:"duplicates_total"`
 	} `json:"streams"`
 }
 
