@@ -139,7 +139,7 @@ func pieces(t *testing.T, private bool) map[string]config.Connection {
 		require.NotContains(t, out, m[1])
 		out[m[1]] = file.Connections[0]
 	}
-	require.Equal(t, strings.Count(string(content), "```yaml"), len(out), "a piece has no name, or two have one")
+	require.Len(t, out, strings.Count(string(content), "```yaml"), "a piece has no name, or two have one")
 	return out
 }
 
@@ -367,14 +367,14 @@ func TestEveryPieceOfThePageReceives(t *testing.T) {
 		if name == "mtls" {
 			client = f.proven
 		}
-		make := func(body string) webhook.Request {
+		request := func(body string) webhook.Request {
 			r := webhook.Request{Method: http.MethodPost, URI: f.uri(name), Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(body)}
 			for h, text := range s.header {
 				r.Header.Set(h, text)
 			}
 			return r
 		}
-		r := make(s.body)
+		r := request(s.body)
 		if name != "none" {
 			status, answer := f.send(f.plain, http.MethodPost, r)
 			require.Equal(t, http.StatusUnauthorized, status, "%s without proof: %s", name, answer)
@@ -401,7 +401,7 @@ func TestEveryPieceOfThePageReceives(t *testing.T) {
 		require.Contains(t, answer, `{"status":"duplicate","first":"`, name)
 		require.Len(t, f.events(name, s.stream), 1, name)
 		if s.other != "" {
-			r := make(s.other)
+			r := request(s.other)
 			r.Header.Set("X-Acme-Id", "another")
 			f.sign(name, &r)
 			status, answer := f.send(client, http.MethodPost, r)
