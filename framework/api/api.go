@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -178,6 +179,9 @@ func New(cfg Config) (*API, error) {
 		a.router.Post(prefix+"/connections/{connection}/resume", a.answer(a.resumeConnection))
 		a.router.Post(prefix+"/connections/{connection}/sync/{stream}", a.answer(a.syncPage))
 	}
+	if cfg.Connections != nil {
+		a.configurationRoutes() // in place of those above that have the same paths
+	}
 	return a, nil
 }
 
@@ -193,6 +197,7 @@ type reply struct {
 	status int
 	value  any
 	raw    []byte
+	header http.Header
 }
 
 func ok(value any) (reply, error) { return reply{status: http.StatusOK, value: value}, nil }
@@ -201,6 +206,7 @@ func ok(value any) (reply, error) { return reply{status: http.StatusOK, value: v
 func (a *API) answer(f func(r *http.Request) (reply, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		out, err := f(r)
+		maps.Copy(w.Header(), out.header)
 		switch {
 		case err != nil:
 			fail(w, r, a.cfg.Log, err)

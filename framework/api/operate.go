@@ -58,7 +58,7 @@ func (a *API) syncPage(r *http.Request) (reply, error) {
 // unfitCursor says that the caller's cursor is not one of the stream's. That of
 // the checkpoint is another matter: nobody gave it.
 func unfitCursor(stream string, cursor []byte, cause *framework.CursorError) error {
-	fault := Fault{"cursor", "is " + shown(string(cursor)) + ", which is no cursor of stream " + shown(stream) + ": " + clipped(cause.Reason.Error()) +
+	fault := Fault{Parameter: "cursor", Detail: "is " + shown(string(cursor)) + ", which is no cursor of stream " + shown(stream) + ": " + clipped(cause.Reason.Error()) +
 		"; take it from an answer of this stream"}
 	p := newProblem(http.StatusBadRequest, "invalid_parameters", "the query is not valid: cursor "+fault.Detail)
 	p.Errors = []Fault{fault}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
@@ -39,9 +40,13 @@ type Problem struct {
 
 // Fault is one fault of a request.
 type Fault struct {
-	// Parameter names the query parameter.
-	Parameter string `json:"parameter"`
-	Detail    string `json:"detail"`
+	// Parameter names the query parameter or header, or is "" for one of the body.
+	Parameter string `json:"parameter,omitempty"`
+	// Path is that of the value in the body, such as "config.headers[0].name".
+	Path   string `json:"path,omitempty"`
+	Detail string `json:"detail"`
+	// Rule is the id of the rule that is broken, or "".
+	Rule string `json:"rule,omitempty"`
 }
 
 // Error returns the detail, so that a handler can return a problem as its error.
@@ -93,6 +98,8 @@ func ProblemOf(err error) *Problem {
 		return p
 	case errors.As(err, &tooLarge):
 		return newProblem(http.StatusRequestEntityTooLarge, "body_too_large", "the request body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
+	case configurationProblem(err) != nil:
+		return configurationProblem(err)
 	case errors.Is(err, framework.ErrCursorUnreadable):
 		return newProblem(http.StatusConflict, "cursor_unreadable", err.Error())
 	case errors.Is(err, store.ErrConflict):
@@ -150,4 +157,36 @@ func writeBytes(w http.ResponseWriter, status int, contentType string, body []by
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller has gone: nobody is left to tell
+}
+
+// configurationProblem is the problem of an error of a desk of connections, or nil.
+func configurationProblem(err error) *Problem {
+	faults, invalid := errors.AsType[connection.Faults](err)
+	managed, owned := errors.AsType[*connection.ManagedError](err)
+	broken, open := errors.AsType[*connection.OpenError](err)
+	switch {
+	case invalid:
+		p := newProblem(http.StatusUnprocessableEntity, "invalid_connection", "nothing was changed: "+faults.Error())
+		for _, f := range faults {
+			p.Errors = append(p.Errors, Fault{Path: f.Path, Detail: f.Message, Rule: f.Rule})
+		}
+		return p
+	case owned:
+		return newProblem(http.StatusConflict, "managed_by_file", managed.Error())
+	case open:
+		return newProblem(http.StatusUnprocessableEntity, "does_not_open", broken.Error())
+	case errors.Is(err, connection.ErrMalformed):
+		return newProblem(http.StatusUnprocessableEntity, "malformed_body", err.Error())
+	case errors.Is(err, connection.ErrPrecondition):
+		return newProblem(http.StatusPreconditionFailed, "stale", err.Error())
+	case errors.Is(err, connection.ErrState):
+		return newProblem(http.StatusConflict, "conflict", err.Error())
+	case errors.Is(err, store.ErrExists):
+		return newProblem(http.StatusConflict, "exists", err.Error()+"; choose another name, or replace it with PUT")
+	case errors.Is(err, store.ErrStale):
+		return newProblem(http.StatusConflict, "conflict", "it was changed meanwhile; try again")
+	case errors.Is(err, store.ErrReused):
+		return newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused", "this Idempotency-Key was used for another request; make a new one")
+	}
+	return nil
 }

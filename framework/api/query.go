@@ -42,7 +42,7 @@ func newQuery(r *http.Request) *query {
 }
 
 func (q *query) fault(parameter, format string, args ...any) {
-	q.faults = append(q.faults, Fault{parameter, fmt.Sprintf(format, args...)})
+	q.faults = append(q.faults, Fault{Parameter: parameter, Detail: fmt.Sprintf(format, args...)})
 }
 
 // text returns a parameter; ok is false when it is absent or given twice.

@@ -85,6 +85,7 @@ func Routes() []Route {
 	}
 	rows = append(rows, accessTable()...)
 	rows = append(rows, triggerTable()...)
+	rows = append(rows, configurationTable()...)
 	for _, prefix := range []string{projectPrefix, aliasPrefix} {
 		rows = append(rows, webhookTable(prefix)...)
 		rows = append(rows, sinkTable(prefix)...)

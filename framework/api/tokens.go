@@ -112,7 +112,7 @@ type tokenRequest struct {
 func (t tokenRequest) faults(now time.Time) []Fault {
 	var faults []Fault
 	add := func(name, format string, args ...any) {
-		faults = append(faults, Fault{name, fmt.Sprintf(format, args...)})
+		faults = append(faults, Fault{Parameter: name, Detail: fmt.Sprintf(format, args...)})
 	}
 	switch {
 	case !tokenName.MatchString(t.Name):

@@ -56,6 +56,17 @@ func Load(path string, plugins []framework.Plugin) (*File, error) {
 // Parse checks the content of a configuration file. path names it in problems,
 // and env looks up environment variables.
 func Parse(path string, content []byte, env func(string) (string, bool), plugins []framework.Plugin) (*File, error) {
+	return parse(path, content, plugins, &reader{resolve: &resolver{env: env}})
+}
+
+// ParseConnections is Parse for the connections and projects of a file that comes
+// from elsewhere: what it says of the process is left alone, and lookup says what
+// its references stand for.
+func ParseConnections(path string, content []byte, lookup func(reference string) (string, error), plugins []framework.Plugin) (*File, error) {
+	return parse(path, content, plugins, &reader{resolve: &resolver{lookup: lookup}, part: true})
+}
+
+func parse(path string, content []byte, plugins []framework.Plugin, r *reader) (*File, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(content, &document); err != nil {
 		return nil, syntaxProblems(path, err)
@@ -64,7 +75,7 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 	if len(document.Content) == 0 {
 		return f, nil
 	}
-	r := &reader{file: path, resolve: &resolver{env: env}, streams: map[string][]StreamRef{}, unsure: map[string]bool{}}
+	r.file, r.streams, r.unsure = path, map[string][]StreamRef{}, map[string]bool{}
 	r.fileFields(document.Content[0], f, plugins)
 	if len(r.problems) > 0 {
 		return nil, r.tidy(r.problems)
@@ -129,7 +140,7 @@ func (r *reader) networks(to *[]netip.Prefix, name string) func(*yaml.Node) {
 
 func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	var connections []*yaml.Node
-	r.mapping(n, "the file", []field{
+	fields := []field{
 		{"listen", r.address(&f.Listen, "listen")},
 		{"listen_public", r.address(&f.ListenPublic, "listen_public")},
 		{"connect_listen", r.address(&f.ConnectListen, "connect_listen")},
@@ -154,7 +165,13 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"retention", r.retention(&f.Retention)},
 		{"projects", r.list("projects", func(n *yaml.Node) { r.project(n, f) })},
 		{"connections", r.list("connections", func(n *yaml.Node) { connections = append(connections, n) })},
-	})
+	}
+	for i := range fields {
+		if r.part && !slices.Contains([]string{"projects", "connections", "retention"}, fields[i].name) {
+			fields[i].read = func(*yaml.Node) {}
+		}
+	}
+	r.mapping(n, "the file", fields)
 	r.publicURL = f.PublicURL
 	for _, c := range connections {
 		r.connection(c, f, plugins)

@@ -35,6 +35,8 @@ type reader struct {
 	// which is which. paths are then those that the lines of nodes stand for.
 	strict bool
 	paths  []string
+	// part reads connections and projects of a file, and nothing else.
+	part bool
 }
 
 // maxProblems bounds what is reported at once.

@@ -256,3 +256,9 @@ func (d *Desk) Apply(ctx context.Context, p Plan, q Request) error {
 	d.refresh(ctx)
 	return nil
 }
+
+// ReadFile reads a weir.yaml that comes through the API: its references may read
+// what those of connections that come through the API may.
+func (d *Desk) ReadFile(content []byte) (*config.File, error) {
+	return config.ParseConnections("weir.yaml", content, d.cfg.References.Lookup, d.cfg.Plugins)
+}

@@ -118,6 +118,9 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 	keyring := api.NewKeyring(o, o.Now)
 	cfg := api.Config{Board: board, Store: o, Operations: o, Deliveries: o, Sinks: noSinks{}, Actions: acts, Feed: f.Feed, Log: log, Address: health.Address{PublicURL: policy.PublicURL}}
 	cfg.Keyring, cfg.Audit, cfg.Secrets = keyring, o, noSecrets{}
+	if cfg.Connections, err = o.desk(); err != nil {
+		return nil, err
+	}
 	if change != nil {
 		change(&cfg)
 	}

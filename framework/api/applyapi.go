@@ -1,0 +1,67 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/connection"
+	"github.com/weirhq/weir/framework/store"
+)
+
+// maxFileBody bounds a file that is applied.
+const maxFileBody = 4 << 20
+
+// applyFile compares a weir.yaml with the store, and brings the two together.
+func (a *API) applyFile(r *http.Request) (reply, error) {
+	query := newQuery(r)
+	dry := query.oneOf("dry_run", "true", "false") == "true"
+	prune := query.oneOf("prune", "true", "false") == "true"
+	q, err := a.change(r, query)
+	if err != nil {
+		return reply{}, err
+	}
+	content, err := io.ReadAll(r.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	file, err := a.cfg.Connections.ReadFile(content)
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		p := newProblem(http.StatusUnprocessableEntity, "invalid_file", "the file is not valid; nothing was changed")
+		for _, one := range problems {
+			p.Errors = append(p.Errors, Fault{Detail: one.String(), Rule: one.Rule})
+		}
+		return reply{}, p
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	for try := 0; ; try++ {
+		plan, err := a.cfg.Connections.PlanFile(r.Context(), file.Projects, file.Connections, connection.FileOptions{Prune: prune})
+		if err != nil {
+			return reply{}, err
+		}
+		if !dry {
+			q.File = true
+			err = a.cfg.Connections.Apply(r.Context(), plan, q)
+		}
+		if (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < 5 {
+			continue
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		if !dry && plan.Changes() {
+			a.cfg.Feed.Notify()
+		}
+		return ok(map[string]any{"dry_run": dry, "applied": !dry && plan.Changes(), "steps": plan.Steps})
+	}
+}
+
+func (a *API) getSchema(r *http.Request) (reply, error) {
+	if err := newQuery(r).err(); err != nil {
+		return reply{}, err
+	}
+	return ok(a.cfg.Connections.FileSchema())
+}
