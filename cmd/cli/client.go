@@ -74,6 +74,11 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 
 // send is call with a body of JSON, if there is one.
 func (c *client) send(ctx context.Context, method, path string, query url.Values, content []byte, out any) error {
+	return c.sendAs(ctx, method, path, query, "application/json", content, out)
+}
+
+// sendAs is send with a body of the given type.
+func (c *client) sendAs(ctx context.Context, method, path string, query url.Values, contentType string, content []byte, out any) error {
 	if c.http == nil {
 		// The server is the operator's own, so this client needs no guard; it
 		// must not send the token to where a redirect points.
@@ -92,7 +97,7 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	}
 	request.Header.Set("Accept", "application/json")
 	if len(content) > 0 {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", contentType)
 	}
 	if token := cmp.Or(c.token, c.admin); token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)

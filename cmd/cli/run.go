@@ -121,6 +121,7 @@ func (a *app) run() *cobra.Command {
 			}
 			f.apply(loaded)
 			return a.serve(command.Context(), loaded, a.plugins, nil, log, func(r *runtime.Runtime) {
+				a.reloadOnHangup(command.Context(), file, f, log, r)
 				log.Info("weir is running", "dashboard", r.URL(), "connections", len(loaded.Connections), "data_dir", loaded.DataDir)
 			})
 		},

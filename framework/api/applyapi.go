@@ -28,7 +28,7 @@ func (a *API) applyFile(r *http.Request) (reply, error) {
 	}
 	file, err := a.cfg.Connections.ReadFile(content)
 	if problems, ok := errors.AsType[config.Problems](err); ok {
-		p := newProblem(http.StatusUnprocessableEntity, "invalid_file", "the file is not valid; nothing was changed")
+		p := newProblem(http.StatusUnprocessableEntity, "invalid_file", "the file is not valid; nothing was changed:\n"+problems.Error())
 		for _, one := range problems {
 			p.Errors = append(p.Errors, Fault{Detail: one.String(), Rule: one.Rule})
 		}

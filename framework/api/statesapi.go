@@ -1,7 +1,9 @@
 package api
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/connection"
@@ -70,6 +72,30 @@ func (a *API) restartConfigured(r *http.Request) (reply, error) {
 	return a.shownState(r, c, v)
 }
 
+const (
+	// settleTries is how often a sink is looked for that begins again, settleWait
+	// how long between.
+	settleTries = 30
+	settleWait  = 100 * time.Millisecond
+)
+
+// settledSink shows a sink that may be just about to begin again.
+func (a *API) settledSink(r *http.Request) (reply, error) {
+	for try := 1; ; try++ {
+		out, err := a.shownSink(r)
+		if _, busy := errors.AsType[*ConflictError](err); !busy || try == settleTries {
+			return out, err
+		}
+		wait := time.NewTimer(settleWait)
+		select {
+		case <-r.Context().Done():
+			wait.Stop()
+			return out, err
+		case <-wait.C:
+		}
+	}
+}
+
 // stateView is what a source became, with its streams.
 type stateView struct {
 	State   connection.State `json:"state"`
@@ -79,7 +105,7 @@ type stateView struct {
 // shownState answers with the sink, or with the streams of a source.
 func (a *API) shownState(r *http.Request, c store.Connection, v connection.View) (reply, error) {
 	if c.Type == typeSink && a.cfg.Sinks != nil && c.Enabled {
-		return a.shownSink(r)
+		return a.settledSink(r)
 	}
 	m := a.cfg.Board.Manifest(c.ID)
 	var targets []health.Target
