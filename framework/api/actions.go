@@ -243,7 +243,7 @@ func (a *API) act(r *http.Request) (reply, error) {
 		p := newProblem(http.StatusUnprocessableEntity, "invalid_input", err.Error())
 		if faults, is := errors.AsType[framework.InputErrors](err); is {
 			for _, f := range faults {
-				p.Errors = append(p.Errors, Fault{f.Name, f.Reason})
+				p.Errors = append(p.Errors, Fault{Parameter: f.Name, Detail: f.Reason})
 			}
 		}
 		return reply{}, p

@@ -66,7 +66,7 @@ func FileSchema(plugins []framework.Plugin) map[string]any {
 	entry := map[string]any{
 		"type": "object", "additionalProperties": false, "required": []string{"name"}, "allOf": choices,
 		"properties": map[string]any{
-			"name": map[string]any{"type": "string", "pattern": namePattern.String(), "description": "The name, unique in its project."},
+			"name":         map[string]any{"type": "string", "pattern": namePattern.String(), "description": "The name, unique in its project."},
 			"display_name": text("What pages show."), "displayName": text("As display_name."), "description": text("What it is for."),
 			"project":   text("The project; default unless set."),
 			"connector": map[string]any{"type": "string", "enum": keys, "description": "The connector."},
@@ -74,10 +74,10 @@ func FileSchema(plugins []framework.Plugin) map[string]any {
 			"type":      map[string]any{"type": "string", "enum": []string{TypeSource, TypeSink, TypeTrigger}, "default": TypeSource},
 			"enabled":   map[string]any{"type": "boolean", "default": true},
 			"stream":    text("One stream."), "streams": texts("The streams to run, or what a sink subscribes to."), "topics": anything("As streams of a sink."),
-			"start":  map[string]any{"type": "string", "enum": []string{"earliest", "latest"}, "description": "Where a sink begins in a new stream."},
-			"labels": map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}},
-			"extra":  map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}},
-			"config": map[string]any{"type": "object", "description": "The connector's settings."},
+			"start":     map[string]any{"type": "string", "enum": []string{"earliest", "latest"}, "description": "Where a sink begins in a new stream."},
+			"labels":    map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}},
+			"extra":     map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}},
+			"config":    map[string]any{"type": "object", "description": "The connector's settings."},
 			"retention": anything("What is kept."), "rate_limit": text("How many requests the provider allows, such as 100/min."),
 			"budget": text("Connections that name one share its rate."), "endpoints": anything("Limits of webhook endpoints, by their paths."),
 		},

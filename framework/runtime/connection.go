@@ -272,9 +272,11 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 			}
 			status := known[key{c.ID, s.Key}]
 			status.Paused = status.Paused || c.waits()
-			runs, err := r.store.Runs(ctx, c.ID, s.Key, "", shownCrashes)
-			if err != nil {
-				return fmt.Errorf("read the last runs of stream %q of connection %q: %w", s.Key, c.Name, err)
+			var runs []store.Run
+			if _, ran := known[key{c.ID, s.Key}]; ran {
+				if runs, err = r.store.Runs(ctx, c.ID, s.Key, "", shownCrashes); err != nil {
+					return fmt.Errorf("read the last runs of stream %q of connection %q: %w", s.Key, c.Name, err)
+				}
 			}
 			streams = append(streams, scheduler.Stream{
 				Project: c.Project, ConnectionID: c.ID, Connection: c.Name, Key: s.Key, Schedule: parsed, Binding: c.binding,

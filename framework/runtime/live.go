@@ -26,6 +26,7 @@ type connectionSet struct {
 	index   sync.Once
 	streams map[string][]config.StreamRef
 	ids     map[string]map[string]string
+	exact   map[[2]string]config.StreamRef
 }
 
 func newSet() *connectionSet {
@@ -40,7 +41,7 @@ func (s *connectionSet) clone() *connectionSet {
 // of its connections by name.
 func (s *connectionSet) project(name string) ([]config.StreamRef, map[string]string) {
 	s.index.Do(func() {
-		s.streams, s.ids = map[string][]config.StreamRef{}, map[string]map[string]string{}
+		s.streams, s.ids, s.exact = map[string][]config.StreamRef{}, map[string]map[string]string{}, map[[2]string]config.StreamRef{}
 		for id, c := range s.byID {
 			if s.ids[c.Project] == nil {
 				s.ids[c.Project] = map[string]string{}
@@ -55,6 +56,23 @@ func (s *connectionSet) project(name string) ([]config.StreamRef, map[string]str
 		}
 	})
 	return s.streams[name], s.ids[name]
+}
+
+// subscribed is config.Subscribed on the streams of a project. Whole ids, which are
+// nearly all, are looked up: with thousands of sinks and streams nobody may look at
+// each pair.
+func (s *connectionSet) subscribed(project string, subscriptions []string) ([]config.StreamRef, []error) {
+	known, _ := s.project(project)
+	var named []config.StreamRef
+	for _, id := range subscriptions {
+		ref, ok := s.exact[[2]string{project, id}]
+		if !ok {
+			return config.Subscribed(subscriptions, known)
+		}
+		named = append(named, ref)
+	}
+	slices.SortFunc(named, func(a, b config.StreamRef) int { return cmp.Compare(a.ID(), b.ID()) })
+	return slices.CompactFunc(named, func(a, b config.StreamRef) bool { return a.ID() == b.ID() }), nil
 }
 
 // find returns a connection that is configured now.

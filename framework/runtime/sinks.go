@@ -64,8 +64,8 @@ func (r *Runtime) openSink(ctx context.Context, c *connection) error {
 func (r *Runtime) sources(c *connection) []store.Source { return r.sourcesIn(r.set.Load(), c) }
 
 func (r *Runtime) sourcesIn(set *connectionSet, c *connection) []store.Source {
-	known, ids := set.project(c.Project)
-	chosen, errs := config.Subscribed(c.subscribed, known)
+	_, ids := set.project(c.Project)
+	chosen, errs := set.subscribed(c.Project, c.subscribed)
 	if err := errors.Join(errs...); err != nil {
 		r.log.Warn("a subscription names no stream", "project", c.Project, "connection", c.Name, "err", err)
 	}
