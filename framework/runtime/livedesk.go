@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/config"
@@ -115,10 +116,32 @@ func (o local) restart(ctx context.Context, connectionID string) error {
 		return fmt.Errorf("connection %s: %w", connectionID, store.ErrNotFound)
 	}
 	if c.outlet != nil {
-		if err := sinkConflict(o.runtime.engine.Resume(ctx, connectionID)); err != nil {
-			return err
+		if err := o.resume(ctx, connectionID); err != nil {
+			return sinkConflict(err)
 		}
 	}
 	o.runtime.fenced.put(connectionID)
 	return nil
+}
+
+// beginsAgain bounds how long a sink is waited for whose work begins again.
+const beginsAgain = 5 * time.Second
+
+// resume has a sink go on. One that was just changed may begin again this moment.
+func (o local) resume(ctx context.Context, connectionID string) error {
+	ctx, cancel := context.WithTimeout(ctx, beginsAgain)
+	defer cancel()
+	ticker := time.NewTicker(beginsAgain / 100)
+	defer ticker.Stop()
+	for {
+		err := o.runtime.engine.Resume(ctx, connectionID)
+		if !errors.Is(err, delivery.ErrUnknownSink) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
 }
