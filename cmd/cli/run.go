@@ -162,7 +162,8 @@ func (a *app) serve(ctx context.Context, c *config.File, plugins []framework.Plu
 	// No flag: what stands on a command line, everybody on the machine can read.
 	c.Secrets.Key, _ = a.term.Env("WEIR_SECRET_KEY")
 	ensureKey(c, log)
-	defer runtime.ReserveHeap()()
+	release := runtime.ReserveHeap()
+	defer release()
 	r, err := runtime.New(ctx, runtime.Options{
 		Config: c, Plugins: plugins, Listener: listener, Log: log, Version: buildVersion(), Commit: buildCommit(),
 		OpenStore: func(ctx context.Context) (store.Store, error) {

@@ -58,7 +58,8 @@ func (w *weir) commits() int64 {
 
 // serveWeir receives deliveries.
 func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
-	defer runtime.ReserveHeap()() // as weir run does
+	release := runtime.ReserveHeap() // as weir run does
+	defer release()
 	w, err := newWeir(ctx, o, Hooks.Key, map[string]any{"webhook_secret": o.Secret})
 	if err != nil {
 		return 0, err
@@ -76,7 +77,8 @@ func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (in
 func pollWeir(ctx context.Context, o childOptions, ready func(addr string)) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer runtime.ReserveHeap()()
+	release := runtime.ReserveHeap()
+	defer release()
 	w, err := newWeir(ctx, o, Pages.Key, map[string]any{"base_url": o.API})
 	if err != nil {
 		return 0, err

@@ -34,7 +34,7 @@ const mostRest = 256
 
 // guess reports whether t can be made of beliefs, and notes them.
 func (t *tx) guess(w groupcommit.Wanted) bool {
-	g := &t.backend.guesses
+	g := &t.guesses
 	if g.rest > 0 {
 		g.rest--
 		return false
@@ -91,7 +91,7 @@ func (t *tx) lockWriter() call {
 
 // committed makes beliefs of what is committed.
 func (t *tx) committed() {
-	g := &t.backend.guesses
+	g := &t.guesses
 	if t.guessing {
 		g.wrong = 0
 	}
@@ -102,14 +102,14 @@ func (t *tx) committed() {
 		return // rows below a savepoint are marked otherwise
 	}
 	if g.heads == nil {
-		t.backend.forget()
+		t.forget()
 	}
 	maps.Copy(g.nums, t.nums)
 	for _, h := range t.written {
 		g.heads[groupcommit.StreamKey{ConnectionID: h.ConnectionID, Stream: h.Stream}] = guessedHead{h, t.version}
 	}
 	if len(g.heads) > mostGuesses {
-		t.backend.forget()
+		t.forget()
 	}
 }
 
@@ -120,7 +120,7 @@ const mostGuesses = 10_000
 // longer the more guesses in a row were wrong.
 func (t *tx) mistaken() {
 	if t.guessing {
-		g := &t.backend.guesses
+		g := &t.guesses
 		g.wrong = min(2*g.wrong+1, mostRest)
 		g.rest = g.wrong
 	}
