@@ -8,9 +8,12 @@ package all
 //go:generate go tool catalogcheck -link
 
 import (
+	"github.com/weirhq/weir/connectors/alerts"
 	"github.com/weirhq/weir/connectors/demo"
+	"github.com/weirhq/weir/connectors/file"
 	"github.com/weirhq/weir/connectors/github"
 	"github.com/weirhq/weir/connectors/http"
+	"github.com/weirhq/weir/connectors/stdout"
 	"github.com/weirhq/weir/connectors/stripe"
 	"github.com/weirhq/weir/framework"
 )
@@ -18,9 +21,12 @@ import (
 // Plugins returns the connectors of this module, sorted by folder.
 func Plugins() []framework.Plugin {
 	return []framework.Plugin{
+		alerts.Plugin,
 		demo.Plugin,
+		file.Plugin,
 		github.Plugin,
 		http.Plugin,
+		stdout.Plugin,
 		stripe.Plugin,
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -90,6 +91,10 @@ func (a *API) resolve(ctx context.Context, s store.Source, p spot) (int64, error
 	for high := head + 1; low < high; {
 		middle := low + (high-low)/2
 		events, err := a.cfg.Store.Events(ctx, s.ConnectionID, s.Stream, middle-1, 1)
+		if trimmed, ok := errors.AsType[*ingest.TrimmedError](err); ok {
+			low = max(trimmed.First, middle+1) // retention went on meanwhile
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -216,12 +221,16 @@ func (a *API) cancelReplay(r *http.Request) (reply, error) {
 	return a.shownSink(r)
 }
 
-// first is the sequence of the first event that is kept of a stream.
+// first is the sequence of the first event that is kept of a stream, or of the
+// next one where none is.
 func (a *API) first(ctx context.Context, s store.Source) (int64, error) {
-	var events []ingest.Event
 	events, err := a.cfg.Store.Events(ctx, s.ConnectionID, s.Stream, -1, 1)
-	if err != nil || len(events) == 0 {
-		return 1, err
+	if err != nil {
+		return 0, err
 	}
-	return events[0].Sequence, nil
+	if len(events) > 0 {
+		return events[0].Sequence, nil
+	}
+	head, err := a.cfg.Sinks.Head(ctx, s)
+	return head + 1, err
 }

@@ -67,6 +67,7 @@ type SinkChange struct {
 // sinkRoutes are there when the process has sinks.
 func (a *API) sinkRoutes(prefix string) {
 	c := prefix + "/connections/{connection}"
+	a.router.Get(prefix+"/sinks", a.answer(a.listSinks))
 	a.router.Get(c+"/offsets", a.answer(a.getOffsets))
 	a.router.Post(c+"/offsets", a.answer(a.moveOffset))
 	a.router.Post(c+"/replays", a.answer(a.startReplay))
@@ -86,6 +87,7 @@ const editLimit = 1 << 20
 func sinkTable(prefix string) []Route {
 	c := prefix + "/connections/{connection}"
 	return []Route{
+		{http.MethodGet, prefix + "/sinks", RoleViewer, 0, readDeadline, FaceAPI},
 		{http.MethodGet, c + "/offsets", RoleViewer, 0, readDeadline, FaceAPI},
 		{http.MethodPost, c + "/offsets", RoleOperator, formLimit, actDeadline, FaceAPI},
 		{http.MethodPost, c + "/replays", RoleOperator, formLimit, actDeadline, FaceAPI},
@@ -97,6 +99,22 @@ func sinkTable(prefix string) []Route {
 		{http.MethodPost, c + "/dead-letters/redeliver", RoleOperator, editLimit, pageDeadline, FaceAPI},
 		{http.MethodPost, c + "/dead-letters/discard", RoleOperator, formLimit, pageDeadline, FaceAPI},
 	}
+}
+
+type sinkList struct {
+	Sinks []health.SinkView `json:"sinks"`
+}
+
+// listSinks is the health of the sinks of a project.
+func (a *API) listSinks(r *http.Request) (reply, error) {
+	if err := newQuery(r).err(); err != nil {
+		return reply{}, err
+	}
+	views, err := a.cfg.Board.Sinks(r.Context(), project(r))
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(sinkList{views})
 }
 
 // sinkOf finds the sink that the path names.

@@ -70,6 +70,8 @@ type Config struct {
 	Operations Operations
 	Deliveries Deliveries
 	Sessions   Sessions
+	// Sinks are the connections that deliver; without it they have no pages.
+	Sinks api.Sinks
 	// Feed is told of what the buttons did.
 	Feed *api.Feed
 	// Address is how senders reach this process. The default is the address of
@@ -125,6 +127,11 @@ func New(cfg Config) (*Dashboard, error) {
 	d.router.Post("/deliveries/{project}/{connection}/{delivery}/redeliver", d.redeliver)
 	d.router.Post("/deliveries/{project}/{connection}/{delivery}/discard", d.discard)
 	d.router.Post("/endpoints/{project}/{connection}/{path}/resume", d.resumeEndpoint)
+	d.router.Get("/sinks/{project}/{connection}", d.sink)
+	d.router.Post("/sinks/{project}/{connection}/{action}", d.actOnSink)
+	d.router.Get("/sinks/{project}/{connection}/dead-letters/{letter}", d.letter)
+	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/redeliver", d.redeliverLetter)
+	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/discard", d.discardLetter)
 	d.router.Get("/login", d.signInPage)
 	d.router.Post("/login", d.signIn)
 	d.router.Post("/logout", d.signOut)

@@ -36,6 +36,8 @@ type group struct {
 	Stored     store.DeliveryCount
 	StoredHref string
 	Rows       []row
+	// Sink is set of a connection that delivers.
+	Sink *sinkRow
 }
 
 // tally is one part of the summary: how many streams have a state, and the
@@ -87,7 +89,12 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	body := overviewBody{Streams: len(views), Connections: len(connections), Groups: d.groups(connections, views, counts)}
+	sinks, err := d.cfg.Board.Sinks(r.Context(), "")
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	body := overviewBody{Streams: len(views), Connections: len(connections), Groups: d.groups(connections, views, counts, d.sinkRows(sinks))}
 	body.Tallies = tallies(views)
 	d.render(w, r, http.StatusOK, "overview.html", page{
 		Title: overviewTitle(body.Tallies), SignedIn: d.cfg.Sessions.NeedsSignIn(), Live: true, Body: body,
@@ -115,7 +122,7 @@ func overviewTitle(tallies []tally) string {
 	return strings.Join(parts, ", ")
 }
 
-func (d *Dashboard) groups(connections []store.Connection, views []health.View, counts []store.DeliveryCount) []group {
+func (d *Dashboard) groups(connections []store.Connection, views []health.View, counts []store.DeliveryCount, sinks map[string]*sinkRow) []group {
 	rows := map[string][]row{}
 	for _, v := range views {
 		rows[v.ConnectionID] = append(rows[v.ConnectionID], d.row(v))
@@ -135,7 +142,7 @@ func (d *Dashboard) groups(connections []store.Connection, views []health.View, 
 			href = rows[c.ID][i].Href + "#h-deliveries"
 		}
 		out = append(out, group{
-			Stored: stored[c.ID], StoredHref: href,
+			Stored: stored[c.ID], StoredHref: href, Sink: sinks[c.ID],
 			Connection: c, Linked: d.cfg.Board.Manifest(c.ID).Connector != "",
 			ShowProject: len(projects) > 1 || c.Project != health.DefaultProject, Rows: rows[c.ID],
 		})

@@ -253,6 +253,14 @@ func (s *runner) run() {
 	defer close(s.ended)
 	defer s.engine.forget(s)
 	defer s.tell()
+	defer func() {
+		if s.Close == nil {
+			return
+		}
+		if err := s.Close(); err != nil {
+			s.log.Error("close sink", "err", err)
+		}
+	}()
 	defer s.stopSending()
 	defer s.stopReading()
 	defer func() {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/weirhq/weir/framework/store"
 )
 
 // Condition is what a sink is doing.
@@ -67,9 +69,42 @@ func Settled(stored []byte, want Condition, now time.Time) (value []byte, change
 	return value, true, err
 }
 
+// StatePrefix begins the names of the states of sinks.
+const StatePrefix = "delivery/"
+
+// Kept is what the store keeps of what a sink is doing.
+type Kept struct {
+	State State
+	// FailingSince is when the endpoint began to fail, and BreakerUntil when the
+	// next probe of it may leave; zero while it answers well.
+	FailingSince, BreakerUntil time.Time
+}
+
+// ReadStates reads what sinks are doing out of their states, by connection. A
+// sink that is left out runs.
+func ReadStates(states []store.State) map[string]Kept {
+	kept := map[string]Kept{}
+	for _, one := range states {
+		k, ok := kept[one.ConnectionID]
+		if !ok {
+			k.State.Condition = StateRunning
+		}
+		var opened savedBreaker
+		into := map[string]any{StateName: &k.State, stateFailing: &k.FailingSince, stateBreaker: &opened}[one.Name]
+		if into == nil || json.Unmarshal(one.Value, into) != nil {
+			continue
+		}
+		if one.Name == stateBreaker {
+			k.BreakerUntil = opened.Until
+		}
+		kept[one.ConnectionID] = k
+	}
+	return kept
+}
+
 // loadState reads what the sink was doing.
 func (s *runner) loadState(ctx context.Context) error {
-	states, err := s.store.States(ctx, s.ConnectionID, "delivery/")
+	states, err := s.store.States(ctx, s.ConnectionID, StatePrefix)
 	if err != nil {
 		return err
 	}
@@ -131,4 +166,21 @@ func (s *runner) become(c Condition, reason string) {
 		}
 	}
 	s.engine.config.Changed(s.ConnectionID)
+}
+
+// StateWrites are the states that the store has of a sink that does what s says.
+func StateWrites(connectionID string, s Snapshot) []store.State {
+	var out []store.State
+	add := func(name string, value any) {
+		encoded, _ := json.Marshal(value) // there is nothing in it that JSON cannot say
+		out = append(out, store.State{ConnectionID: connectionID, Name: name, Value: encoded})
+	}
+	add(StateName, s.State)
+	if !s.FailingSince.IsZero() {
+		add(stateFailing, s.FailingSince)
+	}
+	if !s.BreakerUntil.IsZero() {
+		add(stateBreaker, savedBreaker{Failures: breakerOpens, Until: s.BreakerUntil, Wait: breakerBase})
+	}
+	return out
 }

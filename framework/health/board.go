@@ -24,6 +24,11 @@ type Store interface {
 	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
 	// Hourly lists the hourly counts since a time, of a connection, or of all for "".
 	Hourly(ctx context.Context, connectionID string, since time.Time) ([]store.HourlyCount, error)
+	// Offsets lists the offsets of a sink, or of all for "".
+	Offsets(ctx context.Context, connectionID string) ([]store.Offset, error)
+	// DeadCounts counts the dead letters that nobody has settled, by sink; of one,
+	// or of all for "".
+	DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error)
 }
 
 // Live says what the runtime knows beside the store.

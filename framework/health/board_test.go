@@ -58,6 +58,11 @@ func (s *shelf) Hourly(_ context.Context, connectionID string, since time.Time) 
 	return out, s.fail
 }
 
+func (s *shelf) Offsets(context.Context, string) ([]store.Offset, error) { return nil, s.fail }
+func (s *shelf) DeadCounts(context.Context, string) (map[string]int64, error) {
+	return nil, s.fail
+}
+
 // live says that everything of one connector is linked and one stream runs.
 type live struct {
 	manifest catalog.Manifest

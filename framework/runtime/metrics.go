@@ -34,6 +34,9 @@ type metrics struct {
 	skipped    *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	handling   *prometheus.HistogramVec
+	// attempts and attempting are of sinks.
+	attempts   *prometheus.CounterVec
+	attempting *prometheus.HistogramVec
 
 	mu     sync.Mutex
 	series map[[2]string]bool
@@ -59,15 +62,21 @@ func newMetrics(r *Runtime) *metrics {
 			Name: "weir_delivery_seconds", Help: "How long webhook deliveries took, from the first byte to the answer.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"connection", "endpoint"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_sink_attempts_total", Help: "Requests that sinks made, by outcome: delivered, retry, split, give_up, stop, disable.",
+		}, []string{"connection", "outcome"}),
+		attempting: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_sink_attempt_seconds", Help: "How long requests of sinks took, with their answer.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}, []string{"connection"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "weir_build_info", Help: "The version of Weir, always 1.", ConstLabels: prometheus.Labels{"version": r.options.Version},
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.runs, m.runSeconds, m.skipped, m.deliveries, m.handling, build,
+		m.runs, m.runSeconds, m.skipped, m.deliveries, m.handling, m.attempts, m.attempting, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&streamGauges{runtime: r},
+		&streamGauges{runtime: r}, &sinkGauges{runtime: r},
 	)
 	if disk, ok := r.store.(diskSpace); ok {
 		m.registry.MustRegister(diskMetrics(disk)...)

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/action"
+	"github.com/weirhq/weir/framework/alert"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
 	resource "github.com/weirhq/weir/framework/connection"
@@ -80,6 +82,10 @@ type Runtime struct {
 	// configuration is the version that was taken up, reconfigured wakes follow.
 	configuration atomic.Int64
 	reconfigured  chan struct{}
+	// alerts are those of sinks that wait to be recorded, alertEvery how often
+	// streams are looked at.
+	alerts     chan alert.Alert
+	alertEvery time.Duration
 
 	// duties are the connections that this process works on, by id. They belong to
 	// New, and then to the goroutine of follow.
@@ -104,7 +110,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		duties: map[string]*duty{}, ended: newMailbox(), fenced: newMailbox(),
+		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(),
 		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1),
 	}
 	r.set.Store(newSet())
@@ -192,6 +198,7 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	r.metrics = newMetrics(r)
 	if r.engine, err = delivery.New(delivery.Config{
 		Store: r.store, Logger: r.log, StopTimeout: stopTimeout, Changed: func(string) { r.feed.Notify() },
+		Attempted: r.metrics.attempted, Notice: r.heard,
 	}); err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func build(t *testing.T, dir string, b behaviour, connections ...config.Connecti
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	r, err := runtime.New(t.Context(), runtime.Options{
-		Config: &config.File{Connections: connections}, Plugins: []framework.Plugin{b.plugin(), b.outlet()}, Listener: listener,
+		Config: &config.File{Connections: connections}, Plugins: []framework.Plugin{b.plugin(), b.outlet(), alertsPlugin()}, Listener: listener,
 		Log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
 	})

@@ -61,7 +61,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	pages, err := dashboard.New(dashboard.Config{
-		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sessions: gate, Feed: r.feed,
+		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Sessions: gate, Feed: r.feed,
 		Address: r.address(), Version: r.options.Version, Log: r.log, Machine: face.Root,
 	})
 	if err != nil {
@@ -237,6 +237,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 		work.Go(func() { r.tls.Watch(background) })
 	}
 	work.Go(func() { r.engine.Run(background) })
+	work.Go(func() { r.tellAlerts(background) })
 	following, unfollow := context.WithCancel(background)
 	defer unfollow()
 	work.Go(func() { r.follow(following) })

@@ -59,6 +59,9 @@ type Spec struct {
 	// DisableAfter ends a sink that has delivered nothing and failed for so long.
 	// Default 5 days.
 	DisableAfter time.Duration
+	// Close is called when a process has ended with the sink, which may begin again
+	// in the same process. Optional.
+	Close func() error
 }
 
 // WithDefaults fills in what is left out.

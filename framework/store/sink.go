@@ -137,6 +137,9 @@ type Sinks interface {
 	ParkedEvents(ctx context.Context, connectionID string, after Position, limit int) ([]ParkedEvent, error)
 	// DeadEvents lists dead letters, newest first, without Event, Request and Response.
 	DeadEvents(ctx context.Context, which DeadEvents, limit int) ([]DeadEvent, error)
+	// DeadCounts counts the dead letters that nobody has settled, by sink; of one,
+	// or of all for "". A sink without any is left out.
+	DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error)
 	// DeadEvent returns one dead letter of a sink, or ErrNotFound.
 	DeadEvent(ctx context.Context, connectionID, id string) (DeadEvent, error)
 }

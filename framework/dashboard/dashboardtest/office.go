@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Office struct {
 	header, body string // of stored deliveries
 	backfills    []scheduler.Backfill
 	states       []store.State
+	sinks        map[string]*outlet
 	tokens       []store.Token
 	tokenReads   int
 	audit        []store.AuditEntry // newest first
@@ -199,11 +201,11 @@ func (o *Office) Checkpoint(_ context.Context, connectionID, key, lane string) (
 }
 
 // States lists what was given to SetAlarm.
-func (o *Office) States(_ context.Context, connectionID, _ string) (out []store.State, err error) {
+func (o *Office) States(_ context.Context, connectionID, prefix string) (out []store.State, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range o.states {
-		if connectionID == "" || s.ConnectionID == connectionID {
+		if (connectionID == "" || s.ConnectionID == connectionID) && strings.HasPrefix(s.Name, prefix) {
 			out = append(out, s)
 		}
 	}

@@ -55,6 +55,22 @@ func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit in
 		optional(which.From), optional(which.To), which.Before, bounded(limit))
 }
 
+// DeadCounts counts the dead letters of sinks that nobody has settled.
+func (s *Store) DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error) {
+	type count struct {
+		id string
+		n  int64
+	}
+	list, err := list(ctx, s, "count dead letters", `SELECT k.id, count(*) FROM dead_events d JOIN connections k ON k.num = d.connection AND k.deleted_at IS NULL
+		WHERE d.discarded = 0 AND (?1 = '' OR k.id = ?1) GROUP BY k.id`,
+		func(r *sql.Rows, v *count) error { return r.Scan(&v.id, &v.n) }, connectionID)
+	counts := map[string]int64{}
+	for _, one := range list {
+		counts[one.id] = one.n
+	}
+	return counts, err
+}
+
 // DeadEvent returns one dead letter of a sink.
 func (s *Store) DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error) {
 	what := fmt.Sprintf("read dead letter %q", id)
