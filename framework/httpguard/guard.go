@@ -58,6 +58,8 @@ type Config struct {
 	AllowLoopback bool
 	// AllowPrefixes admits further networks.
 	AllowPrefixes []netip.Prefix
+	// Resolver looks names up. The default is the system's.
+	Resolver *net.Resolver
 }
 
 // Guard makes clients that share one pool of connections.
@@ -101,7 +103,7 @@ func New(c Config) *Guard {
 		return nil
 	}
 	dialer := &net.Dialer{
-		Timeout: dialTimeout, KeepAlive: 30 * time.Second,
+		Timeout: dialTimeout, KeepAlive: 30 * time.Second, Resolver: c.Resolver,
 		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
 			return refuse(network, address)
 		},

@@ -72,8 +72,7 @@ func (p Standard) wait(a Attempt) time.Duration {
 		// Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 		after = time.Duration(p.Random() * float64(min(p.Cap, p.Base<<min(a.Number-1, 30))))
 	}
-	asked := retryafter.Parse(a.Header.Get("Retry-After"), a.Now)
-	return max(after, min(asked, p.MaxRetryAfter))
+	return max(after, retryafter.UpTo(a.Header.Get("Retry-After"), a.Now, p.MaxRetryAfter))
 }
 
 // describe says what came back, for people.

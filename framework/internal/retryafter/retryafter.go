@@ -14,15 +14,18 @@ const Max = time.Hour
 // Parse reads a Retry-After header (RFC 9110, section 10.2.3): whole
 // seconds, or an HTTP date relative to now. What it cannot read is 0, and the
 // result lies in [0, Max].
-func Parse(value string, now time.Time) time.Duration {
+func Parse(value string, now time.Time) time.Duration { return UpTo(value, now, Max) }
+
+// UpTo is Parse with a result in [0, most].
+func UpTo(value string, now time.Time, most time.Duration) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {
 		return 0
 	}
 	if allDigits(value) {
 		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(Max/time.Second) {
-			return Max
+		if err != nil || seconds > int64(most/time.Second) {
+			return most
 		}
 		return time.Duration(seconds) * time.Second
 	}
@@ -30,7 +33,7 @@ func Parse(value string, now time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return min(max(at.Sub(now), 0), Max)
+	return min(max(at.Sub(now), 0), most)
 }
 
 func allDigits(s string) bool {
