@@ -154,7 +154,7 @@ func (s SinkSettings) options() httpguard.Options {
 		hosts = append(hosts, host)
 	}
 	return httpguard.Options{
-		Hosts: append(hosts, s.Authentication.Hosts()...), Timeout: inSeconds(s.TimeoutSeconds), Proxy: string(s.Proxy),
+		Hosts: append(hosts, s.Authentication.Hosts()...), Timeout: inSeconds(s.TimeoutSeconds), Step: inSeconds(s.StepTimeout), Proxy: string(s.Proxy),
 		MaxPerHost: s.Pool.PerHost, MaxTotal: s.Pool.Total,
 		TLS: httpguard.TLS{
 			CA: s.TLS.CA, Certificate: s.TLS.Certificate, Key: s.TLS.Key.Reveal(), ServerName: s.TLS.ServerName,

@@ -207,6 +207,10 @@ func (o *outlet) failure(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, httpguard.ErrAddressRefused), errors.Is(err, httpguard.ErrHostNotAllowed), errors.Is(err, httpguard.ErrPlaintext):
 		return err
+	case errors.Is(err, httpguard.ErrStalled):
+		return err
+	case timeout && ctx.Err() == nil && o.settings.StepTimeout > 0:
+		return fmt.Errorf("%w within %s", httpguard.ErrStalled, inSeconds(o.settings.StepTimeout))
 	case timeout || errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no whole answer within %s", inSeconds(o.settings.TimeoutSeconds))
 	}

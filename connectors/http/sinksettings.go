@@ -33,6 +33,7 @@ type SinkSettings struct {
 	Batch    SinkBatch  `json:"batch" doc:"How many events go into one request: whichever bound comes first."`
 
 	TimeoutSeconds    float64 `json:"timeout_seconds" default:"30" min:"0.1" max:"300" doc:"How long one request may take, from dialling to the end of the answer."`
+	StepTimeout       float64 `json:"step_timeout_seconds" min:"0" max:"300" doc:"How long each of connecting, the wait for a free connection and the wait for the next bytes may take; 0 for no bound of its own. The flat form calls it timeout."`
 	RetryAttempts     *int    `json:"retry_attempts" doc:"How often a request that failed is tried again, after the first try: 0 to 100, 5 unless set. Not with an exception strategy."`
 	Retry             Retry   `json:"retry" doc:"When a request that failed is tried again."`
 	Exception         Failing `json:"exception" doc:"What a failure means, by the rules of the HTTP sink for Kafka Connect."`

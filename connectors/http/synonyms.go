@@ -20,6 +20,7 @@ var synonyms = map[string]string{
 	"callback.request.methods":           "method",
 	"callback.request.headers":           "headers",
 	"fullUrl":                            "endpoint",
+	"timeout":                            "step_timeout_seconds",
 	"httpMethod":                         "method",
 	"headerList":                         "headers",
 	"connectionPoolMaxConnectionPerHost": "pool.max_per_host",

@@ -21,7 +21,7 @@ var webhookFields = []struct {
 	{"httpMethod", "method", "GET"},
 	{"fullUrl", "endpoint", nil},
 	{"headerList", "headers", []any{}},
-	{"timeout", "timeout_seconds", json.Number("2")},
+	{"timeout", "step_timeout_seconds", json.Number("2")},
 	{"connectionPoolMaxConnectionPerHost", "pool.max_per_host", json.Number("24")},
 	{"connectionPoolMaxConnectionTotal", "pool.max_total", json.Number("48")},
 }

@@ -157,6 +157,8 @@ type guarded struct {
 	check func(ctx context.Context, target *url.URL) error
 	// slots bounds the requests at work, if it is set.
 	slots chan struct{}
+	// step bounds the wait for a slot, if it is set.
+	step time.Duration
 }
 
 // RoundTrip refuses hosts that are not allowed, and bounds the response body.
@@ -178,7 +180,15 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	release := func() {}
 	if g.slots != nil {
+		var late <-chan time.Time
+		if g.step > 0 {
+			timer := time.NewTimer(g.step)
+			defer timer.Stop()
+			late = timer.C
+		}
 		select {
+		case <-late:
+			return nil, fmt.Errorf("wait for a free connection to %s: %w within %s", r.URL.Host, ErrStalled, g.step)
 		case g.slots <- struct{}{}:
 			release = sync.OnceFunc(func() { <-g.slots })
 		case <-r.Context().Done():

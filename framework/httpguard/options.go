@@ -20,6 +20,10 @@ type Options struct {
 	// Timeout bounds one request from dialling to the end of its body. The
 	// default is [RequestTimeout].
 	Timeout time.Duration
+	// Step bounds each of connecting, the TLS handshake, the wait for a free
+	// connection, and the wait for the next bytes of an answer. 0 is no bound
+	// beside the ones that every client has.
+	Step time.Duration
 	// TLS says how servers prove themselves, and the client itself.
 	TLS TLS
 	// MaxPerHost and MaxTotal bound the requests at work at a time. 0 is no
@@ -66,6 +70,14 @@ func (g *Guard) NewClient(o Options) (*http.Client, error) {
 	}
 	client := g.Client(nil)
 	client.Transport = guarded
+	if o.Step > 0 {
+		// A request that has its slot never waits for a connection.
+		if most := min(o.MaxTotal, o.MaxPerHost); most > 0 {
+			guarded.slots = make(chan struct{}, most)
+		}
+		guarded.step = o.Step
+		client.Transport = steps{o.Step, guarded}
+	}
 	if o.Timeout > 0 {
 		client.Timeout = o.Timeout
 	}
@@ -80,7 +92,9 @@ func (o Options) Check() error {
 }
 
 // own reports whether the client needs connections of its own.
-func (o Options) own() bool { return o.TLS != (TLS{}) || o.MaxPerHost > 0 || o.Proxy != "" }
+func (o Options) own() bool {
+	return o.TLS != (TLS{}) || o.MaxPerHost > 0 || o.Proxy != "" || o.Step > 0
+}
 
 func (g *Guard) own(o Options) (*http.Transport, error) {
 	config, err := o.TLS.config()
@@ -93,6 +107,9 @@ func (g *Guard) own(o Options) (*http.Transport, error) {
 	transport.MaxConnsPerHost = o.MaxPerHost
 	// What may be open may stay open: else each further connection is dialled anew.
 	transport.MaxIdleConnsPerHost = max(o.MaxPerHost, maxConnsPerHost)
+	if o.Step > 0 {
+		stepwise(transport, o.Step)
+	}
 	if proxy != nil {
 		transport.Proxy = http.ProxyURL(proxy)
 	}
