@@ -363,6 +363,33 @@ func TestTheNamesOfOtherSystemsStandForOurs(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
+func TestTheFlatFormStandsForOurs(t *testing.T) {
+	t.Parallel()
+	in := receive(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-r.Context().Done()
+		}
+	})
+	flat := func(path string) map[string]any {
+		return map[string]any{
+			"fullUrl": in.url + path + "?q=a b", "httpMethod": "PATCH", "timeout": 0.3,
+			"headerList":                         []any{map[string]any{"name": "X-B", "value": "2"}, map[string]any{"name": "X-A", "value": "1"}},
+			"connectionPoolMaxConnectionPerHost": 3, "connectionPoolMaxConnectionTotal": 5,
+		}
+	}
+	require.NoError(t, send(t, openSink(t, flat("/hook")), order(1, exact)).Err)
+	r := in.only(t)
+	require.Equal(t, []string{"PATCH", "q=a%20b", "1", "2"}, []string{r.Method, r.URL.RawQuery, r.Header.Get("X-A"), r.Header.Get("X-B")})
+	begun := time.Now()
+	require.ErrorContains(t, send(t, openSink(t, flat("/slow")), order(1, exact)).Err, "within 300ms")
+	require.Less(t, time.Since(begun), 20*time.Second)
+	as, _ := connector.Plugin.AsSink()
+	settings, err := as.Canonical(flat("/hook"))
+	require.NoError(t, err)
+	require.NoError(t, as.CheckSettings(settings))
+	require.ErrorContains(t, as.CheckSettings(map[string]any{"endpoint": "https://a.example", "pool": map[string]any{"max_total": 0}}), "pool.max_total")
+}
+
 func TestWrongSettingsOfASinkAreAllNamed(t *testing.T) {
 	t.Parallel()
 	as, _ := connector.Plugin.AsSink()
