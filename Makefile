@@ -98,6 +98,7 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@bin/weirbench webhooks $(if $(PROFILE),-profile bin/profiles)
 	@bin/weirbench mixed -rounds 1 -duration 30s
 	@bin/weirbench poll $(if $(PROFILE),-profile bin/profiles)
+	@bin/weirbench deliver $(if $(PROFILE),-profile bin/profiles)
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
 	@go run ./tools/catalogbench
 
