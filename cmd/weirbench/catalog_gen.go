@@ -4,6 +4,13 @@ package main
 
 import "github.com/weirhq/weir/catalog"
 
+// Connector "bench_hooks" declares:
+//
+//	stream    orders  webhook            -  Orders are the deliveries that the load sends.
+//	endpoint  orders  standard_webhooks  -  Inbox receives the load.
 var _ = catalog.Describe("bench_hooks", "sha256:91c889ed20902965041e2936d9d29e178d621812cb9da1996ff2d784f88d308c", `{"connector":"bench_hooks","package":"github.com/weirhq/weir/cmd/weirbench","description":"Command weirbench measures Weir beside floors: the least programs that do the same work durably, written by hand. Both run as processes of their own and take turns, since machines are noisy, and what counts is the median of the ratios.","streams":[{"key":"orders","mode":"webhook","description":"Orders are the deliveries that the load sends."}],"endpoints":[{"path":"orders","auth":"standard_webhooks","secret_setting":"webhook_secret","description":"Inbox receives the load."}]}`)
 
+// Connector "bench_pages" declares:
+//
+//	stream  records  poll  @every 24h  Records are read page by page from the local API.
 var _ = catalog.Describe("bench_pages", "sha256:35fb47ef6d26da7976b7411af92698ad6d8a9f3e14c6dc5195fff7b0e93a26b5", `{"connector":"bench_pages","package":"github.com/weirhq/weir/cmd/weirbench","description":"Command weirbench measures Weir beside floors: the least programs that do the same work durably, written by hand. Both run as processes of their own and take turns, since machines are noisy, and what counts is the median of the ratios.","streams":[{"key":"records","mode":"poll","description":"Records are read page by page from the local API.","schedule":"@every 24h"}]}`)

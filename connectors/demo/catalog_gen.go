@@ -4,4 +4,11 @@ package demo
 
 import "github.com/weirhq/weir/catalog"
 
+// Connector "demo" declares:
+//
+//	stream    customers     poll               @every 10s  Customers are the customers of the demo shop.
+//	stream    orders        poll               @every 10s  Orders are the orders of the demo shop.
+//	stream    order_events  webhook            -           OrderEvents are the shop's webhooks, each of which tells one change of an order.
+//	endpoint  orders        standard_webhooks  -           Inbox receives the shop's webhooks.
+//	action    count_orders  -                  -           CountOrders counts the orders of the shop by their status.
 var _ = catalog.Describe("demo", "sha256:9d17ac7a76d17bd2ae23e95e94b8ed1c8ff99fe8ad254a9ff175a7bedd75c9b8", `{"connector":"demo","package":"github.com/weirhq/weir/connectors/demo","description":"Package demo is a connector and its provider in one, so that everything can be seen to work without a network and without an account.","streams":[{"key":"customers","mode":"poll","description":"Customers are the customers of the demo shop.","schedule":"@every 10s"},{"key":"orders","mode":"poll","description":"Orders are the orders of the demo shop.","schedule":"@every 10s"},{"key":"order_events","mode":"webhook","description":"OrderEvents are the shop's webhooks, each of which tells one change of an order."}],"endpoints":[{"path":"orders","auth":"standard_webhooks","secret_setting":"webhook_secret","description":"Inbox receives the shop's webhooks."}],"actions":[{"key":"count_orders","description":"CountOrders counts the orders of the shop by their status.","timeout_seconds":300}]}`)

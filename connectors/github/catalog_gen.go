@@ -4,4 +4,10 @@ package github
 
 import "github.com/weirhq/weir/catalog"
 
+// Connector "github" declares:
+//
+//	stream    issues        poll     */10 * * * *  Issues are the issues of the repositories, without pull requests.
+//	stream    repositories  poll     @hourly       Repositories are the repositories themselves.
+//	stream    events        webhook  -             Events are the webhook deliveries about anything else, as they came.
+//	endpoint  github        github   -             Inbox receives GitHub's webhooks.
 var _ = catalog.Describe("github", "sha256:7a24f67af3186918292c2041b342f66596e5039e036bbaf591b63a2779e17197", `{"connector":"github","package":"github.com/weirhq/weir/connectors/github","description":"Package github ingests the issues and repositories of GitHub users and organizations, and every webhook event.","streams":[{"key":"issues","mode":"poll","description":"Issues are the issues of the repositories, without pull requests.","schedule":"*/10 * * * *"},{"key":"repositories","mode":"poll","description":"Repositories are the repositories themselves.","schedule":"@hourly"},{"key":"events","mode":"webhook","description":"Events are the webhook deliveries about anything else, as they came."}],"endpoints":[{"path":"github","auth":"github","secret_setting":"webhook_secret","description":"Inbox receives GitHub's webhooks."}],"hosts":["api.github.com"]}`)

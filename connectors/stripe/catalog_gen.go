@@ -4,4 +4,12 @@ package stripe
 
 import "github.com/weirhq/weir/catalog"
 
+// Connector "stripe" declares:
+//
+//	stream    customers  poll     */15 * * * *  Customers are the people and companies that are billed.
+//	stream    invoices   poll     */15 * * * *  Invoices are bills to customers, from draft to paid or void.
+//	stream    payouts    poll     */15 * * * *  Payouts are transfers from the Stripe balance to a bank account.
+//	stream    payments   webhook  -             Payments are invoices that were paid, one record for each payment.
+//	stream    events     webhook  -             Events are webhook events about objects that have no stream of their own.
+//	endpoint  stripe     stripe   -             Inbox receives Stripe's webhook events.
 var _ = catalog.Describe("stripe", "sha256:679627385f7206cbd7a562e500a63fd0f25abec9fd36f3de8dcc015a70e5428e", `{"connector":"stripe","package":"github.com/weirhq/weir/connectors/stripe","description":"Package stripe ingests Stripe customers, invoices, payouts, payments and every other webhook event.","streams":[{"key":"customers","mode":"poll","description":"Customers are the people and companies that are billed.","schedule":"*/15 * * * *","backfill":true},{"key":"invoices","mode":"poll","description":"Invoices are bills to customers, from draft to paid or void.","schedule":"*/15 * * * *","backfill":true},{"key":"payouts","mode":"poll","description":"Payouts are transfers from the Stripe balance to a bank account.","schedule":"*/15 * * * *","backfill":true},{"key":"payments","mode":"webhook","description":"Payments are invoices that were paid, one record for each payment."},{"key":"events","mode":"webhook","description":"Events are webhook events about objects that have no stream of their own."}],"endpoints":[{"path":"stripe","auth":"stripe","secret_setting":"webhook_secret","description":"Inbox receives Stripe's webhook events."}],"hosts":["api.stripe.com"]}`)

@@ -2,6 +2,8 @@ package catalogcheck
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 
 	"golang.org/x/tools/go/analysis"
 
@@ -183,11 +186,57 @@ func generatedSource(pkg string, all []described) ([]byte, error) {
 		if strconv.CanBackquote(d.manifest) {
 			manifest = "`" + d.manifest + "`"
 		}
-		fmt.Fprintf(&b, "\nvar _ = catalog.Describe(%q, %q, %s)\n", d.key, d.digest, manifest)
+		table, err := docTable(d)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "\n%svar _ = catalog.Describe(%q, %q, %s)\n", table, d.key, d.digest, manifest)
 	}
 	source, err := format.Source(b.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("format %s: %w", generatedFile, err)
 	}
 	return source, nil
+}
+
+// docTable is what a connector declares, for people who read the generated file:
+// a line a stream, endpoint and action.
+func docTable(d described) (string, error) {
+	var m catalog.Manifest
+	if err := json.Unmarshal([]byte(d.manifest), &m); err != nil {
+		return "", fmt.Errorf("read the manifest of %q: %w", d.key, err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "// Connector %s declares:\n//\n", strconv.Quote(d.key))
+	table := tabwriter.NewWriter(&b, 0, 1, 2, ' ', 0)
+	row := func(columns ...string) {
+		for i, c := range columns {
+			columns[i] = strings.Join(strings.Fields(c), " ")
+		}
+		fmt.Fprintf(table, "//\t%s\n", strings.Join(columns, "\t"))
+	}
+	for _, s := range m.Streams {
+		row("stream", s.Key, string(s.Mode), cmp.Or(s.Schedule, "-"), s.Description)
+	}
+	for _, e := range m.Endpoints {
+		row("endpoint", e.Path, string(e.Auth), "-", e.Description)
+	}
+	for _, a := range m.Actions {
+		row("action", a.Key, "-", "-", a.Description)
+	}
+	if err := table.Flush(); err != nil {
+		return "", err
+	}
+	lines := strings.Split(b.String(), "\n")
+	if len(lines) == 3 {
+		return "", nil // it declares nothing that has a line
+	}
+	for i, line := range lines {
+		// The first column is the comment's own, and what follows stays as it is laid out.
+		if rest, ok := strings.CutPrefix(line, "//  "); ok {
+			line = "//\t" + strings.TrimSpace(rest)
+		}
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n"), nil
 }
