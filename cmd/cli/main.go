@@ -121,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.demo(), a.newConnector(), a.initModule(), a.check(), a.generate(), a.run(),
-		a.status(), a.catalog(), a.sync(), a.reset(), a.backfill(), a.pause(), a.resume(), a.doctor(), a.events(), a.webhook(),
+		a.status(), a.catalog(), a.sync(), a.trigger(), a.reset(), a.backfill(), a.pause(), a.resume(), a.doctor(), a.events(), a.webhook(),
 		a.backup(), a.restore(), a.migrate(), a.deadLetters(), a.offsets(),
 		a.apply(), a.get(), a.deleteConnection(), a.deploy(), a.rollback(), a.test(), a.history(), a.schema(), a.token(), a.audit(), a.secrets(), a.version(),
 	)

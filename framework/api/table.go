@@ -74,6 +74,8 @@ func Routes() []Route {
 		{http.MethodGet, "/sinks/{project}/{connection}/dead-letters/{letter}", RoleOperator, 0, readDeadline, FaceDashboard},
 		{http.MethodPost, "/sinks/{project}/{connection}/dead-letters/{letter}/redeliver", RoleOperator, formLimit, actDeadline, FaceDashboard},
 		{http.MethodPost, "/sinks/{project}/{connection}/dead-letters/{letter}/discard", RoleOperator, formLimit, actDeadline, FaceDashboard},
+		{http.MethodGet, "/actions/{project}/{connection}", RoleOperator, 0, readDeadline, FaceDashboard},
+		{http.MethodPost, "/actions/{project}/{connection}/{run_id}/cancel", RoleOperator, formLimit, actDeadline, FaceDashboard},
 		{http.MethodGet, "/login", RolePublic, 0, readDeadline, FaceDashboard},
 		{http.MethodPost, "/login", RolePublic, formLimit, actDeadline, FaceDashboard},
 		{http.MethodPost, "/logout", RolePublic, formLimit, actDeadline, FaceDashboard},

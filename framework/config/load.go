@@ -30,7 +30,7 @@ func ReservedProjects() []string {
 	return []string{
 		"api", "p", "sink", "webhooks", "connectors", "connector-plugins", "admin", "health", "healthz",
 		"readyz", "metrics", "ui", "static", "assets", "docs", "login", "logout", "debug", "streams", "connections", "events",
-		"deliveries", "endpoints", "sinks",
+		"deliveries", "endpoints", "sinks", "actions",
 	}
 }
 

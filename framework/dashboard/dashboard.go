@@ -72,6 +72,8 @@ type Config struct {
 	Sessions   Sessions
 	// Sinks are the connections that deliver; without it they have no pages.
 	Sinks api.Sinks
+	// Actions are what connections can be asked to do; nil for nothing.
+	Actions Actions
 	// Feed is told of what the buttons did.
 	Feed *api.Feed
 	// Address is how senders reach this process. The default is the address of
@@ -132,6 +134,8 @@ func New(cfg Config) (*Dashboard, error) {
 	d.router.Get("/sinks/{project}/{connection}/dead-letters/{letter}", d.letter)
 	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/redeliver", d.redeliverLetter)
 	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/discard", d.discardLetter)
+	d.router.Get("/actions/{project}/{connection}", d.actions)
+	d.router.Post("/actions/{project}/{connection}/{run_id}/cancel", d.cancelAction)
 	d.router.Get("/login", d.signInPage)
 	d.router.Post("/login", d.signIn)
 	d.router.Post("/logout", d.signOut)

@@ -35,7 +35,9 @@ type group struct {
 	// leads to them, where a webhook stream has a page.
 	Stored     store.DeliveryCount
 	StoredHref string
-	Rows       []row
+	// ActionsHref leads to what the connection can be asked to do, "" for nothing.
+	ActionsHref string
+	Rows        []row
 	// Sink is set of a connection that delivers.
 	Sink *sinkRow
 }
@@ -142,7 +144,7 @@ func (d *Dashboard) groups(connections []store.Connection, views []health.View, 
 			href = rows[c.ID][i].Href + "#h-deliveries"
 		}
 		out = append(out, group{
-			Stored: stored[c.ID], StoredHref: href, Sink: sinks[c.ID],
+			Stored: stored[c.ID], StoredHref: href, Sink: sinks[c.ID], ActionsHref: d.actionsPath(c),
 			Connection: c, Linked: d.cfg.Board.Manifest(c.ID).Connector != "",
 			ShowProject: len(projects) > 1 || c.Project != health.DefaultProject, Rows: rows[c.ID],
 		})

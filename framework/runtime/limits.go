@@ -9,6 +9,8 @@ import (
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/httpguard"
+	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/trigger"
 	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
 )
@@ -41,6 +43,12 @@ func LimitsTable() []Limit {
 		{"webhooks of one connection that wait or were given up", "10,000 and 1 GiB", "503 with Retry-After for those whose handler fails"},
 		{"handled webhooks that one connection keeps (keep_days)", "100,000 and 1 GiB", "the oldest are removed"},
 		{"last webhooks of an endpoint that are listed", "100, and 20 refused", "the oldest are left out"},
+		{"body of a call of a trigger", size(trigger.MaxBody), "413"},
+		{"output of an action", size(store.MaxOutputBytes), "the run fails"},
+		{"runs of an action of one connection, in one process", fmt.Sprintf("%d, or ActionSpec.MaxRunning", catalog.DefaultMaxRunning), "429 with Retry-After"},
+		{"one run of an action", catalog.DefaultActionTimeout.String() + ", or ActionSpec.Timeout", "its context ends, and it fails"},
+		{"reports of the progress of a run", "one in 50ms, fewer of a long run", "they are made one"},
+		{"runs of actions that a connection keeps", "1,000, for 30 days", "the oldest are removed"},
 		{"open connections of a listener", count(maxConnections), "they wait until one is closed"},
 		{"request header", size(maxHeaderBytes), "431"},
 		{"request body that nobody reads", "5s", "the connection is closed"},
