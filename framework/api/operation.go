@@ -84,7 +84,8 @@ func configurationOperations() []operation {
 		{http.MethodPost, one + "/restart", false, "restartConnection", tagConnections, "Begin the work again: an event that failed is tried again", RoleOperator, actDeadline, "", "Object", nil, (*API).restartConfigured},
 		{http.MethodPost, aliasPrefix + "/apply", true, "applyFile", tagConnections, "Bring the connections of a weir.yaml into the store, all or nothing", RoleAdmin, pageDeadline, "File", "Plan", []parameter{
 			{name: "dry_run", kind: "boolean", doc: "Only say what would change."},
-			{name: "prune", kind: "boolean", doc: "Delete connections of the file that it does not name any more."}, messageParameter,
+			{name: "prune", kind: "boolean", doc: "Delete connections of the file that it does not name any more."},
+			messageParameter,
 		}, (*API).applyFile},
 		{http.MethodGet, aliasPrefix + "/schema", true, "getSchema", tagConnections, "The JSON Schema of weir.yaml, for editors", RoleViewer, readDeadline, "", "Object", nil, (*API).getSchema},
 		{http.MethodGet, aliasPrefix + "/projects", true, "listProjects", tagProjects, "List projects", RoleViewer, readDeadline, "", "ProjectList", []parameter{limitParameter, placeParameter}, (*API).listProjects},

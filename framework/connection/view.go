@@ -180,8 +180,16 @@ const listRows = 1000
 // List returns up to limit connections of a project by name, after a name, and
 // whether there are more.
 func (d *Desk) List(ctx context.Context, project string, f Filter, after string, limit int) (views []View, more bool, err error) {
+	size := limit + 1
+	if f.Type != "" || f.State != "" || len(f.Labels) > 0 {
+		size = max(size, min(listRows, limit*10))
+	}
 	for {
-		rows, err := d.cfg.Store.Configured(ctx, project, after, max(limit+1, min(listRows, limit*10)))
+		rows, err := d.cfg.Store.Configured(ctx, project, after, size)
+		if err != nil {
+			return nil, false, err
+		}
+		specs, err := d.deployed(ctx, f, rows, limit+1-len(views))
 		if err != nil {
 			return nil, false, err
 		}
@@ -193,7 +201,7 @@ func (d *Desk) List(ctx context.Context, project string, f Filter, after string,
 			if len(views) == limit && f.State == "" {
 				return views, true, nil
 			}
-			v, err := d.listed(ctx, row)
+			v, err := d.listed(ctx, row, specs[row.ID])
 			switch {
 			case errors.Is(err, store.ErrNotFound): // deleted meanwhile
 				continue
@@ -212,9 +220,37 @@ func (d *Desk) List(ctx context.Context, project string, f Filter, after string,
 	}
 }
 
-func (d *Desk) listed(ctx context.Context, row store.Configured) (View, error) {
+// deployed reads the specs of the first rows that a filter admits in one go, where
+// the deployed revision is the latest.
+func (d *Desk) deployed(ctx context.Context, f Filter, rows []store.Configured, most int) (map[string][]byte, error) {
+	ids := []string{}
+	for _, row := range rows {
+		if len(ids) < most && row.Latest > 0 && row.Latest == row.Deployed && f.admits(row) {
+			ids = append(ids, row.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := d.cfg.Store.Deployments(ctx, ids)
+	specs := make(map[string][]byte, len(found))
+	for _, one := range found {
+		if one.Deployed == one.Latest {
+			specs[one.ID] = one.Spec
+		}
+	}
+	return specs, err
+}
+
+func (d *Desk) listed(ctx context.Context, row store.Configured, spec []byte) (View, error) {
 	s := Spec{Project: row.Project, Name: row.Name, Connector: row.Connector, Type: row.Type, Enabled: row.Enabled}
-	if row.Latest > 0 {
+	switch {
+	case row.Latest > 0 && spec != nil:
+		if err := s.UnmarshalJSON(spec); err != nil {
+			return View{}, fmt.Errorf("connection %q: %w", row.Name, err)
+		}
+		s.Project, s.Name = row.Project, row.Name
+	case row.Latest > 0:
 		var err error
 		if s, err = d.spec(ctx, row, row.Latest); err != nil {
 			return View{}, err

@@ -13,8 +13,11 @@ const configuredColumns = "c.id, c.project, c.name, c.connector, c.type, c.enabl
 
 func configuredInto(c *store.Configured) []any {
 	return []any{
-		&c.ID, &c.Project, &c.Name, &c.Connector, &c.Type, &c.Enabled, micros{&c.CreatedAt}, &c.State, &c.Latest, &c.Deployed,
-		&c.ManagedBy, &c.Form, &c.Labels, &c.Version, micros{&c.ChangedAt},
+		&c.ID, &c.Project, &c.Name, &c.Connector, &c.Type, &c.Enabled,
+		micros{&c.CreatedAt},
+		&c.State, &c.Latest, &c.Deployed,
+		&c.ManagedBy, &c.Form, &c.Labels, &c.Version,
+		micros{&c.ChangedAt},
 	}
 }
 
