@@ -112,7 +112,7 @@ func TestAWebhookLivesThroughTheAPI(t *testing.T) {
 	require.Equal(t, http.StatusPreconditionFailed, status)
 	status, v, _ = p.ask(t, http.MethodPut, hook, string(changed), "If-Match", etag)
 	require.Equal(t, http.StatusOK, status, v)
-	require.Equal(t, 2.0, v["revision"])
+	require.EqualValues(t, 2, v["revision"])
 	_, verdict, _ = p.ask(t, http.MethodPost, hook+"/test", "")
 	require.Equal(t, true, verdict["ok"], verdict)
 	require.Equal(t, "canary-0123456789", (<-got).Header.Get("X-Key"))
@@ -122,7 +122,7 @@ func TestAWebhookLivesThroughTheAPI(t *testing.T) {
 	require.Equal(t, []any{3.0, 2.0}, []any{v["revision"], v["deployed_revision"]})
 	status, v, _ = p.ask(t, http.MethodPost, hook+"/deploy", "")
 	require.Equal(t, http.StatusOK, status, v)
-	require.Equal(t, 3.0, v["deployed_revision"])
+	require.EqualValues(t, 3, v["deployed_revision"])
 	_, list, _ := p.ask(t, http.MethodGet, "/api/v1/connections?type=webhook&label=team=shop&state=running", "")
 	require.Len(t, list["connections"], 1)
 	_, list, _ = p.ask(t, http.MethodGet, "/api/v1/connections?type=source", "")
@@ -327,7 +327,7 @@ func TestAKilledProcessLeavesAConnectionWhollyOldOrWhollyNew(t *testing.T) {
 			client := &http.Client{Timeout: 5 * time.Second}
 			defer client.CloseIdleConnections()
 			for {
-				request, err := http.NewRequest(http.MethodPut, p.url+hook, bytes.NewReader([]byte(document()))) //nolint:noctx // it ends with the process
+				request, err := http.NewRequest(http.MethodPut, p.url+hook, bytes.NewReader([]byte(document())))
 				if err != nil {
 					return
 				}

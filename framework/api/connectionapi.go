@@ -56,7 +56,6 @@ type written struct {
 	form     string
 	paths    map[string]string
 	draft    bool
-	enabled  bool
 }
 
 // readConnection reads a connection in either form. The name must be the one of

@@ -124,7 +124,7 @@ func (o operation) describe(pattern string) object {
 	default:
 		content := jsonContent(o.body)
 		if examples := bodyExamples[o.body]; examples != nil {
-			content["application/json"].(object)["examples"] = examples
+			content["application/json"] = object{"schema": reference(o.body), "examples": examples}
 		}
 		out["requestBody"] = object{"required": true, "content": content}
 	}
@@ -141,9 +141,10 @@ func describeRow(row Route) object {
 	words := strings.FieldsFunc(strings.TrimPrefix(strings.TrimPrefix(row.Pattern, projectPrefix), aliasPrefix), func(r rune) bool {
 		return strings.ContainsRune("/{}-_.", r)
 	})
-	id := strings.ToLower(row.Method)
+	var id strings.Builder
+	id.WriteString(strings.ToLower(row.Method))
 	for _, w := range words {
-		id += strings.ToUpper(w[:1]) + w[1:]
+		id.WriteString(strings.ToUpper(w[:1]) + w[1:])
 	}
 	tag := "process"
 	if len(words) > 0 {
@@ -153,7 +154,7 @@ func describeRow(row Route) object {
 		tag = words[2]
 	}
 	out := object{
-		"operationId": id, "tags": []string{tag}, "summary": row.Method + " " + row.Pattern, "description": "Needs role " + string(row.Role) + ".",
+		"operationId": id.String(), "tags": []string{tag}, "summary": row.Method + " " + row.Pattern, "description": "Needs role " + string(row.Role) + ".",
 		"parameters": pathParameters(row.Pattern), "responses": responses("Object", http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound),
 	}
 	if row.BodyLimit > formLimit {

@@ -1,6 +1,10 @@
 package api
 
-import "github.com/weirhq/weir/framework/connection"
+import (
+	"maps"
+
+	"github.com/weirhq/weir/framework/connection"
+)
 
 // bodyExamples are the examples of bodies, by schema. A test sends each of them.
 var bodyExamples = map[string]object{
@@ -58,9 +62,7 @@ func objectOf(required []string, properties object) object {
 func merged(all ...object) object {
 	out := object{}
 	for _, one := range all {
-		for name, value := range one {
-			out[name] = value
-		}
+		maps.Copy(out, one)
 	}
 	return out
 }

@@ -19,7 +19,7 @@ type Fault struct {
 }
 
 // Faults are everything that is wrong with a connection.
-type Faults []Fault
+type Faults []Fault //nolint:errname // it is a list of faults first, as config.Problems is
 
 // Error lists every fault, one a line.
 func (f Faults) Error() string {

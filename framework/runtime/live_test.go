@@ -168,7 +168,7 @@ func TestASinkIsChangedPausedStoppedAndRestartedLive(t *testing.T) {
 	_, err := desk.Create(ctx, "default", "one", document(), who)
 	require.NoError(t, err)
 	w.await(t, "one", "things", state("healthy"))
-	v, err := desk.Create(ctx, "default", "out", map[string]any{"connector": "outlet", "type": "sink", "streams": []any{"one.things"}, "config": map[string]any{}}, who)
+	_, err = desk.Create(ctx, "default", "out", map[string]any{"connector": "outlet", "type": "sink", "streams": []any{"one.things"}, "config": map[string]any{}}, who)
 	require.NoError(t, err)
 	arrived := func(n int) {
 		require.Eventually(t, func() bool { return len(got.got()) >= n }, 10*time.Second, time.Millisecond)
@@ -182,7 +182,7 @@ func TestASinkIsChangedPausedStoppedAndRestartedLive(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 	status, _ := w.send(t, "one", "d1")
 	require.Equal(t, http.StatusOK, status)
-	v, err = desk.SetState(ctx, "default", "out", store.DesiredStopped, who)
+	v, err := desk.SetState(ctx, "default", "out", store.DesiredStopped, who)
 	require.NoError(t, err)
 	require.Equal(t, resource.StateStopped, v.State)
 	require.Len(t, got.got(), 1)

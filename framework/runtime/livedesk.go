@@ -93,7 +93,7 @@ func (l liveDesk) SetPolls(ctx context.Context, connectionID string, paused bool
 		if s.Mode != catalog.ModePoll {
 			continue
 		}
-		err := operations{l.runtime}.SetPaused(ctx, connectionID, s.Key, paused)
+		err := operations(l).SetPaused(ctx, connectionID, s.Key, paused)
 		if err != nil {
 			// Its work begins again right now, or nothing of it runs: what begins reads this.
 			err = l.runtime.store.SetPaused(ctx, connectionID, s.Key, paused)
