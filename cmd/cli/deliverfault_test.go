@@ -152,7 +152,9 @@ func TestFaultsOnTheWayAndKillsLoseNothingAndKeepTheOrder(t *testing.T) {
 	long(t)
 	program := build(t, "../weir")
 	for run := range 10 {
-		t.Run(fmt.Sprint(run), func(t *testing.T) { deliverThroughFaults(t, program) })
+		t.Run(fmt.Sprint(run), func(t *testing.T) { //nolint:paralleltest // one after the other: each has the machine to be killed on
+			deliverThroughFaults(t, program)
+		})
 	}
 }
 

@@ -32,7 +32,7 @@ func postgresServer(t *testing.T) string {
 		}
 		t.Skip("needs PostgreSQL, which is not here; `make setup` installs it where it can") //nolint:forbidigo // as testneed.Tool, which is internal to framework
 	}
-	dir, err := os.MkdirTemp("", "weirpg") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp("", "weirpg") //nolint:usetesting // short: a socket's path has at most 107 bytes
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,5 +122,5 @@ func TestNoPathLeadsOutOfTheFolder(t *testing.T) {
 	w := testWriter(t, Settings{Path: "link/x"})
 	require.NoError(t, os.MkdirAll(w.dir, 0o750))
 	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(w.dir, "link")))
-	require.Error(t, w.append(context.Background(), []byte("x\n")), "nor does a link")
+	require.Error(t, w.append(t.Context(), []byte("x\n")), "nor does a link")
 }

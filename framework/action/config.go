@@ -70,7 +70,7 @@ func orDefault[T comparable](field *T, value T) {
 
 func (c Config) validate() error {
 	if c.Store == nil {
-		return errors.New("Store is missing")
+		return errors.New("no Store is given")
 	}
 	if min(c.Silence, c.Coalesce, c.Beat, c.Poll, c.StartTimeout, c.KeepFor) < 0 || min(c.MaxRunning, c.KeepRuns) < 1 {
 		return errors.New("durations and bounds must be positive")

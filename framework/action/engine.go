@@ -71,7 +71,7 @@ func (e *Engine) Start(ctx context.Context, c Call) (id string, err error) {
 	e.cfg.Changed(c.ConnectionID)
 	go func() {
 		defer e.work.Done()
-		r.carryOut(c)
+		r.carryOut(c) //nolint:contextcheck // a run outlives the request that began it
 		e.free(r)
 	}()
 	return r.row.ID, nil

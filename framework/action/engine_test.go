@@ -60,11 +60,11 @@ func (b *bench) engine(t *testing.T, c Config) *Engine {
 	orDefault(&c.Poll, 5*time.Millisecond)
 	e, err := New(c)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var work sync.WaitGroup
 	work.Go(func() { e.Run(ctx) })
 	t.Cleanup(func() {
-		stopping, end := context.WithTimeout(context.Background(), time.Second)
+		stopping, end := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
 		defer end()
 		require.NoError(t, e.Stop(stopping))
 		cancel()

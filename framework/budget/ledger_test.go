@@ -100,7 +100,7 @@ func TestNodesTogetherStayWithinASharedBudget(t *testing.T) {
 				for range 3 {
 					working.Go(func() {
 						time.Sleep(begins)
-						ctx, cancel := context.WithTimeout(context.Background(), ends)
+						ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), ends)
 						defer cancel()
 						for ctx.Err() == nil {
 							if err := get(ctx, client, "h"); err != nil {

@@ -103,8 +103,8 @@ func TestANameCannotBeReboundToAPrivateAddress(t *testing.T) {
 	t.Cleanup(guard.Close)
 	get := func() error {
 		client := guard.Client([]string{"http://rebind.test"})
-		defer guard.Close()                                       // else the connection that is open is used again
-		response, err := client.Get("http://rebind.test:" + port) //nolint:noctx // the client has a timeout
+		defer guard.Close() // else the connection that is open is used again
+		response, err := client.Get("http://rebind.test:" + port)
 		if err == nil {
 			_ = response.Body.Close()
 		}

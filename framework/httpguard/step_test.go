@@ -46,7 +46,7 @@ func TestEachStepOfARequestIsBoundedAndNotTheirSum(t *testing.T) {
 	client, err := guard.NewClient(httpguard.Options{Hosts: []string{"127.0.0.1"}, Step: 300 * time.Millisecond, MaxPerHost: 1, MaxTotal: 4})
 	require.NoError(t, err)
 	get := func(path string) (string, error) {
-		response, err := client.Get(server.URL + path) //nolint:noctx // the client has a timeout
+		response, err := client.Get(server.URL + path)
 		if err != nil {
 			return "", err
 		}
@@ -68,7 +68,7 @@ func TestEachStepOfARequestIsBoundedAndNotTheirSum(t *testing.T) {
 
 	// The wait for a connection of a pool that is used up.
 	busy := make(chan error, 1)
-	held, err := client.Get(server.URL + "/steady") //nolint:noctx // the client has a timeout
+	held, err := client.Get(server.URL + "/steady")
 	require.NoError(t, err)
 	go func() { _, err := get("/"); busy <- err }()
 	require.ErrorIs(t, <-busy, httpguard.ErrStalled)

@@ -221,8 +221,8 @@ func (r *Runtime) backfill(ctx context.Context, c *connection, stream string, sp
 		if err := pause(ctx); err != nil {
 			// The run is over; what it has begun is taken back.
 			tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-			defer cancel()
 			_, canceled := operations{r}.CancelBackfill(tidying, c.ID, b.ID)
+			cancel()
 			return b, errors.Join(err, canceled)
 		}
 		all, err := operations{r}.Backfills(ctx, c.ID)

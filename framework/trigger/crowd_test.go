@@ -22,6 +22,7 @@ import (
 // own, and measures how old a report is when its caller has it. With
 // WEIR_TRIGGER_REPORT=1 it prints the figures; a loaded machine does not fail it.
 func TestACrowdOfCallersHearsOfProgressAtOnce(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("WEIR_TEST_ALL") == "" && os.Getenv("WEIR_TRIGGER_REPORT") == "" {
 		return // a thousand connections: make test-all does that
 	}

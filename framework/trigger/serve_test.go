@@ -62,11 +62,11 @@ func setup(t *testing.T, change func(*Config)) *bench {
 	})
 	server := httptest.NewServer(handler)
 	b.url, b.client = server.URL, server.Client()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var work sync.WaitGroup
 	work.Go(func() { b.engine.Run(ctx) })
 	t.Cleanup(func() {
-		stopping, end := context.WithTimeout(context.Background(), time.Second)
+		stopping, end := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
 		defer end()
 		require.NoError(t, b.engine.Stop(stopping))
 		server.Close()

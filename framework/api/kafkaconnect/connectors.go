@@ -179,8 +179,7 @@ func (f *Face) save(r *http.Request, name string, config map[string]string, stat
 	read := class.read(name, config)
 	if len(read.errs) > 0 {
 		// What the desk finds beside belongs to the same answer.
-		var more *InvalidError
-		if errors.As(f.config.Desk.Check(ctx, p, read.spec), &more) {
+		if more, ok := errors.AsType[*InvalidError](f.config.Desk.Check(ctx, p, read.spec)); ok {
 			read.errs = append(read.errs, read.others(more)...)
 		}
 		return reply{}, malformed(class.key, read.errs)

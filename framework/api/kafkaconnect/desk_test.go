@@ -74,8 +74,7 @@ func (s *shelf) Check(_ context.Context, _ string, spec Spec) error {
 				}
 			}
 		}
-		var settings framework.SettingErrors
-		if errors.As(p.CheckSettings(spec.Settings), &settings) {
+		if settings, ok := errors.AsType[framework.SettingErrors](p.CheckSettings(spec.Settings)); ok {
 			for _, e := range settings {
 				found.Faults = append(found.Faults, Fault{e.Name, e.Reason})
 			}

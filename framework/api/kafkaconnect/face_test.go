@@ -169,10 +169,11 @@ func TestTheLifeOfAConnector(t *testing.T) {
 	// Another configuration, as a whole and by keys.
 	got = nil
 	s.call("PUT", one+"/config", strings.Replace(sink, "5,30", "1,2,3", 1), 200, &got)
-	require.Equal(t, "1,2,3", got["config"].(document)["retry.backoff.sec"])
+	config, _ = got["config"].(document)
+	require.Equal(t, "1,2,3", config["retry.backoff.sec"])
 	got = nil
 	s.call("PATCH", one+"/config", `{"retry.backoff.sec":null,"request.delay.sec":"4"}`, 200, &got)
-	patched := got["config"].(document)
+	patched, _ := got["config"].(document)
 	require.NotContains(t, patched, "retry.backoff.sec")
 	require.Equal(t, "4", patched["request.delay.sec"])
 	require.Equal(t, "1", patched["tasks.max"])
@@ -187,7 +188,8 @@ func TestTheLifeOfAConnector(t *testing.T) {
 	s.call("GET", "/connectors?expand=status&expand=info&expand=other", "", 200, &expanded)
 	require.Len(t, expanded, 2)
 	require.Contains(t, expanded["other"], "status")
-	require.Equal(t, "sink", expanded["other"]["info"].(document)["type"])
+	described, _ := expanded["other"]["info"].(document)
+	require.Equal(t, "sink", described["type"])
 	var topics map[string]struct{ Topics []string }
 	s.call("GET", "/connectors/other/topics", "", 200, &topics)
 	require.Equal(t, []string{"shop.customers", "shop.orders"}, topics["other"].Topics)

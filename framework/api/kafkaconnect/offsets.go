@@ -92,8 +92,7 @@ func (f *Face) resetOffsets(r *http.Request) (reply, error) {
 
 func (f *Face) move(r *http.Request, c Connection, offsets []Offset) error {
 	err := f.config.Desk.Move(r.Context(), project(r), c.Name, offsets)
-	var invalid *InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
 		return errorf(http.StatusBadRequest, "%s", invalid.Error())
 	}
 	return err

@@ -174,7 +174,7 @@ func (f *Face) validate(r *http.Request) (reply, error) {
 	}
 	key := chi.URLParam(r, "plugin")
 	switch inside := config[keyClass]; {
-	case inside == "" && !(key == classHTTP && config["callback.request.url"] != ""):
+	case inside == "" && (key != classHTTP || config["callback.request.url"] == ""):
 		return reply{}, errorf(http.StatusBadRequest, "Included connector config %v does not contain %q.", slices.Sorted(maps.Keys(config)), keyClass)
 	case inside != "" && inside != key:
 		return reply{}, errorf(http.StatusBadRequest, "Included connector type %s does not match request type %s", inside, key)

@@ -326,6 +326,13 @@ func split(text string) []string {
 	return list
 }
 
+// What is wrong with texts, in the words of Kafka Connect.
+var (
+	errNoInteger = errors.New("Not a number of type INT")                  //nolint:staticcheck // tools know these words
+	errNoNumber  = errors.New("Not a number of type DOUBLE")               //nolint:staticcheck // as above
+	errNoBoolean = errors.New("Expected value to be either true or false") //nolint:staticcheck // as above
+)
+
 // parse turns a text into the value of a setting.
 func parse(s framework.Setting, text string) (any, error) {
 	trimmed := strings.TrimSpace(text)
@@ -333,12 +340,12 @@ func parse(s framework.Setting, text string) (any, error) {
 	switch s.Type {
 	case "integer":
 		if _, err := strconv.ParseInt(trimmed, 10, 64); err != nil {
-			return nil, errors.New("Not a number of type INT")
+			return nil, errNoInteger
 		}
 		return json.Number(trimmed), nil
 	case "number":
 		if _, err := strconv.ParseFloat(trimmed, 64); err != nil || !json.Valid([]byte(trimmed)) {
-			return nil, errors.New("Not a number of type DOUBLE")
+			return nil, errNoNumber
 		}
 		return json.Number(trimmed), nil
 	case "boolean":
@@ -348,7 +355,7 @@ func parse(s framework.Setting, text string) (any, error) {
 		case "false":
 			return false, nil
 		}
-		return nil, errors.New("Expected value to be either true or false")
+		return nil, errNoBoolean
 	case "text":
 		if s.Several && strings.HasPrefix(trimmed, "[") {
 			return parseJSON(trimmed)

@@ -156,10 +156,14 @@ func (o *Office) WithSinks(now time.Time) *Office {
 	orders := store.Source{ConnectionID: Demo, Stream: "orders"}
 	customers := store.Source{ConnectionID: Demo, Stream: "customers"}
 	events := []ingest.Event{
-		{ID: "evt_1", Project: "default", Connection: "demo", ConnectionID: Demo, Stream: "orders", Sequence: 41, Type: "order", Subject: "ord_41",
-			Operation: ingest.Upsert, Time: now, RecordedAt: now, Payload: []byte(`{"id":"ord_41","note":"<script>alert(1)</script>","total":12.50}`)},
-		{ID: "evt_2", Project: "default", Connection: "demo", ConnectionID: Demo, Stream: "orders", Sequence: 52, Type: "order", Subject: "ord_52",
-			Operation: ingest.Upsert, Time: now, RecordedAt: now, Payload: []byte(`{"id":"ord_52"}`)},
+		{
+			ID: "evt_1", Project: "default", Connection: "demo", ConnectionID: Demo, Stream: "orders", Sequence: 41, Type: "order", Subject: "ord_41",
+			Operation: ingest.Upsert, Time: now, RecordedAt: now, Payload: []byte(`{"id":"ord_41","note":"<script>alert(1)</script>","total":12.50}`),
+		},
+		{
+			ID: "evt_2", Project: "default", Connection: "demo", ConnectionID: Demo, Stream: "orders", Sequence: 52, Type: "order", Subject: "ord_52",
+			Operation: ingest.Upsert, Time: now, RecordedAt: now, Payload: []byte(`{"id":"ord_52"}`),
+		},
 	}
 	var letters []store.DeadEvent
 	for i := range events {

@@ -12,7 +12,7 @@ import (
 
 // tokensLock is what makers of tokens wait for, so that there are no more than
 // there may be.
-const tokensLock = "SELECT pg_advisory_xact_lock(hashtextextended('weir tokens', 0))"
+const tokensLock = "SELECT pg_advisory_xact_lock(hashtextextended('weir tokens', 0))" //nolint:gosec // names of columns, no credential
 
 // CreateToken keeps a token of the management API.
 func (s *Store) CreateToken(ctx context.Context, t store.Token) error {
@@ -50,7 +50,7 @@ func (s *Store) CreateToken(ctx context.Context, t store.Token) error {
 	return err
 }
 
-const tokenColumns = "id, name, role, project, digest, created_by, created_at, expires_at, revoked_at"
+const tokenColumns = "id, name, role, project, digest, created_by, created_at, expires_at, revoked_at" //nolint:gosec // names of columns, no credential
 
 func scanToken(r pgx.CollectableRow) (t store.Token, err error) {
 	var digest []byte

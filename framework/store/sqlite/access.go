@@ -45,7 +45,7 @@ func (s *Store) CreateToken(ctx context.Context, t store.Token) error {
 	return err
 }
 
-const tokenColumns = "id, name, role, project, digest, created_by, created_at, expires_at, revoked_at"
+const tokenColumns = "id, name, role, project, digest, created_by, created_at, expires_at, revoked_at" //nolint:gosec // names of columns, no credential
 
 func scanToken(r *sql.Rows, t *store.Token) error {
 	var digest []byte
