@@ -151,8 +151,8 @@ func TestFaultsOnTheWayAndKillsLoseNothingAndKeepTheOrder(t *testing.T) {
 	t.Parallel()
 	long(t)
 	program := build(t, "../weir")
-	for run := range 10 {
-		t.Run(fmt.Sprint(run), func(t *testing.T) { //nolint:paralleltest // one after the other: each has the machine to be killed on
+	for run := range 10 { //nolint:paralleltest // one after the other: each has the machine to be killed on
+		t.Run(fmt.Sprint(run), func(t *testing.T) {
 			deliverThroughFaults(t, program)
 		})
 	}

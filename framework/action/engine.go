@@ -69,9 +69,9 @@ func (e *Engine) Start(ctx context.Context, c Call) (id string, err error) {
 		return "", err
 	}
 	e.cfg.Changed(c.ConnectionID)
-	go func() {
+	go func() { //nolint:contextcheck // a run outlives the request that began it
 		defer e.work.Done()
-		r.carryOut(c) //nolint:contextcheck // a run outlives the request that began it
+		r.carryOut(c)
 		e.free(r)
 	}()
 	return r.row.ID, nil

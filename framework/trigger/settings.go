@@ -86,7 +86,7 @@ const (
 // that is public.
 func (Settings) Canonical(given map[string]any) (map[string]any, error) {
 	if token, is := given[tokenSetting]; is && token == nil {
-		if public, said := given["public"]; said && public != true {
+		if public, said := given["public"]; said && public != true { //nolint:revive // it may be no boolean at all
 			return nil, framework.SettingErrors{{Name: "public", Reason: "is false, and auth_token: null says that anybody may call; keep one"}}
 		}
 		delete(given, tokenSetting)
