@@ -4,4 +4,8 @@ package alerts
 
 import "github.com/weirhq/weir/catalog"
 
+// Connector "alerts" declares:
+//
+//	stream    alerts  webhook  -  Alerts are failed and disabled sinks, breakers that open, lost data, and streams that are late, fail or bring nothing any more; and the end of each.
+//	endpoint  inbox   bearer   -  Inbox takes alerts of other programs. Weir writes its own without it.
 var _ = catalog.Describe("alerts", "sha256:ecd3a97b12638a4d3653d926cbcab128bca80576b5901ef325ff8191683c555f", `{"connector":"alerts","package":"github.com/weirhq/weir/connectors/alerts","description":"Package alerts is the source of what an operator should hear of: a connection of class alerts has a stream that Weir itself writes when a sink or a stream of the project is in trouble, and when it is well again. Programs of one's own may post alerts to it too. A sink delivers them.","streams":[{"key":"alerts","mode":"webhook","description":"Alerts are failed and disabled sinks, breakers that open, lost data, and streams that are late, fail or bring nothing any more; and the end of each."}],"endpoints":[{"path":"inbox","auth":"bearer","secret_setting":"webhook_secret","description":"Inbox takes alerts of other programs. Weir writes its own without it."}]}`)
