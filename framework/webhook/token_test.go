@@ -94,6 +94,27 @@ func TestATokenMustBeWhatTheEndpointExpects(t *testing.T) {
 }
 
 // The token must not choose how it is verified.
+// A key of another kind than the mode says, which would verify by the algorithm
+// that it brings along, is refused when the endpoint is opened, public or private.
+func TestNoKeyChoosesItsAlgorithm(t *testing.T) {
+	t.Parallel()
+	keyed := privateKeys()
+	timed := catalog.SignatureSpec{Header: "X-Acme-Signature", Signed: "{timestamp}.{body}", Timestamp: "header:X-Acme-Time"}
+	modes := map[string]catalog.Auth{"ed25519": catalog.AuthEd25519, "ecdsa": catalog.AuthECDSA, "rsa": catalog.AuthRSA}
+	for mode, auth := range modes {
+		for kind := range modes {
+			for _, secret := range []string{keyed[kind], publicPEM(t, keyed[kind])} {
+				_, err := New(catalog.EndpointSpec{Auth: auth, Signature: timed}, []string{secret})
+				if kind == mode {
+					require.NoError(t, err, "a key of %s for %s", kind, mode)
+					continue
+				}
+				require.ErrorContains(t, err, "of another kind", "a key of %s for %s", kind, mode)
+			}
+		}
+	}
+}
+
 func TestNoTokenChoosesItsAlgorithm(t *testing.T) {
 	t.Parallel()
 	rsaPrivate := privateKeys()["rsa"]
