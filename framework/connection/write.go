@@ -3,7 +3,6 @@ package connection
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,13 +28,12 @@ func (d *Desk) request(q Request, project string, what ...any) (store.Configurat
 	if err != nil {
 		return store.Configuration{}, fmt.Errorf("encode request: %w", err)
 	}
-	digest := sha256.Sum256(asked)
 	key := own + store.NewCommitID()
 	if q.Key != "" {
 		// Two callers, and two projects, do not meet by the same key.
 		key = "caller/" + project + "/" + q.By + "/" + q.Key
 	}
-	return store.Configuration{Key: key, Digest: digest[:], By: q.By, Message: q.Message, At: d.cfg.Now()}, nil
+	return store.Configuration{Key: key, Digest: d.cfg.Keys.Digest(asked), By: q.By, Message: q.Message, At: d.cfg.Now()}, nil
 }
 
 // repeated returns the answer of a request that was carried out before.

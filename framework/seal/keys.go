@@ -133,6 +133,19 @@ func (k *Keys) ID() string {
 	return k.all[0].id
 }
 
+// Digest tells documents apart that may hold secrets: whoever has it and not the
+// keys can try no secret on it. Without keys it is the plain SHA-256: what is
+// digested then holds no secret that could be kept.
+func (k *Keys) Digest(document []byte) []byte {
+	if k == nil {
+		sum := sha256.Sum256(document)
+		return sum[:]
+	}
+	mac := hmac.New(sha256.New, k.all[0].mark)
+	mac.Write(document)
+	return mac.Sum(nil)
+}
+
 // Fingerprint is a short text that tells whether two secrets are the same, to
 // those who have the key only. It is "" without a key, and for short secrets. It
 // is another one when another key seals.

@@ -110,6 +110,20 @@ func TestKeysOfAnotherFormAreRefusedWithoutBeingShown(t *testing.T) {
 	require.Len(t, slices.Compact([]string{good, seal.NewKey()}), 2)
 }
 
+func TestDigestsOfDocumentsAreKeyed(t *testing.T) {
+	t.Parallel()
+	a, err := seal.ParseKeys(seal.NewKey())
+	require.NoError(t, err)
+	b, err := seal.ParseKeys(seal.NewKey())
+	require.NoError(t, err)
+	document := []byte(`{"key":"` + canary + `"}`)
+	require.Equal(t, a.Digest(document), a.Digest(document))
+	require.NotEqual(t, a.Digest(document), a.Digest(append(document, ' ')))
+	require.NotEqual(t, a.Digest(document), b.Digest(document), "who has no key cannot try secrets")
+	require.NotEqual(t, a.Digest(document), (*seal.Keys)(nil).Digest(document))
+	require.Len(t, a.Digest(nil), 32)
+}
+
 func TestFingerprintsAreKeyedAndShort(t *testing.T) {
 	t.Parallel()
 	a, b := keys(t, seal.NewKey()), keys(t, seal.NewKey())
