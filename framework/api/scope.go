@@ -36,7 +36,7 @@ func manyProjects() []string {
 // project default.
 func defaultProject() []string {
 	return []string{
-		aliasPrefix + "/connections", aliasPrefix + "/streams", aliasPrefix + "/runs", "/connectors", "/connector-plugins",
+		aliasPrefix + "/connections", aliasPrefix + "/streams", aliasPrefix + "/runs", aliasPrefix + "/sinks", "/connectors", "/connector-plugins",
 	}
 }
 

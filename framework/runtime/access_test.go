@@ -64,7 +64,7 @@ func matrixCallers(t *testing.T, office *dashboardtest.Office) []caller {
 }
 
 // aboutDefault are the paths that leave out the name of the project default.
-var aboutDefault = regexp.MustCompile(`^(/api/v1/(connections|streams|runs)|/connectors|/connector-plugins)(/|$)`)
+var aboutDefault = regexp.MustCompile(`^(/api/v1/(connections|streams|runs|sinks)|/connectors|/connector-plugins)(/|$)`)
 
 // aboutMany are the routes that leave out what a caller may not see; see
 // TestATokenOfOneProjectSeesNothingElse.
