@@ -228,7 +228,7 @@ func (d connectDesk) Offsets(ctx context.Context, project, name string) (list []
 			return nil, err
 		}
 		for _, o := range offsets {
-			list = append(list, kafkaconnect.Offset{Stream: cmp.Or(names[o.ConnectionID], o.ConnectionID) + "." + o.Stream, Next: o.Next})
+			list = append(list, kafkaconnect.Offset{Stream: cmp.Or(names[o.Source.ConnectionID], o.Source.ConnectionID) + "." + o.Stream, Next: o.Next})
 		}
 		return list, nil
 	}
@@ -314,7 +314,7 @@ func (d connectDesk) seek(ctx context.Context, v resource.View, offsets []kafkac
 	invalid := &kafkaconnect.InvalidError{}
 	var changes []api.SinkChange
 	for _, o := range offsets {
-		i := slices.IndexFunc(current, func(c store.Offset) bool { return names[c.ConnectionID]+"."+c.Stream == o.Stream })
+		i := slices.IndexFunc(current, func(c store.Offset) bool { return names[c.Source.ConnectionID]+"."+c.Stream == o.Stream })
 		if i < 0 {
 			invalid.Faults = append(invalid.Faults, kafkaconnect.Fault{Reason: fmt.Sprintf("connector %s does not read topic %s", v.Name, o.Stream)})
 			continue

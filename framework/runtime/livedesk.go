@@ -116,7 +116,7 @@ func (o local) restart(ctx context.Context, connectionID string) error {
 		return fmt.Errorf("connection %s: %w", connectionID, store.ErrNotFound)
 	}
 	if c.outlet != nil {
-		if err := o.resume(ctx, connectionID); err != nil {
+		if err := o.begun(ctx, connectionID, func() error { return o.runtime.engine.Resume(ctx, connectionID) }); err != nil {
 			return sinkConflict(err)
 		}
 	}
@@ -127,15 +127,16 @@ func (o local) restart(ctx context.Context, connectionID string) error {
 // beginsAgain bounds how long a sink is waited for whose work begins again.
 const beginsAgain = 5 * time.Second
 
-// resume has a sink go on. One that was just changed may begin again this moment.
-func (o local) resume(ctx context.Context, connectionID string) error {
+// begun does something with a sink of this process. One that was just changed, or
+// has just come here, may begin this moment: it is waited for.
+func (o local) begun(ctx context.Context, connectionID string, do func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, beginsAgain)
 	defer cancel()
 	ticker := time.NewTicker(beginsAgain / 100)
 	defer ticker.Stop()
 	for {
-		err := o.runtime.engine.Resume(ctx, connectionID)
-		if !errors.Is(err, delivery.ErrUnknownSink) {
+		err := do()
+		if c, known := o.runtime.find(connectionID); !errors.Is(err, delivery.ErrUnknownSink) || !known || c.outlet == nil {
 			return err
 		}
 		select {

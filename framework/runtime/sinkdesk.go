@@ -41,7 +41,11 @@ func (d sinkDesk) Change(ctx context.Context, connectionID string, c api.SinkCha
 
 // sinkState says what a sink of this process is doing.
 func (o local) sinkState(ctx context.Context, connectionID string) (delivery.Snapshot, error) {
-	s, err := o.runtime.engine.Snapshot(ctx, connectionID)
+	var s delivery.Snapshot
+	err := o.begun(ctx, connectionID, func() (err error) {
+		s, err = o.runtime.engine.Snapshot(ctx, connectionID)
+		return err
+	})
 	return s, sinkConflict(err)
 }
 
@@ -50,6 +54,16 @@ func (o local) changeSink(ctx context.Context, connectionID string, c *api.SinkC
 	if c == nil {
 		return 0, errors.New("nothing was asked of the sink")
 	}
+	var n int
+	err := o.begun(ctx, connectionID, func() (err error) {
+		n, err = o.change(ctx, connectionID, c)
+		return err
+	})
+	return n, sinkConflict(err)
+}
+
+// change asks this process's engine once.
+func (o local) change(ctx context.Context, connectionID string, c *api.SinkChange) (int, error) {
 	e := o.runtime.engine
 	var err error
 	n := len(c.IDs)
@@ -77,7 +91,7 @@ func (o local) changeSink(ctx context.Context, connectionID string, c *api.SinkC
 	default:
 		err = errors.New("this version does not know " + string(c.Action))
 	}
-	return n, sinkConflict(err)
+	return n, err
 }
 
 // sinkConflict turns what the state of a sink forbids into the API's error.
