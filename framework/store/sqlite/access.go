@@ -112,13 +112,11 @@ func (s *Store) AuditEntries(ctx context.Context, q store.AuditQuery, limit int)
 
 // TrimAudit removes old entries.
 func (s *Store) TrimAudit(ctx context.Context, before time.Time, keep int) (int, error) {
-	var removed int64
-	err := s.change(ctx, "trim audit entries", func(db *conn) (err error) {
-		removed, err = db.exec(`DELETE FROM audit WHERE id IN (
+	removed, err := changeFor(ctx, s, "trim audit entries", func(db *conn) (int64, error) {
+		return db.exec(`DELETE FROM audit WHERE id IN (
 			SELECT id FROM (SELECT id, recorded_at FROM audit ORDER BY id LIMIT ?1)
 			WHERE recorded_at < ?2 OR id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?3))`,
 			int64(store.AuditTrimmed), before.UnixMicro(), int64(keep))
-		return err
 	})
 	return int(removed), err
 }

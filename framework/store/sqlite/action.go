@@ -115,16 +115,15 @@ func (s *Store) ActionProgress(ctx context.Context, id string, after int64, limi
 }
 
 // TouchActions shows that the owner lives.
-func (s *Store) TouchActions(ctx context.Context, owner string) (cancel []string, err error) {
-	err = s.change(ctx, "keep runs of actions", func(db *conn) error {
-		cancel = nil
+func (s *Store) TouchActions(ctx context.Context, owner string) ([]string, error) {
+	return changeFor(ctx, s, "keep runs of actions", func(db *conn) (cancel []string, err error) {
 		if _, err := db.exec("UPDATE action_runs SET seen_at = ? WHERE owner = ? AND state = 'running'", s.options.Clock().UnixMicro(), owner); err != nil {
-			return err
+			return nil, err
 		}
-		return db.query(func(v []driver.Value) { cancel = append(cancel, text(v[0])) },
+		err = db.query(func(v []driver.Value) { cancel = append(cancel, text(v[0])) },
 			"SELECT id FROM action_runs WHERE owner = ? AND state = 'running' AND cancel_at IS NOT NULL", owner)
+		return cancel, err
 	})
-	return cancel, err
 }
 
 // CancelAction asks the owner of a run to cancel it.
@@ -139,20 +138,18 @@ func (s *Store) CancelAction(ctx context.Context, id string) error {
 }
 
 // InterruptActions ends the runs of owners that are gone.
-func (s *Store) InterruptActions(ctx context.Context, owner string, silence time.Duration) (ended int, err error) {
-	err = s.change(ctx, "interrupt runs of actions", func(db *conn) error {
+func (s *Store) InterruptActions(ctx context.Context, owner string, silence time.Duration) (int, error) {
+	return changeFor(ctx, s, "interrupt runs of actions", func(db *conn) (int, error) {
 		now := s.options.Clock()
 		n, err := db.exec(`UPDATE action_runs SET state = 'interrupted', finished_at = ?, error = ? WHERE state = 'running' AND owner <> ? AND seen_at <= ?`,
 			now.UnixMicro(), store.InterruptedAction, owner, now.Add(-silence).UnixMicro())
-		ended = int(n)
-		return err
+		return int(n), err
 	})
-	return ended, err
 }
 
 // TrimActions removes runs that have ended.
-func (s *Store) TrimActions(ctx context.Context, before time.Time, keep, limit int) (removed int, err error) {
-	err = s.change(ctx, "trim runs of actions", func(db *conn) error {
+func (s *Store) TrimActions(ctx context.Context, before time.Time, keep, limit int) (int, error) {
+	return changeFor(ctx, s, "trim runs of actions", func(db *conn) (int, error) {
 		type key struct {
 			connection int64
 			id         string
@@ -164,7 +161,6 @@ func (s *Store) TrimActions(ctx context.Context, before time.Time, keep, limit i
 		}, `SELECT connection, id FROM (
 				SELECT connection, id, state, started_at, row_number() OVER (PARTITION BY connection ORDER BY id DESC) AS place FROM action_runs
 			) WHERE state <> 'running' AND (started_at < ? OR place > ?) LIMIT ?`, before.UnixMicro(), int64(keep), int64(bounded(limit)))
-		removed = len(old)
 		for _, k := range old {
 			if err == nil {
 				_, err = db.exec("DELETE FROM action_events WHERE connection = ? AND run = ?", k.connection, k.id)
@@ -173,7 +169,6 @@ func (s *Store) TrimActions(ctx context.Context, before time.Time, keep, limit i
 				_, err = db.exec("DELETE FROM action_runs WHERE connection = ? AND id = ?", k.connection, k.id)
 			}
 		}
-		return err
+		return len(old), err
 	})
-	return removed, err
 }

@@ -21,6 +21,23 @@ func (s *Store) change(ctx context.Context, what string, f func(*conn) error) er
 	return nil
 }
 
+// changeFor is change with a result. A caller whose ctx ends leaves while f may
+// still run, so the two share nothing but what f has handed over.
+func changeFor[T any](ctx context.Context, s *Store, what string, f func(*conn) (T, error)) (result T, err error) {
+	made := make(chan T, 1)
+	err = s.change(ctx, what, func(db *conn) error {
+		v, err := f(db)
+		if err == nil {
+			made <- v
+		}
+		return err
+	})
+	if err != nil {
+		return result, err
+	}
+	return <-made, nil
+}
+
 func (w *writer) transact(f func(*conn) error) error {
 	c := w.conn
 	if c == nil {
@@ -122,19 +139,17 @@ func (s *Store) SetPaused(ctx context.Context, connectionID, stream string, paus
 
 // InterruptRuns ends the runs that earlier epochs left running.
 func (s *Store) InterruptRuns(ctx context.Context, at time.Time) (int, error) {
-	var ended int64
-	err := s.change(ctx, "interrupt runs", func(db *conn) error {
+	ended, err := changeFor(ctx, s, "interrupt runs", func(db *conn) (int64, error) {
 		hour := at.UTC().Truncate(time.Hour).Unix()
 		_, err := db.exec(`INSERT INTO hourly (stream, hour, events, duplicates, runs, failures)
 			SELECT s.num, ?, 0, 0, count(*), 0 FROM runs r JOIN streams s ON s.connection = r.connection AND s.stream = r.stream
 			WHERE r.state = 'running' AND r.epoch < ? GROUP BY s.num
 			ON CONFLICT DO UPDATE SET runs = runs + excluded.runs`, hour, s.epoch)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		ended, err = db.exec(`UPDATE runs SET state = 'interrupted', finished_at = ? WHERE state = 'running' AND epoch < ?`,
+		return db.exec(`UPDATE runs SET state = 'interrupted', finished_at = ? WHERE state = 'running' AND epoch < ?`,
 			at.UnixMicro(), s.epoch)
-		return err
 	})
 	return int(ended), err
 }

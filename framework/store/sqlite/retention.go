@@ -37,14 +37,14 @@ type retained struct{ *Store }
 var _ retention.Backend = retained{}
 
 // remove runs one statement in a transaction and gives back the pages it freed.
-func (r retained) remove(ctx context.Context, what, query string, args ...driver.Value) (n int64, err error) {
-	err = r.change(ctx, what, func(db *conn) error {
-		if n, err = db.exec(query, args...); err != nil {
-			return err
+func (r retained) remove(ctx context.Context, what, query string, args ...driver.Value) (int64, error) {
+	return changeFor(ctx, r.Store, what, func(db *conn) (int64, error) {
+		n, err := db.exec(query, args...)
+		if err != nil {
+			return 0, err
 		}
-		return release(db)
+		return n, release(db)
 	})
-	return n, err
 }
 
 // some asks a reader whether there is anything to remove: the writer is not
