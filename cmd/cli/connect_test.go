@@ -32,6 +32,20 @@ func call(t *testing.T, method, url, body string, status int) string {
 	return string(answer)
 }
 
+// embed asks for url as a browser does for an image on a page of this very site.
+func embed(t *testing.T, url string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	client := &http.Client{Timeout: 20 * time.Second}
+	defer client.CloseIdleConnections()
+	response, err := client.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
 // Somebody with tools for Kafka Connect makes a sink, watches it, moves its
 // offset, changes it and removes it; a restart keeps all of it.
 func TestASinkIsMadeAndRunThroughTheKafkaConnectAPI(t *testing.T) {
@@ -93,7 +107,9 @@ connect_listen: `+connect+`
 	send("b")
 	arrives("b")
 	require.Contains(t, status(), `"RUNNING"`)
-	call(t, "PUT", one+"/pause", "", 202)
+	require.Equal(t, http.StatusForbidden, embed(t, one+"/pause"), "an image on a page pauses nothing")
+	require.Contains(t, status(), `"RUNNING"`)
+	call(t, "GET", one+"/pause", "", 202)
 	send("c")
 	require.Contains(t, status(), `"PAUSED"`)
 	offsets := func() string { return call(t, "GET", one+"/offsets", "", 200) }

@@ -175,10 +175,7 @@ type actionRunList struct {
 func (a *API) listActionRuns(r *http.Request) (reply, error) {
 	q := newQuery(r)
 	limit := q.limit()
-	before, given := q.text("before")
-	if given && !runID.MatchString(before) {
-		q.fault("before", "is %s; it must be the id of a run, or \"next\" of the last answer", shown(before))
-	}
+	before := q.runBefore()
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}

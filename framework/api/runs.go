@@ -19,13 +19,19 @@ type runList struct {
 
 var runID = regexp.MustCompile(`^run_[0-9a-z]{1,60}$`)
 
-func (a *API) listRuns(r *http.Request) (reply, error) {
-	q := newQuery(r)
-	limit := q.limit()
+// runBefore reads the run that a list goes on before, "" for the newest.
+func (q *query) runBefore() string {
 	before, given := q.text("before")
 	if given && !runID.MatchString(before) {
 		q.fault("before", "is %s; it must be the id of a run, or \"next\" of the last answer", shown(before))
 	}
+	return before
+}
+
+func (a *API) listRuns(r *http.Request) (reply, error) {
+	q := newQuery(r)
+	limit := q.limit()
+	before := q.runBefore()
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}

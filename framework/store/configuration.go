@@ -100,6 +100,25 @@ type ConnectionChange struct {
 	Delete bool
 }
 
+// Fits compares the change with what is there: whether the connection exists, its
+// version and its latest revision. It fails with ErrNotFound, or with ErrStale when
+// somebody else was faster.
+func (c *ConnectionChange) Fits(exists bool, version, latest int64) error {
+	want := latest
+	if c.Spec != nil {
+		want++
+	}
+	switch {
+	case !exists && (c.Delete || c.Version != 0):
+		return ErrNotFound
+	case exists && version != c.Version:
+		return ErrStale
+	case !c.Delete && c.Latest != want:
+		return fmt.Errorf("its latest revision is %d: %w", latest, ErrStale)
+	}
+	return nil
+}
+
 // ProjectChange makes, changes or deletes a project. A project with connections
 // cannot be deleted, and the default one never.
 type ProjectChange struct {

@@ -265,18 +265,6 @@ func (f *Face) act(action Action, status int) func(r *http.Request) (reply, erro
 	}
 }
 
-// byHand lets a GET change something only when no page of another site can have
-// made a browser send it: an image of that address must do nothing.
-func byHand(do func(r *http.Request) (reply, error)) func(r *http.Request) (reply, error) {
-	return func(r *http.Request) (reply, error) {
-		site := r.Header.Get("Sec-Fetch-Site")
-		if r.Header.Get("Authorization") == "" && (r.Header.Get("Origin") != "" || site != "" && site != "none") {
-			return reply{}, errorf(http.StatusForbidden, "a browser sent this request for a page; use PUT")
-		}
-		return do(r)
-	}
-}
-
 // topics are the streams of a connector.
 func (f *Face) topics(r *http.Request) (reply, error) {
 	c, err := f.find(r, notFound)

@@ -164,19 +164,13 @@ func (c *configuring) connection(ctx context.Context, change *store.ConnectionCh
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
-	made := change.Version == 0 && num == 0
-	switch {
-	case num == 0 && (change.Delete || change.Version != 0):
-		return fmt.Errorf("%s: %w", subject, store.ErrNotFound)
-	case !made && have != change.Version:
-		return fmt.Errorf("%s: %w", subject, store.ErrStale)
+	made := num == 0
+	if err := change.Fits(!made, have, latest); err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
 	}
 	if change.Delete {
 		_, err := c.exec(ctx, "delete connection", "UPDATE connections SET deleted_at = $1, version = $2 WHERE num = $3", c.At, c.version, num)
 		return err
-	}
-	if change.Spec != nil && change.Latest != latest+1 || change.Spec == nil && change.Latest != latest {
-		return fmt.Errorf("%s: its latest revision is %d: %w", subject, latest, store.ErrStale)
 	}
 	if err := c.place(ctx, change, num); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)

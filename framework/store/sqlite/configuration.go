@@ -143,19 +143,13 @@ func changeConnection(db *conn, version int64, c *store.Configuration, change *s
 	if err != nil {
 		return err
 	}
-	made := change.Version == 0 && num == 0
-	switch {
-	case num == 0 && (change.Delete || change.Version != 0):
-		return fmt.Errorf("%s: %w", subject, store.ErrNotFound)
-	case !made && have != change.Version:
-		return fmt.Errorf("%s: %w", subject, store.ErrStale)
+	made := num == 0
+	if err := change.Fits(!made, have, latest); err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
 	}
 	if change.Delete {
 		_, err := db.exec("UPDATE connections SET deleted_at = ?, version = ? WHERE num = ?", c.At.UnixMicro(), version, num)
 		return err
-	}
-	if want := latest; change.Spec != nil && change.Latest != want+1 || change.Spec == nil && change.Latest != want {
-		return fmt.Errorf("%s: its latest revision is %d: %w", subject, latest, store.ErrStale)
 	}
 	if err := checkPlace(db, change, num); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)

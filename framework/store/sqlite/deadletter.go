@@ -96,13 +96,6 @@ func (s *Store) TrimDeliveries(ctx context.Context, connectionID string, now tim
 }
 
 func (s *Store) changeDeliveries(ctx context.Context, what string, f func(*conn) (int64, error)) (int, error) {
-	var n int64
-	err := s.change(ctx, what, func(db *conn) (err error) {
-		n, err = f(db)
-		return err
-	})
-	if err != nil {
-		return 0, err // when ctx has ended, f may still be at work
-	}
-	return int(n), nil
+	n, err := changeFor(ctx, s, what, f)
+	return int(n), err
 }

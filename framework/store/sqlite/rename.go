@@ -20,23 +20,21 @@ func newOrigin(connection, stream string) string {
 
 // RenameStreams gives streams the keys that are declared now.
 func (s *Store) RenameStreams(ctx context.Context, connectionID string, declared []store.DeclaredStream) (store.Renames, error) {
-	var plan store.RenamePlan
-	err := s.change(ctx, fmt.Sprintf("rename streams of connection %q", connectionID), func(db *conn) error {
+	return changeFor(ctx, s, fmt.Sprintf("rename streams of connection %q", connectionID), func(db *conn) (none store.Renames, err error) {
 		num, err := one(db, "SELECT num FROM connections WHERE id = ? AND deleted_at IS NULL", connectionID)
 		if err == nil && num == 0 {
 			err = store.ErrNotFound
 		}
 		if err != nil {
-			return err
+			return none, err
 		}
 		rows, err := streamRows(db, num)
 		if err != nil {
-			return err
+			return none, err
 		}
-		plan = store.PlanRenames(rows, declared)
-		return applyRenames(db, num, plan)
+		plan := store.PlanRenames(rows, declared)
+		return plan.Renames, applyRenames(db, num, plan)
 	})
-	return plan.Renames, err
 }
 
 func streamRows(db *conn, num int64) ([]store.StreamRow, error) {
