@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -283,20 +284,20 @@ func (p *process) settle(t *testing.T, s *faultShop) {
 			require.Zero(t, code, "%v: %s", args, stderr)
 		}
 	}
-	require.Eventually(t, func() bool {
-		var backfills struct {
-			Backfills []struct{ State string } `json:"backfills"`
-		}
+	var backfills struct {
+		Backfills []map[string]any `json:"backfills"`
+	}
+	var deliveries struct{ Deliveries []json.RawMessage }
+	settled := func() bool {
 		get(t, p.url+"/api/v1/connections/shop/streams/things/backfills", &backfills)
-		for _, b := range backfills.Backfills {
-			if b.State != "done" {
-				return false
-			}
-		}
-		var deliveries struct{ Deliveries []json.RawMessage }
 		get(t, p.url+"/api/v1/connections/shop/deliveries", &deliveries)
-		return len(deliveries.Deliveries) == 0
-	}, time.Minute, 50*time.Millisecond, "backfills and stored deliveries: %s", p.stderr)
+		done := func(b map[string]any) bool { return b["state"] == "done" }
+		backfills.Backfills = slices.DeleteFunc(backfills.Backfills, done)
+		return len(backfills.Backfills) == 0 && len(deliveries.Deliveries) == 0
+	}
+	for deadline := time.Now().Add(time.Minute); !settled(); <-time.After(50 * time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), "backfills %v and stored deliveries %s: %s", backfills.Backfills, deliveries.Deliveries, p.stderr)
+	}
 	code, _, stderr := weir(t, nil, nil, "sync", "shop", "things", "--server", p.url)
 	require.Zero(t, code, stderr)
 }

@@ -92,7 +92,11 @@ func (l *load) sendRough(ctx context.Context, next *atomic.Int64, seen *rough) (
 	last := ""
 	for ctx.Err() == nil {
 		if conn == nil {
-			if conn, err = new(net.Dialer).DialContext(ctx, "tcp", l.addr); err != nil {
+			conn, err = new(net.Dialer).DialContext(ctx, "tcp", l.addr)
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+				return took, nil // the round is over
+			case err != nil:
 				return took, err
 			}
 			answers = bufio.NewReader(conn)
