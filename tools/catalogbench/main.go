@@ -1,7 +1,8 @@
 // Command catalogbench measures what the checker costs over generated connectors
 // of six streams each, beside plain go vet on the same tree in the same run. CPU
 // time is of the command and all that it starts: other work on the machine hardly
-// changes it, unlike the time on the wall. make bench runs it.
+// changes it, unlike the time on the wall. Each row is measured several times, the
+// two commands in turn; what is printed are medians. make bench runs it.
 package main
 
 import (
@@ -11,12 +12,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
 	connectors := flag.Int("connectors", 300, "how many connectors the tree has")
+	rounds := flag.Int("rounds", 3, "how often each row is measured")
 	keep := flag.String("keep", "", "write the tree into this folder, and measure nothing")
 	flag.Parse()
 	if *keep != "" {
@@ -26,7 +30,7 @@ func main() {
 		}
 		return
 	}
-	if err := measure(*connectors); err != nil {
+	if err := measure(*connectors, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "catalogbench:", err)
 		os.Exit(1)
 	}
@@ -36,7 +40,11 @@ func main() {
 type bench struct {
 	dir, root, tool string
 	connectors      int
+	rounds          int
 	edits           int
+	// cache holds the verdicts of this run, apart from the user's; compiled packages are shared.
+	cache string
+	env   []string
 }
 
 // cost is what a command took.
@@ -50,7 +58,7 @@ type cost struct {
 func (b *bench) run(name string, args ...string) (cost, error) {
 	c := exec.Command(name, args...) //nolint:gosec,noctx // our own tools
 	c.Dir = b.dir
-	c.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	c.Env = b.env
 	started := time.Now()
 	out, err := c.CombinedOutput()
 	took := cost{wall: time.Since(started)}
@@ -93,6 +101,14 @@ func (b *bench) edit(n int) error {
 	return nil
 }
 
+// forget erases what the checker remembers of earlier runs.
+func (b *bench) forget() error {
+	if err := os.RemoveAll(b.cache); err != nil {
+		return fmt.Errorf("erase verdicts: %w", err)
+	}
+	return nil
+}
+
 // writeTo writes the tree for somebody who wants to look at the checker's work on it.
 func writeTo(dir string, connectors int) error {
 	root, err := os.Getwd()
@@ -102,7 +118,7 @@ func writeTo(dir string, connectors int) error {
 	return writeTree(dir, root, connectors)
 }
 
-func measure(connectors int) error {
+func measure(connectors, rounds int) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -115,11 +131,17 @@ func measure(connectors int) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{dir: filepath.Join(dir, "tree"), root: root, tool: filepath.Join(dir, "catalogcheck"), connectors: connectors}
+	b := &bench{dir: filepath.Join(dir, "tree"), root: root, tool: filepath.Join(dir, "catalogcheck"), connectors: connectors, rounds: rounds}
+	cache, err := exec.Command("go", "env", "GOCACHE").Output() //nolint:noctx // it answers at once
+	if err != nil {
+		return fmt.Errorf("find the build cache: %w", err)
+	}
+	b.cache = filepath.Join(dir, "cache")
+	b.env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOCACHE="+strings.TrimSpace(string(cache)), "XDG_CACHE_HOME="+b.cache)
 	if err := writeTree(b.dir, root, connectors); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stdout, "%d connectors, %d streams\n%-42s %17s %17s %7s %8s\n", connectors, connectors*streams, "", "go vet", "checker", "", "")
+	fmt.Fprintf(os.Stdout, "%d connectors, %d streams, medians of %d\n%-42s %17s %17s %7s %8s\n", connectors, connectors*streams, rounds, "", "go vet", "checker", "", "")
 	fmt.Fprintf(os.Stdout, "%-42s %8s %8s %8s %8s %7s %8s\n", "seconds", "cpu", "wall", "cpu", "wall", "ratio", "memory")
 	// What both need is compiled, and dependencies are vetted, before anything is measured.
 	stamp := fmt.Sprintf("%016x", time.Now().UnixNano())
@@ -149,28 +171,52 @@ func (b *bench) report() error {
 		{"one connector edited", func() error { return b.edit(1) }, b.plain, b.vettool},
 		{"own driver, one connector edited", func() error { return b.edit(1) }, b.plain, b.own},
 		{"own driver, nothing edited", nil, b.plain, b.own},
+		{"own driver, cold: nothing remembered", b.forget, nil, b.own},
 		{"go generate of one package", nil, nil, func() (cost, error) { return b.run(b.tool, "-write", "./connectors/"+connectorName(0)) }},
 		{"cold: a new checker, nothing edited", func() error { return b.build(fmt.Sprintf("%016x", time.Now().UnixNano())) }, nil, b.vettool},
 		{"cold: every connector edited", func() error { return b.edit(b.connectors) }, b.plain, b.vettool},
 	} {
-		var costs [2]cost
-		for i, command := range []func() (cost, error){row.plain, row.checker} {
-			if command == nil {
-				continue
-			}
-			if row.prepare != nil {
-				if err := row.prepare(); err != nil {
+		var costs [2][]cost
+		for range b.rounds {
+			for i, command := range []func() (cost, error){row.plain, row.checker} {
+				if command == nil {
+					continue
+				}
+				if row.prepare != nil {
+					if err := row.prepare(); err != nil {
+						return err
+					}
+				}
+				took, err := command()
+				if err != nil {
 					return err
 				}
-			}
-			var err error
-			if costs[i], err = command(); err != nil {
-				return err
+				costs[i] = append(costs[i], took)
 			}
 		}
-		printRow(row.what, costs[0], costs[1])
+		printRow(row.what, median(costs[0]), median(costs[1]))
 	}
 	return nil
+}
+
+// median is the middle of each column by itself. It is zero where nothing was measured.
+func median(costs []cost) cost {
+	if len(costs) == 0 {
+		return cost{}
+	}
+	middle := func(column func(cost) int64) int64 {
+		values := make([]int64, 0, len(costs))
+		for _, c := range costs {
+			values = append(values, column(c))
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	return cost{
+		wall:      time.Duration(middle(func(c cost) int64 { return int64(c.wall) })),
+		cpu:       time.Duration(middle(func(c cost) int64 { return int64(c.cpu) })),
+		megabytes: middle(func(c cost) int64 { return c.megabytes }),
+	}
 }
 
 func printRow(what string, plain, checker cost) {
