@@ -48,7 +48,9 @@ func (s *connectionSet) project(name string) ([]config.StreamRef, map[string]str
 			}
 			s.ids[c.Project][c.Name] = id
 			for _, stream := range c.manifest.Streams {
-				s.streams[c.Project] = append(s.streams[c.Project], config.StreamRef{Connection: c.Name, Stream: stream.Key, Former: stream.Former()})
+				ref := config.StreamRef{Connection: c.Name, Stream: stream.Key, Former: stream.Former()}
+				s.streams[c.Project] = append(s.streams[c.Project], ref)
+				s.exact[[2]string{c.Project, ref.ID()}] = ref
 			}
 		}
 		for _, refs := range s.streams {
