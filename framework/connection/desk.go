@@ -20,8 +20,8 @@ type Live interface {
 	Try(ctx context.Context, c config.Connection) error
 	// Refresh takes up what the store says now.
 	Refresh(ctx context.Context) error
-	// Observe says what is seen of a connection.
-	Observe(ctx context.Context, c store.Configured) Observation
+	// Observe says what is seen of connections, in their order.
+	Observe(ctx context.Context, list []store.Configured) []Observation
 	// Streams are those of a project that sinks may subscribe to.
 	Streams(project string) []config.StreamRef
 	// SetPolls pauses or resumes all poll streams of a connection.

@@ -47,7 +47,7 @@ type Spec struct {
 	More map[string]any `json:"-"`
 }
 
-// more are the keys in [Spec.More].
+// more are the keys in [Spec.More], in the order in which UnmarshalJSON names them.
 var more = []string{"rate_limit", "budget", "retention", "endpoints"}
 
 // MarshalJSON writes the canonical form: keys in one order, nothing escaped that
@@ -71,25 +71,38 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON has written.
 func (s *Spec) UnmarshalJSON(b []byte) error {
 	type plain Spec
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	decoder.UseNumber()
-	if err := decoder.Decode((*plain)(s)); err != nil {
-		return fmt.Errorf("decode connection: %w", err)
-	}
-	var all map[string]any
-	decoder = json.NewDecoder(bytes.NewReader(b))
-	decoder.UseNumber()
-	if err := decoder.Decode(&all); err != nil {
-		return fmt.Errorf("decode connection: %w", err)
+	all := struct {
+		*plain
+		RateLimit json.RawMessage `json:"rate_limit"`
+		Budget    json.RawMessage `json:"budget"`
+		Retention json.RawMessage `json:"retention"`
+		Endpoints json.RawMessage `json:"endpoints"`
+	}{plain: (*plain)(s)}
+	if err := decodeInto(b, &all); err != nil {
+		return err
 	}
 	s.More = nil
-	for _, key := range more {
-		if v, ok := all[key]; ok {
-			if s.More == nil {
-				s.More = map[string]any{}
-			}
-			s.More[key] = v
+	for i, raw := range []json.RawMessage{all.RateLimit, all.Budget, all.Retention, all.Endpoints} {
+		if raw == nil {
+			continue
 		}
+		var v any
+		if err := decodeInto(raw, &v); err != nil {
+			return err
+		}
+		if s.More == nil {
+			s.More = map[string]any{}
+		}
+		s.More[more[i]] = v
+	}
+	return nil
+}
+
+func decodeInto(b []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	if err := decoder.Decode(v); err != nil {
+		return fmt.Errorf("decode connection: %w", err)
 	}
 	return nil
 }

@@ -3,8 +3,8 @@ package connection
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,6 +92,19 @@ func (d *Desk) spec(ctx context.Context, row store.Configured, number int64) (Sp
 
 // view shows a connection.
 func (d *Desk) view(ctx context.Context, row store.Configured, s Spec) View {
+	return d.observed(row, s, d.observe(ctx, []store.Configured{row})[0])
+}
+
+// observe says what is seen of connections, in their order.
+func (d *Desk) observe(ctx context.Context, rows []store.Configured) []Observation {
+	if d.cfg.Live == nil {
+		return make([]Observation, len(rows))
+	}
+	return d.cfg.Live.Observe(ctx, rows)
+}
+
+// observed shows a connection of which something was seen.
+func (d *Desk) observed(row store.Configured, s Spec, seen Observation) View {
 	v := View{
 		ID: row.ID, Spec: s, Form: row.Form, Revision: row.Latest, Deployed: row.Deployed, ManagedBy: row.ManagedBy,
 		CreatedAt: row.CreatedAt, UpdatedAt: row.ChangedAt,
@@ -99,10 +112,6 @@ func (d *Desk) view(ctx context.Context, row store.Configured, s Spec) View {
 	v.Config, v.Fingerprints = d.mask(row.ID, s)
 	if v.UpdatedAt.IsZero() {
 		v.UpdatedAt = v.CreatedAt
-	}
-	var seen Observation
-	if d.cfg.Live != nil {
-		seen = d.cfg.Live.Observe(ctx, row)
 	}
 	v.State, v.Running, v.Node = stateOf(row, seen), seen.Running, seen.Node
 	if seen.Failed {
@@ -178,7 +187,8 @@ func (f Filter) admits(row store.Configured) bool {
 const listRows = 1000
 
 // List returns up to limit connections of a project by name, after a name, and
-// whether there are more.
+// whether there are more. It asks the store the same few questions for a page,
+// whatever stands on it.
 func (d *Desk) List(ctx context.Context, project string, f Filter, after string, limit int) (views []View, more bool, err error) {
 	size := limit + 1
 	if f.Type != "" || f.State != "" || len(f.Labels) > 0 {
@@ -189,72 +199,70 @@ func (d *Desk) List(ctx context.Context, project string, f Filter, after string,
 		if err != nil {
 			return nil, false, err
 		}
-		specs, err := d.deployed(ctx, f, rows, limit+1-len(views))
+		last := len(rows) < size
+		if len(rows) > 0 {
+			after = rows[len(rows)-1].Name
+		}
+		found, err := d.listed(ctx, f, rows, limit+1-len(views))
 		if err != nil {
 			return nil, false, err
 		}
-		for _, row := range rows {
-			after = row.Name
-			if !f.admits(row) {
-				continue
-			}
-			if len(views) == limit && f.State == "" {
-				return views, true, nil
-			}
-			v, err := d.listed(ctx, row, specs[row.ID])
-			switch {
-			case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-				continue
-			case err != nil:
-				return nil, false, err
-			case f.State != "" && v.State != f.State:
-				continue
-			case len(views) == limit:
-				return views, true, nil
-			}
-			views = append(views, v)
-		}
-		if len(rows) <= limit {
+		views = append(views, found...)
+		switch {
+		case len(views) > limit:
+			return views[:limit], true, nil
+		case last:
 			return views, false, nil
 		}
 	}
 }
 
-// deployed reads the specs of the first rows that a filter admits in one go, where
-// the deployed revision is the latest.
-func (d *Desk) deployed(ctx context.Context, f Filter, rows []store.Configured, most int) (map[string][]byte, error) {
-	ids := []string{}
+// listed shows those of the rows that a filter admits, up to most.
+func (d *Desk) listed(ctx context.Context, f Filter, rows []store.Configured, most int) ([]View, error) {
+	rows = slices.DeleteFunc(rows, func(row store.Configured) bool { return !f.admits(row) })
+	seen := make([]Observation, len(rows))
+	if f.State != "" {
+		// What is seen decides which rows are shown.
+		all := d.observe(ctx, rows)
+		kept := 0
+		for i, row := range rows {
+			if stateOf(row, all[i]) == f.State {
+				rows[kept], seen[kept] = row, all[i]
+				kept++
+			}
+		}
+		rows = rows[:min(kept, most)]
+	} else {
+		rows = rows[:min(len(rows), most)]
+		seen = d.observe(ctx, rows)
+	}
+	var ids []string
 	for _, row := range rows {
-		if len(ids) < most && row.Latest > 0 && row.Latest == row.Deployed && f.admits(row) {
+		if row.Latest > 0 {
 			ids = append(ids, row.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	found, err := d.cfg.Store.Deployments(ctx, ids)
-	specs := make(map[string][]byte, len(found))
-	for _, one := range found {
-		if one.Deployed == one.Latest {
-			specs[one.ID] = one.Spec
-		}
-	}
-	return specs, err
-}
-
-func (d *Desk) listed(ctx context.Context, row store.Configured, spec []byte) (View, error) {
-	s := Spec{Project: row.Project, Name: row.Name, Connector: row.Connector, Type: row.Type, Enabled: row.Enabled}
-	switch {
-	case row.Latest > 0 && spec != nil:
-		if err := s.UnmarshalJSON(spec); err != nil {
-			return View{}, fmt.Errorf("connection %q: %w", row.Name, err)
-		}
-		s.Project, s.Name = row.Project, row.Name
-	case row.Latest > 0:
+	var specs map[string][]byte
+	if len(ids) > 0 {
 		var err error
-		if s, err = d.spec(ctx, row, row.Latest); err != nil {
-			return View{}, err
+		if specs, err = d.cfg.Store.LatestSpecs(ctx, ids); err != nil {
+			return nil, err
 		}
 	}
-	return d.view(ctx, row, s), nil
+	views := make([]View, 0, len(rows))
+	for i, row := range rows {
+		s := Spec{Project: row.Project, Name: row.Name, Connector: row.Connector, Type: row.Type, Enabled: row.Enabled}
+		if row.Latest > 0 {
+			spec, there := specs[row.ID]
+			if !there {
+				continue // deleted meanwhile
+			}
+			if err := s.UnmarshalJSON(spec); err != nil {
+				return nil, fmt.Errorf("connection %q: %w", row.Name, err)
+			}
+			s.Project, s.Name = row.Project, row.Name
+		}
+		views = append(views, d.observed(row, s, seen[i]))
+	}
+	return views, nil
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/catalog"
@@ -56,30 +58,40 @@ func (l liveDesk) Streams(project string) []config.StreamRef {
 	return refs
 }
 
-// Observe says what is seen of a connection.
-func (l liveDesk) Observe(ctx context.Context, c store.Configured) resource.Observation {
+// Observe says what is seen of connections. The conditions of all sinks among them
+// are read at once.
+func (l liveDesk) Observe(ctx context.Context, list []store.Configured) []resource.Observation {
 	set := l.runtime.set.Load()
-	var seen resource.Observation
-	if reason, failed := set.failed[c.ID]; failed {
-		seen.Failed, seen.Reason = true, reason
+	out := make([]resource.Observation, len(list))
+	at := map[string]int{}
+	for i, c := range list {
+		if reason, failed := set.failed[c.ID]; failed {
+			out[i].Failed, out[i].Reason = true, reason
+		}
+		one := set.byID[c.ID]
+		if one == nil {
+			continue
+		}
+		out[i].Running = one.revision
+		if one.outlet != nil && !out[i].Failed {
+			at[c.ID] = i
+		}
 	}
-	one := set.byID[c.ID]
-	if one == nil {
-		return seen
+	if len(at) == 0 {
+		return out
 	}
-	seen.Running = one.revision
-	if one.outlet == nil || seen.Failed {
-		return seen
+	states, err := l.runtime.store.StatesOf(ctx, slices.Collect(maps.Keys(at)), delivery.StateName)
+	if err != nil {
+		return out
 	}
-	states, err := l.runtime.store.States(ctx, c.ID, delivery.StateName)
-	if err != nil || len(states) == 0 {
-		return seen
+	for _, one := range states {
+		var s delivery.State
+		if one.Name == delivery.StateName && json.Unmarshal(one.Value, &s) == nil && (s.Condition == delivery.StateFailed || s.Condition == delivery.StateDisabled) {
+			i := at[one.ConnectionID]
+			out[i].Failed, out[i].Reason = true, s.Reason
+		}
 	}
-	var s delivery.State
-	if json.Unmarshal(states[0].Value, &s) == nil && (s.Condition == delivery.StateFailed || s.Condition == delivery.StateDisabled) {
-		seen.Failed, seen.Reason = true, s.Reason
-	}
-	return seen
+	return out
 }
 
 // SetPolls pauses or resumes all poll streams of a connection, as pages show them.

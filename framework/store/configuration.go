@@ -191,6 +191,9 @@ type Configurations interface {
 	// Deployments lists connections with their deployed revisions: those with
 	// the given ids, or all for nil.
 	Deployments(ctx context.Context, ids []string) ([]Deployment, error)
+	// LatestSpecs returns the specs of the latest revisions of connections by their
+	// ids. What is not there, or has no revision, is left out.
+	LatestSpecs(ctx context.Context, ids []string) (map[string][]byte, error)
 	// Configured lists the connections of a project by name, after a name.
 	Configured(ctx context.Context, project, after string, limit int) ([]Configured, error)
 	// ConfiguredNamed returns one connection, or ErrNotFound.

@@ -97,6 +97,8 @@ type Store interface {
 	// States lists the named pieces of state of a connection, or of all for "",
 	// whose names begin with prefix, by connection id and name.
 	States(ctx context.Context, connectionID, prefix string) ([]State, error)
+	// StatesOf is States for some connections at once.
+	StatesOf(ctx context.Context, connectionIDs []string, prefix string) ([]State, error)
 
 	// LogEpoch identifies the log that is read: it is raised when the store is
 	// restored from a backup, because sequences after the backup are used again. It

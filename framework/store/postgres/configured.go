@@ -80,6 +80,22 @@ func (s *Store) Deployments(ctx context.Context, ids []string) ([]store.Deployme
 	}, args...)
 }
 
+// LatestSpecs returns the specs of the latest revisions of connections by their ids.
+func (s *Store) LatestSpecs(ctx context.Context, ids []string) (map[string][]byte, error) {
+	type row struct {
+		id   string
+		spec []byte
+	}
+	found, err := list(ctx, s, "read revisions", `SELECT c.id, r.spec FROM connections c JOIN revisions r ON r.connection = c.num AND r.number = c.latest
+		WHERE c.deleted_at IS NULL AND c.id = ANY ($1::text[])`,
+		func(r pgx.CollectableRow) (v row, err error) { return v, r.Scan(&v.id, &v.spec) }, ids)
+	specs := make(map[string][]byte, len(found))
+	for _, one := range found {
+		specs[one.id] = one.spec
+	}
+	return specs, err
+}
+
 // Configured lists the connections of a project by name.
 func (s *Store) Configured(ctx context.Context, project, after string, limit int) ([]store.Configured, error) {
 	if !validText(project, after) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,12 +16,26 @@ func (s *Store) States(ctx context.Context, connectionID, prefix string) ([]stor
 	if !validText(connectionID) || !validText(prefix) {
 		return nil, nil
 	}
-	return list(ctx, s, "read states", `SELECT c.id, s.name, s.value, s.updated_at FROM states s
-		JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL
-		WHERE ($1 = '' OR c.id = $1) AND starts_with(s.name, $2) ORDER BY c.id COLLATE "C", s.name COLLATE "C"`,
-		func(r pgx.CollectableRow) (v store.State, err error) {
-			return v, r.Scan(&v.ConnectionID, &v.Name, &v.Value, moment{&v.UpdatedAt})
-		}, connectionID, prefix)
+	return list(ctx, s, "read states", selectStates+"($1 = '' OR c.id = $1)"+namedStates, scanState, connectionID, prefix)
+}
+
+// StatesOf lists the pieces of state of connections.
+func (s *Store) StatesOf(ctx context.Context, connectionIDs []string, prefix string) ([]store.State, error) {
+	if !validText(prefix) {
+		return nil, nil
+	}
+	ids := slices.DeleteFunc(slices.Clone(connectionIDs), func(id string) bool { return !validText(id) })
+	return list(ctx, s, "read states", selectStates+"c.id = ANY($1::text[])"+namedStates, scanState, ids, prefix)
+}
+
+const (
+	selectStates = `SELECT c.id, s.name, s.value, s.updated_at FROM states s
+		JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL WHERE `
+	namedStates = ` AND starts_with(s.name, $2) ORDER BY c.id COLLATE "C", s.name COLLATE "C"`
+)
+
+func scanState(r pgx.CollectableRow) (v store.State, err error) {
+	return v, r.Scan(&v.ConnectionID, &v.Name, &v.Value, moment{&v.UpdatedAt})
 }
 
 func (t *tx) writeStates(list []groupcommit.StateChange) []call {

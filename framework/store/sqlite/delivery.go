@@ -35,7 +35,7 @@ func (s *Store) DeliveryCounts(ctx context.Context, connectionID string) ([]stor
 		`SELECT c.id, sum(1 - d.dead), sum(d.dead), sum(d.bytes)
 		FROM connections c JOIN stored_deliveries d INDEXED BY stored_deliveries_ending
 			ON d.connection = c.num AND d.dead IN (0, 1) AND d.ending = 0
-		WHERE c.deleted_at IS NULL AND (?1 = '' OR c.id = ?1) GROUP BY c.id ORDER BY c.id`,
+		WHERE c.deleted_at IS NULL AND `+only(connectionID, "c.id")+` GROUP BY c.id ORDER BY c.id`,
 		func(r *sql.Rows, v *store.DeliveryCount) error {
 			return r.Scan(&v.ConnectionID, &v.Waiting, &v.Dead, &v.Bytes)
 		}, connectionID)

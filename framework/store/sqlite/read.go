@@ -64,6 +64,15 @@ func listWhile[T any](
 	return out, nil
 }
 
+// only narrows a query to the connection whose id is the first parameter, or to none
+// for "". One condition for both would have SQLite look at every row each time.
+func only(id, column string) string {
+	if id == "" {
+		return "?1 = ''"
+	}
+	return column + " = ?1"
+}
+
 // micros scans a time in microseconds; NULL is the zero time.
 type micros struct{ *time.Time }
 
@@ -188,7 +197,7 @@ func (s *Store) Statuses(ctx context.Context, connectionID string) ([]store.Stre
 			s.failures, s.paused,
 			EXISTS (SELECT 1 FROM runs r WHERE r.state = 'running' AND r.connection = s.connection AND r.stream = s.stream)
 		FROM streams s JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL
-		WHERE ?1 = '' OR c.id = ?1 ORDER BY c.id, s.stream`,
+		WHERE `+only(connectionID, "c.id")+` ORDER BY c.id, s.stream`,
 		func(r *sql.Rows, v *store.StreamStatus) error {
 			return r.Scan(&v.ConnectionID, &v.Stream, &v.Head, &v.Duplicates, micros{&v.LastSuccessAt}, micros{&v.NextRunAt},
 				&v.LastError, &v.LastErrorClass, micros{&v.LastErrorAt}, &v.ConsecutiveFailures, &v.Paused, &v.Running)
@@ -228,7 +237,7 @@ func (s *Store) Hourly(ctx context.Context, connectionID string, since time.Time
 	return list(ctx, s, "list hourly counts",
 		`SELECT c.id, s.stream, h.hour, h.events, h.duplicates, h.runs, h.failures
 		FROM streams s JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL JOIN hourly h ON h.stream = s.num
-		WHERE (?1 = '' OR c.id = ?1) AND h.hour >= ?2 ORDER BY c.id, s.stream, h.hour`,
+		WHERE `+only(connectionID, "c.id")+` AND h.hour >= ?2 ORDER BY c.id, s.stream, h.hour`,
 		func(r *sql.Rows, v *store.HourlyCount) error {
 			var hour int64
 			err := r.Scan(&v.ConnectionID, &v.Stream, &hour, &v.Events, &v.Duplicates, &v.Runs, &v.Failures)
@@ -242,7 +251,7 @@ func (s *Store) StoredDeliveries(ctx context.Context, connectionID string, dead 
 	return list(ctx, s, "list stored deliveries",
 		`SELECT d.id, c.id, d.endpoint, d.key, d.received_at, d.header, d.body, d.attempts, d.next_attempt_at, d.dead, d.last_error, d.written_at, d.expires_at
 		FROM stored_deliveries d JOIN connections c ON c.num = d.connection AND c.deleted_at IS NULL
-		WHERE (?1 = '' OR c.id = ?1) AND d.dead = ?2 AND d.ending = 0 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
+		WHERE `+only(connectionID, "c.id")+` AND d.dead = ?2 AND d.ending = 0 AND (?2 OR d.next_attempt_at <= ?3) ORDER BY d.received_at, d.id LIMIT ?4`,
 		func(r *sql.Rows, v *store.StoredDelivery) error {
 			return r.Scan(&v.ID, &v.ConnectionID, &v.Endpoint, &v.Key, micros{&v.ReceivedAt}, octets{&v.Header}, octets{&v.Body}, &v.Attempts,
 				micros{&v.NextAttemptAt}, &v.Dead, &v.LastError, micros{&v.WrittenAt}, micros{&v.ExpiresAt})

@@ -18,7 +18,7 @@ func (s *Store) Offsets(ctx context.Context, connectionID string) ([]store.Offse
 			o.delivered, o.dead, o.delivered_at, o.last_error, o.last_error_at, o.failures, o.updated_at
 		FROM offsets o JOIN connections k ON k.num = o.connection AND k.deleted_at IS NULL
 		JOIN connections c ON c.num = o.source AND c.deleted_at IS NULL JOIN streams t ON t.num = o.stream
-		WHERE ?1 = '' OR k.id = ?1 ORDER BY k.id, c.id, t.stream`,
+		WHERE `+only(connectionID, "k.id")+` ORDER BY k.id, c.id, t.stream`,
 		func(r *sql.Rows, v *store.Offset) error {
 			err := r.Scan(&v.ConnectionID, &v.Source.ConnectionID, &v.Stream, &v.Next, &v.LowWater, &v.Parked, &v.Delivered, &v.Dead,
 				micros{&v.DeliveredAt}, &v.LastError, micros{&v.LastErrorAt}, &v.ConsecutiveFailures, micros{&v.UpdatedAt})
@@ -45,7 +45,7 @@ func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit in
 	return list(ctx, s, "list dead letters", `SELECT k.id, d.id, d.source_id, d.stream_key, d.sequence, d.reason, d.attempts, d.status, d.first_at, d.dead_at,
 			d.discarded, d.note
 		FROM dead_events d JOIN connections k ON k.num = d.connection AND k.deleted_at IS NULL
-		WHERE (?1 = '' OR k.id = ?1) AND d.discarded = ?2 AND (?3 = '' OR d.source_id = ?3) AND (?4 = '' OR d.stream_key = ?4)
+		WHERE `+only(which.ConnectionID, "k.id")+` AND d.discarded = ?2 AND (?3 = '' OR d.source_id = ?3) AND (?4 = '' OR d.stream_key = ?4)
 			AND (?5 IS NULL OR d.dead_at >= ?5) AND (?6 IS NULL OR d.dead_at < ?6) AND (?7 = '' OR d.id < ?7)
 		ORDER BY d.id DESC LIMIT ?8`,
 		func(r *sql.Rows, v *store.DeadEvent) error {
@@ -62,7 +62,7 @@ func (s *Store) DeadCounts(ctx context.Context, connectionID string) (map[string
 		n  int64
 	}
 	list, err := list(ctx, s, "count dead letters", `SELECT k.id, count(*) FROM dead_events d JOIN connections k ON k.num = d.connection AND k.deleted_at IS NULL
-		WHERE d.discarded = 0 AND (?1 = '' OR k.id = ?1) GROUP BY k.id`,
+		WHERE d.discarded = 0 AND `+only(connectionID, "k.id")+` GROUP BY k.id`,
 		func(r *sql.Rows, v *count) error { return r.Scan(&v.id, &v.n) }, connectionID)
 	counts := map[string]int64{}
 	for _, one := range list {

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/groupcommit"
@@ -11,12 +13,25 @@ import (
 // States lists the pieces of state of a connection, or of all for "", whose
 // names begin with prefix.
 func (s *Store) States(ctx context.Context, connectionID, prefix string) ([]store.State, error) {
-	scan := func(r *sql.Rows, v *store.State) error {
-		return r.Scan(&v.ConnectionID, &v.Name, octets{&v.Value}, micros{&v.UpdatedAt})
+	return list(ctx, s, "read states", selectStates+only(connectionID, "c.id")+" AND substr(s.name, 1, length(?2)) = ?2 ORDER BY c.id, s.name",
+		scanState, connectionID, prefix)
+}
+
+// StatesOf lists the pieces of state of connections.
+func (s *Store) StatesOf(ctx context.Context, connectionIDs []string, prefix string) ([]store.State, error) {
+	ids, err := json.Marshal(connectionIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read states: %w", err)
 	}
-	return list(ctx, s, "read states", `SELECT c.id, s.name, s.value, s.updated_at FROM states s
-		JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL
-		WHERE (?1 = '' OR c.id = ?1) AND substr(s.name, 1, length(?2)) = ?2 ORDER BY c.id, s.name`, scan, connectionID, prefix)
+	return list(ctx, s, "read states", selectStates+"c.id IN (SELECT value FROM json_each(?1)) AND substr(s.name, 1, length(?2)) = ?2 ORDER BY c.id, s.name",
+		scanState, string(ids), prefix)
+}
+
+const selectStates = `SELECT c.id, s.name, s.value, s.updated_at FROM states s
+	JOIN connections c ON c.num = s.connection AND c.deleted_at IS NULL WHERE `
+
+func scanState(r *sql.Rows, v *store.State) error {
+	return r.Scan(&v.ConnectionID, &v.Name, octets{&v.Value}, micros{&v.UpdatedAt})
 }
 
 func (t *tx) writeStates(c *groupcommit.Changes) error {

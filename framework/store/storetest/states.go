@@ -42,6 +42,19 @@ var states = []contract{
 		got, err = b.States(t.Context(), b.con.ID, "backfill/")
 		require.NoError(t, err)
 		require.Empty(t, got)
+		all, err := b.States(t.Context(), "", "")
+		require.NoError(t, err)
+		got, err = b.StatesOf(t.Context(), []string{other.ID, b.con.ID, "con_unknown"}, "")
+		require.NoError(t, err)
+		require.Equal(t, all, got)
+		got, err = b.StatesOf(t.Context(), []string{other.ID}, "budget/")
+		require.NoError(t, err)
+		require.Equal(t, []store.State{{ConnectionID: other.ID, Name: "budget/api", Value: []byte("theirs"), UpdatedAt: start}}, got)
+		for _, none := range [][]string{nil, {}, {""}} {
+			got, err = b.StatesOf(t.Context(), none, "")
+			require.NoError(t, err)
+			require.Empty(t, got)
+		}
 	}},
 	{"AreFencedAndBoundToTheirUnit", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
