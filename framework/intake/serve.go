@@ -15,6 +15,8 @@ import (
 	"github.com/weirhq/weir/framework/webhook"
 )
 
+const noVerifier = "endpoint has no verifier: its secret is missing"
+
 // ServeHTTP receives one delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := h.config.Now().UTC()
@@ -27,8 +29,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notFound().write(w, r)
 		return
 	}
+	if target.Shut {
+		a := unavailable()
+		a.close = true
+		a.write(w, r)
+		return
+	}
 	state := h.endpoints.of(target)
-	a := h.receive(w, r, target, state, started)
+	find := func() (Target, bool) { return h.config.Targets.Lookup(project, connection, endpoint) }
+	a := h.receive(w, r, target, state, find, started)
 	h.observe(target, state, Recent{
 		ID: a.body.Delivery, First: a.body.First, At: started, Verdict: a.verdict, Status: a.status, Bytes: a.bytes, Events: a.events,
 		Took: h.config.Now().Sub(started), Attempt: a.attempt, Why: a.why,
@@ -48,8 +57,11 @@ func (h *Handler) observe(t Target, state *endpointState, e Recent) {
 	h.config.Observe(o)
 }
 
-// receive takes one delivery from the wire to its verdict.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, state *endpointState, started time.Time) answer {
+// receive takes one delivery from the wire to its verdict. find finds its target
+// as it is at that moment.
+func (h *Handler) receive(
+	w http.ResponseWriter, r *http.Request, t Target, state *endpointState, find func() (Target, bool), started time.Time,
+) answer {
 	if !h.gate.enter() {
 		a := busy("stopping")
 		a.close = true
@@ -66,7 +78,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, stat
 	case r.Method == http.MethodPost && !t.Policy.takes(r.Header):
 		return typeRefused(t.Policy.ContentTypes)
 	case t.Verifier == nil || t.Binding == nil:
-		a := unverified("", "endpoint has no verifier: its secret is missing")
+		a := unverified("", noVerifier)
 		a.close = true
 		return a
 	}
@@ -76,11 +88,49 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, t Target, stat
 	if !ok {
 		return refusal
 	}
+	// A body may take its time. What has become of the endpoint meanwhile counts:
+	// nobody is let in by a secret that was taken away before they were asked.
+	now, ok := find()
+	if refusal, ok = changed(t, now, ok, len(body)); !ok {
+		refusal.bytes = len(body)
+		return refusal
+	}
+	t = now
 	// Once the whole delivery is here it is carried through, whether its sender
 	// waits for the answer or not: some never send again.
 	a := h.handle(context.WithoutCancel(r.Context()), t, state, h.requestOf(r, body), started, hold)
 	a.bytes = len(body)
 	return a
+}
+
+// changed refuses a delivery whose endpoint is not there any more, or is another
+// one, since its header was read; ok reports that it goes on.
+func changed(before, now Target, there bool, size int) (refusal answer, ok bool) {
+	switch {
+	case now.Shut:
+		return unavailable(), false
+	case !there:
+		a := notFound()
+		a.verdict, a.why = Refused, "the endpoint was taken away while the body came"
+		return a, false
+	case now.ConnectionID != before.ConnectionID:
+		return busy("another connection took the name while the body came"), false
+	case now.Verifier == nil || now.Binding == nil:
+		return unverified("", noVerifier), false
+	case int64(size) > now.Verifier.MaxBody():
+		return tooLarge(size), false
+	}
+	return answer{}, true
+}
+
+// verifier is that of the endpoint as it is now; nil, which refuses everything,
+// when the endpoint is gone.
+func (h *Handler) verifier(t Target) *webhook.Verifier {
+	now, ok := h.config.Targets.ByID(t.ConnectionID, t.Endpoint)
+	if !ok || now.Binding == nil {
+		return nil
+	}
+	return now.Verifier
 }
 
 // ownBody is the size above which a body is counted twice while its handler is
@@ -90,7 +140,8 @@ const ownBody = 1 << 20
 // handle verifies a delivery, calls its handler and records the outcome.
 func (h *Handler) handle(ctx context.Context, t Target, state *endpointState, request webhook.Request, receivedAt time.Time, hold *hold) answer {
 	header, body := request.Header, request.Body
-	check := sync.OnceValue(func() error { return t.Verifier.Verify(h.config.Now(), request) })
+	// A handler that verifies for itself may ask late.
+	check := sync.OnceValue(func() error { return h.verifier(t).Verify(h.config.Now(), request) })
 	unproven := func(err error) answer { return unverified(t.Verifier.Challenge(), webhook.ReasonOf(err)) }
 	if a, handled := h.handshake(ctx, t, request, check); handled {
 		return a

@@ -33,6 +33,9 @@ type Target struct {
 	WebhookStreams []string
 	// Policy is what the operator decided for the endpoint.
 	Policy Policy
+	// Shut stands for every endpoint of a connection that does not open now: its
+	// senders are asked to send again later. Endpoint is "".
+	Shut bool
 }
 
 // Targets finds endpoints. [Table] is one.
@@ -62,6 +65,9 @@ func (t *Table) Replace(targets []Target) {
 	seen := make(map[string]bool, len(targets))
 	for _, target := range targets {
 		v.byName[[3]string{target.Project, target.Connection, target.Endpoint}] = target
+		if target.Shut {
+			continue // what is stored of it waits
+		}
 		v.byID[[2]string{target.ConnectionID, target.Endpoint}] = target
 		if !seen[target.ConnectionID] {
 			seen[target.ConnectionID] = true
@@ -83,6 +89,9 @@ func (t *Table) Lookup(project, connection, endpoint string) (Target, bool) {
 		return Target{}, false
 	}
 	target, ok := v.byName[[3]string{project, connection, endpoint}]
+	if !ok {
+		target, ok = v.byName[[3]string{project, connection, ""}]
+	}
 	return target, ok
 }
 

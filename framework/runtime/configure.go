@@ -124,11 +124,10 @@ func (r *Runtime) Reload(ctx context.Context, c *config.File) error {
 	return r.refresh(ctx, false)
 }
 
-// watchConfiguration takes up what other processes have changed, until ctx ends.
+// watchConfiguration takes up what other processes have changed, and what could
+// not be taken up when it was made, until ctx ends.
 func (r *Runtime) watchConfiguration(ctx context.Context) {
-	if _, shared := r.store.(store.Shared); !shared {
-		return
-	}
+	_, shared := r.store.(store.Shared)
 	ticker := time.NewTicker(configurationEvery)
 	defer ticker.Stop()
 	for {
@@ -137,9 +136,14 @@ func (r *Runtime) watchConfiguration(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		version, err := r.store.ConfigurationVersion(ctx)
-		if err != nil || version == r.configuration.Load() {
-			continue
+		if !r.behind.Load() {
+			if !shared {
+				continue
+			}
+			version, err := r.store.ConfigurationVersion(ctx)
+			if err != nil || version == r.configuration.Load() {
+				continue
+			}
 		}
 		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
 			r.log.Error("a change of the configuration could not be taken up; trying again", "err", err)

@@ -43,6 +43,8 @@ type connection struct {
 	// binding is nil while the connection is disabled.
 	binding   *selection
 	endpoints map[string]*webhook.Verifier
+	// stopgap says that a newer revision is deployed and does not open here.
+	stopgap bool
 	// outlet is what a sink runs on, nil while it is disabled and for a source;
 	// subscribed and start are its own.
 	outlet     *outlet

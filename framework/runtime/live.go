@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/framework/config"
 	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/store"
+	"github.com/weirhq/weir/framework/webhook"
 )
 
 // connectionSet is what is configured at one time. It never changes: a change of
@@ -20,8 +21,9 @@ import (
 type connectionSet struct {
 	byID map[string]*connection
 	// failed says why the deployed revision of a connection does not run here. The
-	// one that ran before goes on, if there was one.
+	// one that ran before goes on, if there was one; if not, it is in shut.
 	failed map[string]string
+	shut   map[string]store.Connection
 
 	index   sync.Once
 	streams map[string][]config.StreamRef
@@ -30,11 +32,23 @@ type connectionSet struct {
 }
 
 func newSet() *connectionSet {
-	return &connectionSet{byID: map[string]*connection{}, failed: map[string]string{}}
+	return &connectionSet{byID: map[string]*connection{}, failed: map[string]string{}, shut: map[string]store.Connection{}}
 }
 
 func (s *connectionSet) clone() *connectionSet {
-	return &connectionSet{byID: maps.Clone(s.byID), failed: maps.Clone(s.failed)}
+	return &connectionSet{byID: maps.Clone(s.byID), failed: maps.Clone(s.failed), shut: maps.Clone(s.shut)}
+}
+
+// forget takes a connection out.
+func (s *connectionSet) forget(id string) {
+	delete(s.byID, id)
+	s.mended(id)
+}
+
+// mended says that nothing of a connection fails.
+func (s *connectionSet) mended(id string) {
+	delete(s.failed, id)
+	delete(s.shut, id)
 }
 
 // project returns the streams of a project in the order of their ids, and the ids
@@ -99,7 +113,9 @@ type written struct {
 func (r *Runtime) Refresh(ctx context.Context) error {
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
-	return r.refresh(ctx, false)
+	err := r.refresh(ctx, false)
+	r.behind.Store(err != nil)
+	return err
 }
 
 // refresh is Refresh. At the start, what does not open refuses it where the
@@ -119,13 +135,12 @@ func (r *Runtime) refresh(ctx context.Context, starting bool) error {
 			ids = append(ids, id)
 		}
 	}
-	next := r.set.Load().clone()
+	next, seen := r.set.Load().clone(), maps.Clone(r.versions)
 	gone := 0
 	for id := range r.versions {
 		if _, there := versions[id]; !there {
-			delete(next.byID, id)
-			delete(next.failed, id)
-			delete(r.versions, id)
+			next.forget(id)
+			delete(seen, id)
 			gone++
 		}
 	}
@@ -141,9 +156,10 @@ func (r *Runtime) refresh(ctx context.Context, starting bool) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	if err := r.takeUp(ctx, next, deployments, starting); err != nil {
+	if err := r.takeUp(ctx, next, seen, deployments, starting); err != nil {
 		return err
 	}
+	r.versions = seen
 	r.set.Store(next)
 	r.configuration.Store(version)
 	if starting {
@@ -159,8 +175,8 @@ func (r *Runtime) refresh(ctx context.Context, starting bool) error {
 	return nil
 }
 
-// takeUp puts deployments into a set.
-func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, deployments []store.Deployment, starting bool) error {
+// takeUp puts deployments into a set, and their versions into seen.
+func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, seen map[string]int64, deployments []store.Deployment, starting bool) error {
 	projects, err := r.store.Projects(ctx)
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
@@ -176,19 +192,18 @@ func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, deployments [
 	var errs []error
 	for _, d := range deployments {
 		old := next.byID[d.ID]
-		if known, ok := r.versions[d.ID]; ok && known == d.Version {
+		if known, ok := seen[d.ID]; ok && known == d.Version {
 			continue
 		}
-		r.versions[d.ID] = d.Version
+		seen[d.ID] = d.Version
 		if d.Deployed == 0 || d.Spec == nil {
-			delete(next.byID, d.ID)
-			delete(next.failed, d.ID)
+			next.forget(d.ID)
 			continue
 		}
 		c, err := r.taken(ctx, d, old, names, slices.Contains(former, d.ID))
 		if err == nil {
 			next.byID[d.ID] = c
-			delete(next.failed, d.ID)
+			next.mended(d.ID)
 			continue
 		}
 		if _, ours := r.file[[2]string{d.Project, d.Name}]; starting && ours {
@@ -197,20 +212,39 @@ func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, deployments [
 		}
 		next.failed[d.ID] = fmt.Sprintf("revision %d does not open: %v", d.Deployed, err)
 		if old != nil {
+			next.byID[d.ID] = old.provenBy(c)
 			next.failed[d.ID] += fmt.Sprintf("; revision %d goes on", old.revision)
+		} else if d.Enabled && d.Type == resource.TypeSource {
+			next.shut[d.ID] = d.Connection
 		}
 		r.log.Error("a revision does not open", "project", d.Project, "connection", d.Name, "revision", d.Deployed, "goes_on", old != nil, "err", err)
 	}
 	return errors.Join(errs...)
 }
 
+// provenBy is the connection as it goes on when a newer revision does not open.
+// Senders prove themselves to the newer one all the same, since its change may have
+// taken a secret away; an endpoint that it makes no verifier for refuses everything.
+func (c *connection) provenBy(newer *connection) *connection {
+	same := *c
+	same.stopgap, same.endpoints = true, make(map[string]*webhook.Verifier, len(c.endpoints))
+	for path := range c.endpoints {
+		same.endpoints[path] = nil
+		if newer != nil {
+			same.endpoints[path] = newer.endpoints[path]
+		}
+	}
+	return &same
+}
+
 // taken makes what a deployment runs on. What is the same is taken over from old.
+// With an error it may return as much as could be made.
 func (r *Runtime) taken(ctx context.Context, d store.Deployment, old *connection, projects []string, renamed bool) (*connection, error) {
 	c, own, err := r.wanted(ctx, d, projects)
 	if err != nil {
 		return nil, err
 	}
-	if old != nil && old.revision == d.Deployed && old.Project == d.Project && old.Name == d.Name && old.Enabled == d.Enabled && reflect.DeepEqual(old.source, c) {
+	if old != nil && !old.stopgap && old.revision == d.Deployed && old.Project == d.Project && old.Name == d.Name && old.Enabled == d.Enabled && reflect.DeepEqual(old.source, c) {
 		same := *old
 		same.desired, same.version = d.State, d.Version
 		if same.desired == old.desired {
@@ -221,13 +255,13 @@ func (r *Runtime) taken(ctx context.Context, d store.Deployment, old *connection
 	one := r.prepared[[2]string{d.Project, d.Name}]
 	if !own || one == nil {
 		if one, err = r.prepare(c); err != nil {
-			return nil, err
+			return one, err
 		}
 	}
 	one.Connection, one.revision, one.version, one.desired, one.source = d.Connection, d.Deployed, d.Version, d.State, c
 	if renamed || slices.ContainsFunc(one.declared, hasFormer) {
 		if err := r.rename(ctx, one); err != nil {
-			return nil, err
+			return one, err
 		}
 	}
 	return one, r.open(ctx, one)

@@ -82,6 +82,8 @@ type Runtime struct {
 	// configuration is the version that was taken up, reconfigured wakes follow.
 	configuration atomic.Int64
 	reconfigured  chan struct{}
+	// behind says that a change could not be taken up yet.
+	behind atomic.Bool
 	// alerts are those of sinks that wait to be recorded, alertEvery how often
 	// streams are looked at.
 	alerts     chan alert.Alert

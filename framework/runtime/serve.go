@@ -130,6 +130,9 @@ func (r *Runtime) targets() []intake.Target {
 			})
 		}
 	}
+	for id, c := range r.set.Load().shut {
+		targets = append(targets, intake.Target{Project: c.Project, Connection: c.Name, ConnectionID: id, Shut: true})
+	}
 	return targets
 }
 
