@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -29,6 +30,9 @@ type Budget struct {
 	rate  Rate
 	used  [parts + 1]int // calls by part of the rate's length
 	part  int64          // the number of the newest part, since 1970
+	ahead advance
+	// cover stores the budget with an advance. It is nil where nothing is stored.
+	cover func(context.Context)
 	hosts map[string]*learned
 	dirty bool
 }
@@ -71,6 +75,7 @@ func (b *Budget) Take(host string, yielding bool) (wait time.Duration) {
 	}
 	if !b.rate.IsZero() {
 		b.used[b.part%int64(len(b.used))]++
+		b.ahead.take(b.part)
 		b.dirty = true
 	}
 	if l := b.hosts[host]; l != nil && now.Before(l.Until) {

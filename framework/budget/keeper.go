@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
@@ -23,8 +26,8 @@ type Store interface {
 
 const (
 	statePrefix = "budget/"
-	// saveEvery is how often what was used is stored. A process that dies
-	// forgets at most that much.
+	// saveEvery is how often what was used and learnt is stored, but for the calls
+	// of declared rates, which are stored before they are made: see [advance].
 	saveEvery   = 5 * time.Second
 	saveTimeout = 10 * time.Second
 )
@@ -45,6 +48,8 @@ type shared struct {
 	name        string
 	connections map[string]bool
 	configured  bool
+	// turn is held by the one who stores an advance.
+	turn chan struct{}
 }
 
 // NewKeeper returns a keeper without budgets.
@@ -73,9 +78,12 @@ func (k *Keeper) Open(project, connectionID, name string, configured, declared R
 	defer k.mu.Unlock()
 	b := k.budgets[key]
 	if b == nil {
-		b = &shared{Budget: New(Rate{}, k.now), name: stored, connections: map[string]bool{}}
+		b = &shared{Budget: New(Rate{}, k.now), name: stored, connections: map[string]bool{}, turn: make(chan struct{}, 1)}
 		if l, ok := k.store.(store.Ledger); ok && name != "" {
 			b.ledger = newLedger(l, statePrefix+key, k.log)
+		} else {
+			one := b
+			b.Budget.cover = func(ctx context.Context) { k.cover(ctx, one) }
 		}
 		k.budgets[key] = b
 	}
@@ -163,41 +171,72 @@ func (k *Keeper) save(ctx context.Context, only string) {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	k.mu.Lock()
-	var units []store.Unit
-	var of []*Budget
+	var wanted []*shared
 	for _, b := range k.budgets {
-		if only != "" && !b.connections[only] {
-			continue
-		}
-		value := b.changed()
-		if value == nil {
-			continue
-		}
-		for id := range b.connections {
-			if epoch, held := k.store.Epoch(id); held {
-				units = append(units, store.Unit{
-					ID: store.NewCommitID(), ConnectionID: id, Epoch: epoch, At: k.now(),
-					State: []store.StateWrite{{Name: b.name, Value: value}},
-				})
-				of = append(of, b.Budget)
-			}
+		if only == "" || b.connections[only] {
+			wanted = append(wanted, b)
 		}
 	}
 	k.mu.Unlock()
 	var group sync.WaitGroup
-	for i, u := range units {
+	for _, b := range wanted {
+		if b.settled() {
+			continue
+		}
+		group.Go(func() {
+			b.alone(ctx, func() {
+				if value := b.changed(); value != nil && !k.put(ctx, b, value, false) {
+					b.spoil()
+				}
+			})
+		})
+	}
+	group.Wait()
+}
+
+// alone runs f while nobody else stores the budget: of two that do, the one that
+// knows less could be the last. f is not run when ctx ends before.
+func (b *shared) alone(ctx context.Context, f func()) {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+		f()
+	case <-ctx.Done():
+	}
+}
+
+// put stores a budget at its connections that this process has, or at the first of
+// them. It reports whether it is stored wherever it can be.
+func (k *Keeper) put(ctx context.Context, b *shared, value []byte, first bool) bool {
+	k.mu.Lock()
+	ids := slices.Sorted(maps.Keys(b.connections))
+	k.mu.Unlock()
+	var units []store.Unit
+	for _, id := range ids {
+		epoch, held := k.store.Epoch(id)
+		if !held || first && len(units) > 0 {
+			continue
+		}
+		units = append(units, store.Unit{
+			ID: store.NewCommitID(), ConnectionID: id, Epoch: epoch, At: k.now(), State: []store.StateWrite{{Name: b.name, Value: value}},
+		})
+	}
+	var failed atomic.Bool
+	var group sync.WaitGroup
+	for _, u := range units {
 		group.Go(func() {
 			_, err := k.store.Commit(ctx, u)
 			if err == nil || errors.Is(err, store.ErrFenced) {
 				return
 			}
-			of[i].spoil()
+			failed.Store(true)
 			if ctx.Err() == nil {
 				k.log.Warn("rate budget could not be stored", "connection", u.ConnectionID, "err", err)
 			}
 		})
 	}
 	group.Wait()
+	return !failed.Load()
 }
 
 // spoil has the budget stored again.
@@ -215,14 +254,27 @@ type saved struct {
 	Hosts map[string]*learned `json:"hosts,omitempty"`
 }
 
-// changed returns the budget as it is stored, or nil when it is stored already.
+// settled reports that the budget is stored as it is.
+func (b *Budget) settled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.dirty
+}
+
+// changed returns the budget as it is stored, without an advance, or nil when it is
+// stored already.
 func (b *Budget) changed() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.dirty {
 		return nil
 	}
-	b.dirty = false
+	b.dirty, b.ahead = false, advance{}
+	return encode(b.saved())
+}
+
+// saved is the budget as it is stored. The lock is held.
+func (b *Budget) saved() saved {
 	s := saved{Rate: b.rate.String(), Hosts: b.hosts}
 	if !b.rate.IsZero() {
 		s.Part = b.part
@@ -230,11 +282,7 @@ func (b *Budget) changed() []byte {
 			s.Used = append(s.Used, b.used[mod(b.part-age)])
 		}
 	}
-	value, err := json.Marshal(s)
-	if err != nil { // there is nothing in it that JSON cannot say
-		panic(err)
-	}
-	return value
+	return s
 }
 
 // merge takes over a stored budget where it knows more. The lock is held.

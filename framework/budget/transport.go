@@ -41,12 +41,15 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// enter is Take, at all nodes that share the budget.
+// enter is Take, at all nodes that share the budget, or entered in the store.
 func (b *Budget) enter(ctx context.Context, host string, yielding bool) (wait time.Duration, err error) {
 	if b.ledger != nil {
 		return b.ledger.take(ctx, b.Rate(), host, yielding)
 	}
-	return b.Take(host, yielding), nil
+	if wait = b.Take(host, yielding); wait == 0 {
+		b.covered(ctx)
+	}
+	return wait, nil
 }
 
 // heed is Learn, for all nodes that share the budget.
