@@ -124,28 +124,34 @@ func (r *Runtime) Reload(ctx context.Context, c *config.File) error {
 	return r.refresh(ctx, false)
 }
 
-// watchConfiguration takes up what other processes have changed, and what could
-// not be taken up when it was made, until ctx ends.
+// watchConfiguration takes up what other processes have changed and what could not
+// be taken up when it was made, and tries again what did not open, until ctx ends.
 func (r *Runtime) watchConfiguration(ctx context.Context) {
 	_, shared := r.store.(store.Shared)
-	ticker := time.NewTicker(configurationEvery)
+	ticker, again := time.NewTicker(configurationEvery), time.NewTicker(reopenEvery)
 	defer ticker.Stop()
+	defer again.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		if !r.behind.Load() {
-			if !shared {
-				continue
+			if !r.behind.Load() {
+				if !shared {
+					continue
+				}
+				version, err := r.store.ConfigurationVersion(ctx)
+				if err != nil || version == r.configuration.Load() {
+					continue
+				}
 			}
-			version, err := r.store.ConfigurationVersion(ctx)
-			if err != nil || version == r.configuration.Load() {
-				continue
-			}
+			err = r.Refresh(ctx)
+		case <-again.C:
+			err = r.reopen(ctx)
+		case <-r.assigned:
 		}
-		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, r.report(ctx)); err != nil && ctx.Err() == nil {
 			r.log.Error("a change of the configuration could not be taken up; trying again", "err", err)
 		}
 	}

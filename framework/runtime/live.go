@@ -22,7 +22,7 @@ type connectionSet struct {
 	byID map[string]*connection
 	// failed says why the deployed revision of a connection does not run here. The
 	// one that ran before goes on, if there was one; if not, it is in shut.
-	failed map[string]string
+	failed map[string]failure
 	shut   map[string]store.Connection
 
 	index   sync.Once
@@ -32,7 +32,7 @@ type connectionSet struct {
 }
 
 func newSet() *connectionSet {
-	return &connectionSet{byID: map[string]*connection{}, failed: map[string]string{}, shut: map[string]store.Connection{}}
+	return &connectionSet{byID: map[string]*connection{}, failed: map[string]failure{}, shut: map[string]store.Connection{}}
 }
 
 func (s *connectionSet) clone() *connectionSet {
@@ -210,11 +210,18 @@ func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, seen map[stri
 			errs = append(errs, err)
 			continue
 		}
-		next.failed[d.ID] = fmt.Sprintf("revision %d does not open: %v", d.Deployed, err)
+		f := failure{d.Deployed, fmt.Sprintf("revision %d does not open: %v", d.Deployed, err)}
 		if old != nil {
+			f.reason += fmt.Sprintf("; revision %d goes on", old.revision)
+		}
+		again := next.failed[d.ID] == f
+		next.failed[d.ID] = f
+		switch {
+		case again:
+			continue // it was tried once more
+		case old != nil:
 			next.byID[d.ID] = old.provenBy(c)
-			next.failed[d.ID] += fmt.Sprintf("; revision %d goes on", old.revision)
-		} else if d.Enabled && d.Type == resource.TypeSource {
+		case d.Enabled && d.Type == resource.TypeSource:
 			next.shut[d.ID] = d.Connection
 		}
 		r.log.Error("a revision does not open", "project", d.Project, "connection", d.Name, "revision", d.Deployed, "goes_on", old != nil, "err", err)

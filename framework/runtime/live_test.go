@@ -242,3 +242,33 @@ func TestWhatTheFileManagesIsReadOnlyElsewhere(t *testing.T) {
 	status, _ = w.send(t, "one", "d2")
 	require.Equal(t, http.StatusOK, status)
 }
+
+func TestWhatDidNotOpenIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), seal.NewKey()
+	var refuse atomic.Bool
+	b := behaviour{opened: func() error {
+		if refuse.Load() {
+			return errors.New("the provider cannot be reached")
+		}
+		return nil
+	}}
+	w := keyed(t, dir, key, b)
+	_, err := w.Connections().Create(t.Context(), "default", "one", document(), resource.Request{By: "ada"})
+	require.NoError(t, err)
+	require.NoError(t, w.stop())
+	refuse.Store(true)
+	w = keyed(t, dir, key, b)
+	v, err := w.Connections().Get(t.Context(), "default", "one")
+	require.NoError(t, err)
+	require.Equal(t, resource.StateFailed, v.State)
+	require.Contains(t, v.Reason, "cannot be reached")
+	_, err = w.Connections().Restart(t.Context(), "default", "one")
+	require.ErrorContains(t, err, "cannot be reached")
+	refuse.Store(false)
+	v, err = w.Connections().Restart(t.Context(), "default", "one")
+	require.NoError(t, err)
+	require.Equal(t, resource.StateRunning, v.State)
+	w.await(t, "one", "things", state("healthy"))
+	require.Equal(t, 1, strings.Count(w.log.String(), "a revision does not open"), "each try is not news")
+}

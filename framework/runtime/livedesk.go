@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/catalog"
+	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/config"
 	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/delivery"
@@ -64,9 +65,10 @@ func (l liveDesk) Observe(ctx context.Context, list []store.Configured) []resour
 	set := l.runtime.set.Load()
 	out := make([]resource.Observation, len(list))
 	at := map[string]int{}
+	defer l.openedElsewhere(ctx, list, out)
 	for i, c := range list {
-		if reason, failed := set.failed[c.ID]; failed {
-			out[i].Failed, out[i].Reason = true, reason
+		if f, failed := set.failed[c.ID]; failed {
+			out[i].Failed, out[i].Reason = true, f.reason
 		}
 		one := set.byID[c.ID]
 		if one == nil {
@@ -123,6 +125,13 @@ func (l liveDesk) Restart(ctx context.Context, connectionID string) error {
 
 // restart is Restart at this node.
 func (o local) restart(ctx context.Context, connectionID string) error {
+	// A revision that does not open is tried again.
+	if err := o.runtime.reopen(ctx, connectionID); err != nil {
+		return err
+	}
+	if f, failed := o.runtime.set.Load().failed[connectionID]; failed {
+		return &api.ConflictError{Err: errors.New(f.reason)}
+	}
 	c, ok := o.runtime.find(connectionID)
 	if !ok {
 		return fmt.Errorf("connection %s: %w", connectionID, store.ErrNotFound)

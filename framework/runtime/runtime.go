@@ -79,9 +79,11 @@ type Runtime struct {
 	versions   map[string]int64
 	file       map[[2]string]written
 	prepared   map[[2]string]*connection
-	// configuration is the version that was taken up, reconfigured wakes follow.
+	// configuration is the version that was taken up, reconfigured wakes follow, which
+	// says by assigned that the work of connections was taken on or given up.
 	configuration atomic.Int64
 	reconfigured  chan struct{}
+	assigned      chan struct{}
 	// behind says that a change could not be taken up yet.
 	behind atomic.Bool
 	// alerts are those of sinks that wait to be recorded, alertEvery how often
@@ -113,7 +115,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
 		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(),
-		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1),
+		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1), assigned: make(chan struct{}, 1),
 	}
 	r.set.Store(newSet())
 	defer func() {

@@ -46,6 +46,7 @@ func (r *Runtime) follow(ctx context.Context) {
 			r.log.Error("the work of some connections could not be taken on or given up; trying again", "err", err)
 			again = time.After(dutyRetry)
 		}
+		wake(r.assigned)
 		for waiting := true; waiting; {
 			waiting = false
 			select {
