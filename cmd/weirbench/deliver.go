@@ -135,7 +135,11 @@ func deliver(ctx context.Context, o options) error {
 				return err
 			}
 			a.print("weir", round)
-			b, err := drained(ctx, o, w, childOptions{Role: "floor-deliver", Dir: dir})
+			f := childOptions{Role: "floor-deliver", Dir: dir}
+			if o.profile != "" {
+				f.Profile = filepath.Join(o.profile, "deliver-"+name+"-floor.pprof")
+			}
+			b, err := drained(ctx, o, w, f)
 			if err != nil {
 				return err
 			}

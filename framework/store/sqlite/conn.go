@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -68,7 +69,16 @@ func (c *conn) exec(query string, args ...driver.Value) (int64, error) {
 
 // query runs a prepared statement and calls row for every row. The values are
 // valid until row returns.
-func (c *conn) query(row func(v []driver.Value), query string, args ...driver.Value) (err error) {
+func (c *conn) query(row func(v []driver.Value), query string, args ...driver.Value) error {
+	return c.queryWhile(context.Background(), func(v []driver.Value) bool {
+		row(v)
+		return true
+	}, query, args...)
+}
+
+// queryWhile is query that ends after the row for which row is false, and when
+// ctx does. Strings and bytes of the values stay; only v itself is used again.
+func (c *conn) queryWhile(ctx context.Context, row func(v []driver.Value) bool, query string, args ...driver.Value) (err error) {
 	s, err := c.prepare(query)
 	if err != nil {
 		return err
@@ -84,6 +94,9 @@ func (c *conn) query(row func(v []driver.Value), query string, args ...driver.Va
 	}
 	dest := c.dest[:n]
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		switch err := rows.Next(dest); {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -96,7 +109,9 @@ func (c *conn) query(row func(v []driver.Value), query string, args ...driver.Va
 				dest[i] = []byte{}
 			}
 		}
-		row(dest)
+		if !row(dest) {
+			return nil
+		}
 	}
 }
 

@@ -28,8 +28,9 @@ type Store struct {
 	room    *room
 	// writer belongs to the goroutine of engine.
 	writer *writer
-	// reads are the reading connections.
+	// reads are the reading connections, logs those that read events.
 	reads *sql.DB
+	logs  *logReaders
 
 	// background ends the goroutines of this package.
 	background context.Context //nolint:containedctx // it is the life of the store, not of a call
@@ -168,13 +169,16 @@ func (s *Store) takeLease() (secret []byte, err error) {
 }
 
 func (s *Store) openReads() error {
-	db, err := sql.Open(driverName, access{readOnly: true, queryOnly: true, busy: s.options.QueryTimeout, cacheKiB: 8 << 10}.dsn(s.path))
+	reading := access{readOnly: true, queryOnly: true, busy: s.options.QueryTimeout, cacheKiB: 8 << 10}
+	db, err := sql.Open(driverName, reading.dsn(s.path))
 	if err != nil {
 		return fmt.Errorf("open readers: %w", err)
 	}
 	db.SetMaxOpenConns(s.options.Readers)
 	db.SetMaxIdleConns(s.options.Readers)
 	s.reads = db
+	reading.cacheKiB = 1 << 10 // events are read once: pages stay in the processor's cache
+	s.logs = newLogReaders(s.options.Readers, func() (*conn, error) { return connectWith(s.path, reading) })
 	return nil
 }
 
@@ -242,7 +246,7 @@ func (s *Store) Close() error {
 func (s *Store) release() error {
 	var errs []error
 	if s.reads != nil {
-		errs = append(errs, s.reads.Close())
+		errs = append(errs, s.reads.Close(), s.logs.close())
 	}
 	if s.writer != nil && s.writer.conn != nil {
 		errs = append(errs, s.writer.conn.close())

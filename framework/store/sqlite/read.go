@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/framework/store"
-	"github.com/weirhq/weir/ingest"
 )
 
 // maxRows bounds what one read returns, whatever limit it was given.
@@ -31,14 +30,8 @@ func (s *Store) readErr(what string, err error) error {
 }
 
 // list runs a query and scans every row of it.
-func list[T any](ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any) ([]T, error) {
-	return listWhile(ctx, s, what, query, scan, func(*T) bool { return true }, nil, args...)
-}
-
-// listWhile is list that ends before the first row that is not wanted, and
-// appends to into.
-func listWhile[T any](
-	ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, wanted func(*T) bool, into []T, args ...any,
+func list[T any](
+	ctx context.Context, s *Store, what, query string, scan func(*sql.Rows, *T) error, args ...any,
 ) (out []T, err error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
@@ -47,14 +40,10 @@ func listWhile[T any](
 		return nil, s.readErr(what, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	out = into
 	for rows.Next() {
 		var v T
 		if err := scan(rows, &v); err != nil {
 			return nil, s.readErr(what, err)
-		}
-		if !wanted(&v) {
-			break
 		}
 		out = append(out, v)
 	}
@@ -104,64 +93,6 @@ func (o octets) Scan(v any) error {
 		return fmt.Errorf("scan bytes: unexpected %T", v)
 	}
 	return nil
-}
-
-// expectedRows is for how many events room is made before they are read.
-const expectedRows = 128
-
-// Events reads a stream. It fails with [store.ErrNotFound] for an unknown
-// connection and with [ingest.TrimmedError] where retention has removed what
-// comes next.
-func (s *Store) Events(ctx context.Context, connectionID, stream string, after int64, limit int) ([]ingest.Event, error) {
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	what := fmt.Sprintf("read events of stream %q", stream)
-	var project, name, origin string
-	var num, head sql.NullInt64
-	// The head is read before the events: those up to it are there, or were removed.
-	err := s.reads.QueryRowContext(ctx, `SELECT c.project, c.name, s.num, coalesce(nullif(s.origin, ''), ?1), s.head FROM connections c
-		LEFT JOIN streams s ON s.connection = c.num AND s.stream = ?1
-		WHERE c.id = ?2 AND c.deleted_at IS NULL`, stream, connectionID).Scan(&project, &name, &num, &origin, &head)
-	if err != nil {
-		return nil, s.readErr(what, err)
-	}
-	if !num.Valid {
-		return nil, nil
-	}
-	const last = 1<<sequenceBits - 1
-	scan := func(r *sql.Rows, e *ingest.Event) error {
-		var deletion bool
-		var payload []byte
-		err := r.Scan(&e.Sequence, &e.Type, &e.Subject, &deletion, &e.Key, micros{&e.Time}, micros{&e.RecordedAt}, &e.Late, octets{&payload})
-		e.Sequence &= last
-		e.Project, e.Connection, e.ConnectionID, e.Stream = project, name, connectionID, stream
-		e.Payload = payload
-		e.Operation = ingest.Upsert
-		if deletion {
-			e.Operation = ingest.Deletion
-		}
-		e.ID = ingest.EventID(connectionID, origin, e.Key)
-		return err
-	}
-	if limit <= 0 {
-		return nil, nil
-	}
-	read, size := 0, 0
-	fits := func(e *ingest.Event) bool {
-		read++
-		size += len(e.Payload)
-		return read == 1 || size <= ingest.MaxReadBytes
-	}
-	events, err := listWhile(ctx, s, what, `SELECT id, type, subject, deletion, key, time, recorded_at, late, payload FROM events
-		WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, scan, fits, make([]ingest.Event, 0, min(limit, expectedRows)),
-		rowid(num.Int64, min(max(after, 0), last)), rowid(num.Int64, last), min(limit, maxRows))
-	if err == nil {
-		err = ingest.CheckTrimmed(events, stream, after, head.Int64)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return events, nil
 }
 
 // Connections lists the connections by project and name.
