@@ -75,6 +75,8 @@ func openSink(_ context.Context, in framework.Instance[SinkSettings]) (sink.Spec
 	// A redirected POST is often repeated as a GET, and would lead elsewhere.
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	// The context of each attempt ends it: another timer beside that is only work.
+	own.Timeout = 0
 	o.client = &own
 	constant := true
 	for _, h := range s.Headers {

@@ -25,8 +25,14 @@ import (
 	"github.com/weirhq/weir/ingest"
 )
 
-// Send makes one request.
+// Send makes one request, and another one when its credentials have ended. Both
+// end with ctx; one without a deadline gets that of the settings.
 func (o *outlet) Send(ctx context.Context, batch []*sink.Message) sink.Answer {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, inSeconds(o.settings.TimeoutSeconds))
+		defer cancel()
+	}
 	answer, refused := o.try(ctx, batch)
 	if refused {
 		// A token can end before its time; the next request has a new one.

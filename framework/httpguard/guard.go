@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -178,7 +179,6 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	release := func() {}
 	if g.slots != nil {
 		var late <-chan time.Time
 		if g.step > 0 {
@@ -190,22 +190,22 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 		case <-late:
 			return nil, fmt.Errorf("wait for a free connection to %s: %w within %s", r.URL.Host, ErrStalled, g.step)
 		case g.slots <- struct{}{}:
-			release = sync.OnceFunc(func() { <-g.slots })
 		case <-r.Context().Done():
 			return nil, fmt.Errorf("wait for a free connection to %s: %w", r.URL.Host, context.Cause(r.Context()))
 		}
 	}
 	response, err := g.base.RoundTrip(r)
 	if err != nil {
-		release()
+		if g.slots != nil {
+			<-g.slots
+		}
 		return nil, err
 	}
-	response.Body = &releasingBody{response.Body, release}
+	response.Body = &boundedBody{ReadCloser: response.Body, left: MaxResponseBytes, host: r.URL.Host, slots: g.slots}
 	if response.ContentLength > MaxResponseBytes {
 		_ = response.Body.Close()
 		return nil, fmt.Errorf("%s announced %d bytes: %w; the limit is %d", r.URL.Host, response.ContentLength, ErrResponseTooLarge, int64(MaxResponseBytes))
 	}
-	response.Body = &boundedBody{ReadCloser: response.Body, left: MaxResponseBytes, host: r.URL.Host}
 	return response, nil
 }
 
@@ -228,22 +228,22 @@ func isThisMachine(host string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// releasingBody gives the request's slot back when it is closed.
-type releasingBody struct {
+// boundedBody ends a body that is too large, and gives the request's slot back
+// when it is closed.
+type boundedBody struct {
 	io.ReadCloser
-	release func()
+	left   int64
+	host   string
+	slots  chan struct{}
+	closed atomic.Bool
 }
 
 // Close closes the body.
-func (b *releasingBody) Close() error {
-	defer b.release()
+func (b *boundedBody) Close() error {
+	if b.slots != nil && !b.closed.Swap(true) {
+		defer func() { <-b.slots }()
+	}
 	return b.ReadCloser.Close()
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	left int64
-	host string
 }
 
 // Read fails once more than the limit was read, so that nobody takes a cut

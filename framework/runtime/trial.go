@@ -86,15 +86,17 @@ func (r *Runtime) trySink(ctx context.Context, c *connection) (string, error) {
 		ID: store.NewID("evt_test_", now), Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Stream: "test", Type: "weir.test",
 		Subject: "test", Operation: ingest.Upsert, Key: "test", Time: now, RecordedAt: now, Sequence: 1, Payload: []byte(`{"test":true}`),
 	}
-	sender := c.outlet.spec.WithDefaults().Sender
-	message, err := sender.Prepare(ctx, &event)
+	spec := c.outlet.spec.WithDefaults()
+	ctx, cancel := context.WithTimeout(ctx, spec.Timeout)
+	defer cancel()
+	message, err := spec.Sender.Prepare(ctx, &event)
 	if err != nil {
 		return "", err
 	}
 	if message == nil {
 		return "the filter passes the test event over, so nothing was sent", nil
 	}
-	answer := sender.Send(ctx, []*sink.Message{message})
+	answer := spec.Sender.Send(ctx, []*sink.Message{message})
 	switch {
 	case answer.Err != nil:
 		return "", answer.Err

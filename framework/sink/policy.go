@@ -43,10 +43,11 @@ func (p Standard) Decide(a Attempt) Decision {
 	p.Base = cmp.Or(p.Base, 5*time.Second)
 	p.Cap = cmp.Or(p.Cap, time.Hour)
 	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, time.Hour)
+	if good(a.Answer) {
+		return Decision{Verdict: Delivered}
+	}
 	reason := describe(a.Answer)
 	switch {
-	case a.Err == nil && a.Status >= 200 && a.Status <= 299:
-		return Decision{Verdict: Delivered}
 	case a.Status == http.StatusGone:
 		return Decision{Verdict: Disable, Reason: reason + ": the receiver wants nothing any more"}
 	case slices.Contains(rejected, a.Status):
@@ -74,6 +75,9 @@ func (p Standard) wait(a Attempt) time.Duration {
 	}
 	return max(after, retryafter.UpTo(a.Header.Get("Retry-After"), a.Now, p.MaxRetryAfter))
 }
+
+// good reports whether an answer is one of success.
+func good(a Answer) bool { return a.Err == nil && a.Status >= 200 && a.Status <= 299 }
 
 // describe says what came back, for people.
 func describe(a Answer) string {
@@ -145,12 +149,12 @@ func (p Strategy) Decide(a Attempt) Decision {
 	if a.Err == nil {
 		flag, given = retryFlag(a.Body, p.RetryFlag)
 	}
-	good := a.Err == nil && a.Status >= 200 && a.Status <= 299
+	if good(a.Answer) && !flag {
+		return Decision{Verdict: Delivered}
+	}
 	reason := describe(a.Answer)
 	switch {
-	case good && !flag:
-		return Decision{Verdict: Delivered}
-	case good:
+	case good(a.Answer):
 		reason += " with the retry flag"
 	case given && !flag:
 		return Decision{Verdict: GiveUp, Reason: reason + ", and the answer asks for no retry"}
@@ -173,7 +177,7 @@ func (p Strategy) Decide(a Attempt) Decision {
 // retryFlag reads the flag at path: true, "true", and their opposites.
 func retryFlag(body []byte, path string) (flag, given bool) {
 	var at any
-	if json.Unmarshal(body, &at) != nil {
+	if len(body) == 0 || json.Unmarshal(body, &at) != nil {
 		return false, false
 	}
 	for part := range strings.SplitSeq(path, ".") {
