@@ -51,34 +51,48 @@ func (d *Desk) alter(ctx context.Context, project, name string, q Request, f fun
 // new revision, and allowed whoever manages the connection.
 func (d *Desk) SetState(ctx context.Context, project, name string, to store.Desired, q Request) (View, error) {
 	waits := to == store.DesiredPaused || to == store.DesiredStopped
-	row, err := d.cfg.Store.ConfiguredNamed(ctx, project, name)
-	if err != nil {
-		return View{}, err
-	}
-	if d.cfg.Live != nil && !waits {
-		// Before it runs again: a process that ends here leaves it as it was.
-		if err := d.cfg.Live.SetPolls(ctx, row.ID, false); err != nil {
-			return View{}, err
-		}
-	}
+	resumed := ""
 	v, err := d.alter(ctx, project, name, q, func(row *store.Configured) (bool, error) {
 		if row.Deployed == 0 {
 			return false, fmt.Errorf("connection %q was never deployed; deploy it first: %w", name, ErrState)
 		}
 		changed := row.State != to
+		if d.cfg.Live != nil && !waits {
+			// Before it runs again: a process that ends here leaves it as it was.
+			if err := d.cfg.Live.SetPolls(ctx, row.ID, false); err != nil {
+				return false, err
+			}
+			if changed {
+				resumed = row.ID
+			}
+		}
 		row.State = to
 		return changed, nil
 	}, "state", to)
+	if err != nil && resumed != "" {
+		// It stays as it was, and so do its polls.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
+		defer cancel()
+		err = errors.Join(err, d.cfg.Live.SetPolls(ctx, resumed, true))
+	}
 	if err != nil || d.cfg.Live == nil {
 		return v, err
 	}
-	if waits {
-		if err := d.cfg.Live.SetPolls(ctx, v.ID, true); err != nil {
+	row, s, err := d.find(ctx, project, name)
+	if err != nil {
+		return v, err
+	}
+	// A request that is repeated may find that others have come since.
+	if waits && row.State == to {
+		if err := d.cfg.Live.SetPolls(ctx, row.ID, true); err != nil {
 			return v, err
 		}
 	}
-	return d.Get(ctx, project, name)
+	return d.view(ctx, row, s), nil
 }
+
+// takeBack bounds what is done to leave a connection as it was.
+const takeBack = 10 * time.Second
 
 // Restart begins the work of a connection again.
 func (d *Desk) Restart(ctx context.Context, project, name string) (View, error) {
@@ -104,6 +118,7 @@ func (d *Desk) Deploy(ctx context.Context, project, name string, number int64, q
 		if row.ManagedBy == store.ManagedByFile && !q.File {
 			return false, &ManagedError{name}
 		}
+		number := number // of this try: another one may find a later revision
 		if number == 0 {
 			number = row.Latest
 		}
