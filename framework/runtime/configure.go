@@ -118,7 +118,7 @@ func (r *Runtime) Reload(ctx context.Context, c *config.File) error {
 		// Secrets that stand in the file alone change no revision.
 		key := [2]string{one.Project, one.Name}
 		if _, was := before[key]; was {
-			delete(r.versions, id)
+			r.versions[id] = -1 // none has it
 		}
 	}
 	return r.refresh(ctx, false)

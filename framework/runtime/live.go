@@ -51,6 +51,12 @@ func (s *connectionSet) mended(id string) {
 	delete(s.shut, id)
 }
 
+// closed reports that nothing of a connection runs, because its deployed revision
+// does not open.
+func (s *connectionSet) closed(id string) bool {
+	return s.failed[id] != (failure{}) && s.byID[id] == nil
+}
+
 // project returns the streams of a project in the order of their ids, and the ids
 // of its connections by name.
 func (s *connectionSet) project(name string) ([]config.StreamRef, map[string]string) {
@@ -210,21 +216,26 @@ func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, seen map[stri
 			errs = append(errs, err)
 			continue
 		}
+		if old != nil && !d.Enabled {
+			delete(next.byID, d.ID) // it was switched off
+			old = nil
+		}
 		f := failure{d.Deployed, fmt.Sprintf("revision %d does not open: %v", d.Deployed, err)}
 		if old != nil {
 			f.reason += fmt.Sprintf("; revision %d goes on", old.revision)
 		}
-		again := next.failed[d.ID] == f
+		again := next.failed[d.ID] == f // it was tried once more
 		next.failed[d.ID] = f
+		delete(next.shut, d.ID)
 		switch {
-		case again:
-			continue // it was tried once more
-		case old != nil:
-			next.byID[d.ID] = old.provenBy(c)
-		case d.Enabled && d.Type == resource.TypeSource:
+		case old != nil && (!again || old.desired != d.State):
+			next.byID[d.ID] = old.provenBy(c, d.State)
+		case old == nil && d.Enabled && d.Type == resource.TypeSource:
 			next.shut[d.ID] = d.Connection
 		}
-		r.log.Error("a revision does not open", "project", d.Project, "connection", d.Name, "revision", d.Deployed, "goes_on", old != nil, "err", err)
+		if !again {
+			r.log.Error("a revision does not open", "project", d.Project, "connection", d.Name, "revision", d.Deployed, "goes_on", old != nil, "err", err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -232,8 +243,10 @@ func (r *Runtime) takeUp(ctx context.Context, next *connectionSet, seen map[stri
 // provenBy is the connection as it goes on when a newer revision does not open.
 // Senders prove themselves to the newer one all the same, since its change may have
 // taken a secret away; an endpoint that it makes no verifier for refuses everything.
-func (c *connection) provenBy(newer *connection) *connection {
+// It waits when the operator says so.
+func (c *connection) provenBy(newer *connection, desired store.Desired) *connection {
 	same := *c
+	same.desired = desired
 	same.stopgap, same.endpoints = true, make(map[string]*webhook.Verifier, len(c.endpoints))
 	for path := range c.endpoints {
 		same.endpoints[path] = nil

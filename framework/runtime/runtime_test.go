@@ -62,6 +62,8 @@ type behaviour struct {
 	open    error
 	// opened is asked when the connector is opened, if it is set.
 	opened func() error
+	// sinkOpened is asked when the test connector is opened as a sink, if it is set.
+	sinkOpened func() error
 	// deliver makes an attempt of the test connector as a sink.
 	deliver func(batch []*sink.Message) sink.Answer
 }

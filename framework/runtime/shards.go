@@ -98,7 +98,7 @@ func (r *Runtime) assign(ctx context.Context, held store.ShardEpochs) error {
 		case d != nil && (d.epoch != epoch || d.connection != c):
 			r.giveUp(id, d)
 		case d != nil && d.sources != nil && d.set != set:
-			if sources := r.sourcesIn(set, c); !slices.Equal(d.sources, sources) {
+			if sources, _ := r.sourcesIn(set, c); !slices.Equal(d.sources, sources) {
 				r.giveUp(id, d) // and is taken on again with the streams that its subscriptions name now
 			}
 			d.set = set
@@ -191,7 +191,10 @@ func (r *Runtime) deliverAll(ctx context.Context) error {
 		if d.sources != nil || d.ending != nil || c.outlet == nil {
 			continue
 		}
-		sources := r.sourcesIn(set, c)
+		sources, err := r.sourcesIn(set, c)
+		if err != nil {
+			r.log.Warn("a subscription names no stream", "project", c.Project, "connection", c.Name, "err", err)
+		}
 		if err := r.deliver(ctx, c, sources); err != nil {
 			errs = append(errs, err)
 			continue

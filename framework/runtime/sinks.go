@@ -59,21 +59,16 @@ func (r *Runtime) openSink(ctx context.Context, c *connection) error {
 	return nil
 }
 
-// sources are the streams that a sink reads now: what its subscriptions name
-// among the streams of its project.
-func (r *Runtime) sources(c *connection) []store.Source { return r.sourcesIn(r.set.Load(), c) }
-
-func (r *Runtime) sourcesIn(set *connectionSet, c *connection) []store.Source {
+// sourcesIn are the streams that a sink reads: what its subscriptions name among
+// the streams of its project. The error says which name none.
+func (r *Runtime) sourcesIn(set *connectionSet, c *connection) ([]store.Source, error) {
 	_, ids := set.project(c.Project)
 	chosen, errs := set.subscribed(c.Project, c.subscribed)
-	if err := errors.Join(errs...); err != nil {
-		r.log.Warn("a subscription names no stream", "project", c.Project, "connection", c.Name, "err", err)
-	}
 	sources := make([]store.Source, 0, len(chosen))
 	for _, ref := range chosen {
 		sources = append(sources, store.Source{ConnectionID: ids[ref.Connection], Stream: ref.Stream})
 	}
-	return sources
+	return sources, errors.Join(errs...)
 }
 
 // deliver starts a sink, in the state that an operator wants it to be in.
@@ -181,23 +176,31 @@ func (l *lowWater) read(ctx context.Context) (map[store.Source]int64, error) {
 		sink   string
 		source store.Source
 	}
-	known := map[reader]int64{}
+	set := l.runtime.set.Load()
+	known, need := map[reader]int64{}, map[store.Source]int64{}
+	hold := func(source store.Source, first int64) {
+		if old, is := need[source]; first > 0 && (!is || first < old) {
+			need[source] = first
+		}
+	}
 	for _, o := range offsets {
 		known[reader{o.ConnectionID, o.Source}] = o.LowWater
+		// A sink or source that does not open here goes on when it is mended.
+		if set.closed(o.ConnectionID) || set.closed(o.Source.ConnectionID) {
+			hold(o.Source, o.LowWater)
+		}
 	}
-	need := map[store.Source]int64{}
-	for _, c := range l.runtime.all() {
+	for _, c := range set.byID {
 		if c.Type != typeSink || !c.Enabled {
 			continue // what is switched off, or gone, holds nothing back
 		}
-		for _, source := range l.runtime.sources(c) {
+		sources, _ := l.runtime.sourcesIn(set, c) // what is wrong with them was said when the sink began
+		for _, source := range sources {
 			first, ok := known[reader{c.ID, source}]
 			if !ok && c.start != sink.Latest {
 				first = 1 // it has not begun to read
 			}
-			if old, is := need[source]; first > 0 && (!is || first < old) {
-				need[source] = first
-			}
+			hold(source, first)
 		}
 	}
 	return need, nil

@@ -20,6 +20,11 @@ import (
 // outlet is the test connector as a sink.
 func (b behaviour) outlet() framework.Plugin {
 	return framework.DefineSink(catalog.Connector{Key: "outlet"}, func(context.Context, framework.Instance[struct{}]) (sink.Spec, error) {
+		if b.sinkOpened != nil {
+			if err := b.sinkOpened(); err != nil {
+				return sink.Spec{}, err
+			}
+		}
 		return sink.Spec{Sender: sender(b.deliver), Policy: sink.Standard{Base: time.Millisecond, MaxAttempts: 1000}}, nil
 	})
 }
