@@ -133,10 +133,22 @@ func (p Plugin) CheckSettings(settings map[string]any) error {
 // type [Secret] and [Secrets], with [] for every entry of a list and * for every
 // name of a map, and the secrets of webhook endpoints.
 func (p Plugin) SecretSettings() []string {
-	names := reservedSettings(p.connector)
+	names := append(reservedSettings(p.connector), p.settingsWhere(func(s Setting) bool { return s.Secret })...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// AddressSettings returns the paths of the settings that hold URLs, as
+// [Plugin.SecretSettings] does: many services write a secret into one.
+func (p Plugin) AddressSettings() []string {
+	return p.settingsWhere(func(s Setting) bool { return s.Address })
+}
+
+func (p Plugin) settingsWhere(is func(Setting) bool) []string {
+	var names []string
 	for _, s := range p.Settings() {
 		s.walk("", func(path string, s Setting) {
-			if s.Secret && !slices.Contains(names, path) {
+			if is(s) {
 				names = append(names, path)
 			}
 		})

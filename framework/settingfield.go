@@ -13,6 +13,7 @@ import (
 //	required  "true" refuses its absence
 //	enum      the words it may hold, with commas between
 //	min, max  bounds of a number, inclusive
+//	url       "true" says that the text is a URL or a template of one; type [URL] needs no such tag
 //	doc       what it means, for operators
 //
 // An embedded struct with default:"-" leaves its defaults out: they stand where
@@ -25,6 +26,7 @@ type settingField struct {
 	required bool
 	enum     []string
 	min, max json.Number
+	url      bool
 	doc      string
 }
 
@@ -56,7 +58,7 @@ func settingFields(t reflect.Type) []settingField {
 		}
 		field := settingField{
 			index: []int{i}, name: name, kind: f.Type, fallback: f.Tag.Get("default"), required: f.Tag.Get("required") == "true",
-			min: json.Number(f.Tag.Get("min")), max: json.Number(f.Tag.Get("max")), doc: f.Tag.Get("doc"),
+			min: json.Number(f.Tag.Get("min")), max: json.Number(f.Tag.Get("max")), url: f.Tag.Get("url") == "true", doc: f.Tag.Get("doc"),
 		}
 		if words := f.Tag.Get("enum"); words != "" {
 			field.enum = strings.Split(words, ",")

@@ -26,6 +26,9 @@ type Setting struct {
 	Several bool
 	// URL says that the text is an absolute http or https URL.
 	URL bool
+	// Address says that the text is a URL, or a template of one: what looks like a
+	// secret in it is kept and shown as secrets are, and the rest is shown.
+	Address bool
 	// Enum lists the words that the text may be; none means any.
 	Enum []string
 	// Min and Max bound a number, inclusive; "" for no bound.
@@ -63,6 +66,7 @@ func describeFields(t reflect.Type, depth int) []Setting {
 	for _, f := range settingFields(t) {
 		s := describeType(f.kind, depth+1)
 		s.Name, s.Doc, s.Required, s.Enum, s.Min, s.Max = f.name, f.doc, f.required, f.enum, f.min, f.max
+		s.Address = s.URL || f.url
 		if f.fallback != "" {
 			s.Default = json.RawMessage(f.fallback)
 			if s.Type == "text" {

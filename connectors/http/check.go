@@ -75,11 +75,6 @@ func (s Settings) Warnings() framework.SettingErrors {
 			warn(below(paths[i], "endpoint"), "is plain http: the credentials can be read on the way")
 		}
 	}
-	for i, one := range streams {
-		if at, err := parseEndpoint(one.Endpoint); err == nil && hasToken(at) {
-			warn(below(paths[i], "endpoint"), "holds what looks like a token: errors and pages cut it, but whoever sees the settings sees it; set it as one of vars and write {{ .vars.name }}")
-		}
-	}
 	for name, secret := range map[string]framework.Secret{"token": s.Authentication.Token, "key": s.Authentication.Key} {
 		if secret != "" && len(secret) < minCredential {
 			warn("authentication."+name, fmt.Sprintf("has %d bytes; below %d it can be guessed", len(secret), minCredential))
@@ -87,9 +82,6 @@ func (s Settings) Warnings() framework.SettingErrors {
 	}
 	return warnings
 }
-
-// hasToken reports that an address holds what looks like a secret.
-func hasToken(at *url.URL) bool { return httpguard.ShownPath(at.EscapedPath()) != at.EscapedPath() }
 
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -46,8 +47,10 @@ type gate struct {
 // headers make what each sender proves itself with.
 var headersOf = map[string]func(body []byte) (http.Header, error){
 	"nobody": func([]byte) (http.Header, error) { return http.Header{}, nil },
-	"bearer": func([]byte) (http.Header, error) { return http.Header{"Authorization": {"Bearer " + secretNamed("b")}}, nil },
-	"a":      signsAs("a"), "b": signsAs("b"), "c": signsAs("c"), "d": signsAs("d"),
+	"bearer": func([]byte) (http.Header, error) {
+		return http.Header{"Authorization": {"Bearer " + secretNamed("b")}}, nil
+	},
+	"a": signsAs("a"), "b": signsAs("b"), "c": signsAs("c"), "d": signsAs("d"),
 }
 
 func secretNamed(name string) string { return "a secret of some length: " + name }
@@ -160,39 +163,18 @@ func (g *gate) hold(sender string) (end func()) {
 
 func (g *gate) ask(method, path string, document any) []byte {
 	g.t.Helper()
-	var body []byte
-	if document != nil {
-		var err error
-		body, err = json.Marshal(document)
-		require.NoError(g.t, err)
-	}
-	request, err := http.NewRequestWithContext(g.t.Context(), method, g.base+path, bytes.NewReader(body))
-	require.NoError(g.t, err)
-	request.Header.Set("Content-Type", "application/json")
-	if method == http.MethodPatch {
-		request.Header.Set("Content-Type", "application/merge-patch+json")
-	}
-	response, err := http.DefaultClient.Do(request) //nolint:forbidigo // a test's own request
-	require.NoError(g.t, err)
-	answer, err := io.ReadAll(response.Body)
-	require.NoError(g.t, err)
-	require.NoError(g.t, response.Body.Close())
-	require.Equal(g.t, http.StatusOK, response.StatusCode, "%s", answer)
+	status, answer := call(g.t, method, g.base+path, document)
+	require.Equal(g.t, http.StatusOK, status, "%s", answer)
 	return answer
 }
 
-// While a connection is changed in every way that there is, requests come without
-// end, some of them slowly: none is let in by what was taken away before it was
-// complete, and none is refused that was right all the time.
-func TestChangesOfALiveConnectionNeverLetAnybodyIn(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// startWeir runs a Weir without a file until the test ends, and returns its address.
+func startWeir(t *testing.T, dir string, log io.Writer) string {
+	t.Helper()
 	r, err := runtime.New(t.Context(), runtime.Options{
-		Config:  &config.File{Listen: "127.0.0.1:0", Secrets: config.Secrets{Key: seal.NewKey()}},
-		Plugins: []framework.Plugin{connector.Plugin},
-		OpenStore: func(ctx context.Context) (store.Store, error) {
-			return sqlite.Open(ctx, sqlite.Options{Dir: dir})
-		},
+		Config: &config.File{Listen: "127.0.0.1:0", Secrets: config.Secrets{Key: seal.NewKey()}}, Plugins: []framework.Plugin{connector.Plugin},
+		Log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
 	})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
@@ -202,7 +184,37 @@ func TestChangesOfALiveConnectionNeverLetAnybodyIn(t *testing.T) {
 		stop()
 		require.NoError(t, <-ended)
 	})
+	return r.URL()
+}
 
+// call makes a request to the API.
+func call(t *testing.T, method, address string, document any) (int, []byte) {
+	t.Helper()
+	var body []byte
+	if document != nil {
+		var err error
+		body, err = json.Marshal(document)
+		require.NoError(t, err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if method == http.MethodPatch {
+		request.Header.Set("Content-Type", "application/merge-patch+json")
+	}
+	response, err := http.DefaultClient.Do(request) //nolint:forbidigo // a test's own request
+	require.NoError(t, err)
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode, answer
+}
+
+// While a connection is changed in every way that there is, requests come without
+// end, some of them slowly: none is let in by what was taken away before it was
+// complete, and none is refused that was right all the time.
+func TestChangesOfALiveConnectionNeverLetAnybodyIn(t *testing.T) {
+	t.Parallel()
 	const path = "/api/v1/connections/live"
 	secrets := func(names ...string) []any {
 		list := make([]any, len(names))
@@ -216,7 +228,7 @@ func TestChangesOfALiveConnectionNeverLetAnybodyIn(t *testing.T) {
 			"mode": "push", "path": "in", "auth": "github", "webhook_secret": secrets(secret...),
 		}}
 	}
-	g := &gate{t: t, base: r.URL(), taken: map[string]bool{}}
+	g := &gate{t: t, base: startWeir(t, t.TempDir(), io.Discard), taken: map[string]bool{}}
 	patch := func(change map[string]any) func() { return func() { g.ask(http.MethodPatch, path, change) } }
 	configured := func(change map[string]any) func() { return patch(map[string]any{"config": change}) }
 	changes := []struct {

@@ -40,7 +40,7 @@ type Settings struct {
 // Reading says what is asked for and what the answer means. It stands for the
 // whole connection and, with what differs, for each stream.
 type Reading struct {
-	Endpoint template            `json:"endpoint" doc:"The URL that is asked, http or https, as a template. Refused in push mode."`
+	Endpoint template            `json:"endpoint" url:"true" doc:"The URL that is asked, http or https, as a template. Refused in push mode."`
 	Path     string              `json:"path" doc:"poll: added to the endpoint's path, for a stream of its own. push: the last part of the intake's address."`
 	Method   string              `json:"method" default:"GET" enum:"GET,POST,PUT,PATCH,DELETE" doc:"The request's method."`
 	Headers  []Header            `json:"headers" doc:"Headers in order; repeats are allowed."`

@@ -16,7 +16,7 @@ import (
 // and templates see each event as CloudEvents writes it: .id, .type, .subject,
 // .time, .weirstream, .weiroperation, .data and so on.
 type SinkSettings struct {
-	Endpoint template `json:"endpoint" required:"true" doc:"The URL that events are sent to, http or https, as a template of the event. Its host is fixed."`
+	Endpoint template `json:"endpoint" required:"true" url:"true" doc:"The URL that events are sent to, http or https, as a template of the event. Its host is fixed."`
 	Method   template `json:"method" doc:"POST unless set: POST, PUT, PATCH, DELETE, GET, HEAD or OPTIONS, or a template that gives one of them. GET, HEAD and OPTIONS send no body, one event a request."`
 	// DeleteMethod is the method of events that say that an entity is gone.
 	DeleteMethod string   `json:"delete_method" enum:"POST,PUT,PATCH,DELETE,GET,HEAD,OPTIONS" doc:"The method for events that say that their entity is gone, such as DELETE. Without it they go as all others."`

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"encoding/json"
 	"maps"
@@ -38,7 +39,11 @@ func (d *Desk) Diff(id string, before, after *Spec) []Change {
 		a, b := x[path], y[path]
 		if a.secret || b.secret {
 			if !hmac.Equal([]byte(a.text), []byte(b.text)) {
-				out = append(out, Change{Path: path, Before: shownSecret(a), After: shownSecret(b)})
+				c := Change{Path: path, Before: shownSecret(a), After: shownSecret(b)}
+				if c.Before == c.After {
+					c.Before, c.After = changed, changed // they differ in what is not shown
+				}
+				out = append(out, c)
 			}
 			continue
 		}
@@ -54,7 +59,7 @@ func shownSecret(l leaf) string {
 	case l.text == "":
 		return ""
 	case l.secret:
-		return changed
+		return cmp.Or(l.shown, changed)
 	default:
 		return l.text
 	}
@@ -64,6 +69,8 @@ func shownSecret(l leaf) string {
 type leaf struct {
 	text   string
 	secret bool
+	// shown is what may be shown of a secret, as JSON; "" for nothing.
+	shown string
 }
 
 // flat lists the values of a spec by their paths.
@@ -77,17 +84,22 @@ func (d *Desk) flat(id string, s *Spec) map[string]leaf {
 		return out
 	}
 	flatten("", document, out)
-	eachSecret(copyOf(s.Config), secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(path, text string) string {
+	eachSecret(copyOf(s.Config), secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
 		plain := text
 		if seal.IsSealed(text) {
-			if opened, err := d.cfg.Keys.Open(id, path, text); err == nil {
+			if opened, err := d.cfg.Keys.Open(id, at.path, text); err == nil {
 				plain = opened
 			}
 		}
-		out["config."+path] = leaf{text: plain, secret: true}
+		l := leaf{text: plain, secret: true}
+		if at.address && !seal.IsSealed(plain) {
+			b, _ := json.Marshal(at.shown(plain)) // a text always encodes
+			l.shown = string(b)
+		}
+		out["config."+at.path] = l
 		return text
 	})
 	return out

@@ -189,7 +189,7 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 		return step, faults
 	}
 	if d.cfg.Keys == nil {
-		out.spec = hidden(spec, d.cfg.Plugins)
+		out.spec = d.hidden(spec)
 	} else {
 		var faults Faults
 		if out.spec, faults = d.sealed(out.id, spec, before); len(faults) > 0 {
@@ -217,7 +217,7 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 // Differs reports whether a kept spec says something else than one that was
 // written, whose secrets are not sealed.
 func (d *Desk) Differs(kept, written Spec) bool {
-	return !sameSpec(hidden(kept, d.cfg.Plugins), hidden(written, d.cfg.Plugins))
+	return !sameSpec(d.hidden(kept), d.hidden(written))
 }
 
 func (d *Desk) latest(ctx context.Context, at *store.Deployment) (Spec, error) {
@@ -226,7 +226,7 @@ func (d *Desk) latest(ctx context.Context, at *store.Deployment) (Spec, error) {
 	}
 	var s Spec
 	err := s.UnmarshalJSON(at.Spec)
-	s.Project, s.Name = at.Project, at.Name
+	s.Project, s.Name, s.keptFor = at.Project, at.Name, at.ID
 	return s, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/seal"
 )
 
@@ -22,12 +23,45 @@ var plainHeaders = []string{"content-type", "accept", "user-agent"}
 // scheme of authentication stands elsewhere.
 var onlyReference = regexp.MustCompile(`^((Bearer|Basic|Token|Bot) )?\$\{[^{}]+\}$`)
 
-// eachSecret calls f with every secret text in settings and its path, and puts
-// what f returns in its place. settings is changed.
-func eachSecret(settings map[string]any, patterns []string, f func(path, text string) string) {
+// secretPattern is where a connector's settings hold secrets.
+type secretPattern struct {
+	path string
+	// address says that it is a URL, of which a part may be secret.
+	address bool
+}
+
+// place is where a secret stands in settings.
+type place struct {
+	path    string
+	address bool
+}
+
+// shown is what stands for a secret that is not shown.
+func (p place) shown(plain string) string {
+	if p.address {
+		return httpguard.ShownAddress(plain)
+	}
+	return Hidden
+}
+
+// hides reports whether a text is what stands for a secret.
+func (p place) hides(text string) bool {
+	return text == Hidden || p.address && strings.Contains(text, Hidden) && httpguard.ShownAddress(text) == text
+}
+
+// eachSecret calls f with every secret text in settings and its place, and puts
+// what f returns there. settings is changed. An address in which nothing is secret
+// is left out.
+func eachSecret(settings map[string]any, patterns []secretPattern, f func(at place, text string) string) {
 	for _, pattern := range patterns {
-		steps := strings.Split(strings.ReplaceAll(pattern, "[]", ".[]"), ".")
-		walkSecret(settings, "", steps, f)
+		steps := strings.Split(strings.ReplaceAll(pattern.path, "[]", ".[]"), ".")
+		walkSecret(settings, "", steps, func(path, text string) string {
+			at := place{path, pattern.address}
+			if at.address && !seal.IsSealed(text) && !at.hides(text) && at.shown(text) == text {
+				return text
+			}
+			return f(at, text)
+		})
 	}
 }
 
@@ -82,13 +116,20 @@ func secretLeaf(at any, path string, f func(path, text string) string) any {
 	return at
 }
 
-// secretPatterns are the paths of the secrets of a connector.
-func secretPatterns(plugins []framework.Plugin, connector, kind string) []string {
+// secretPatterns say where the settings of a connector hold secrets.
+func secretPatterns(plugins []framework.Plugin, connector, kind string) []secretPattern {
 	p, ok := pluginOf(plugins, connector, kind)
 	if !ok {
 		return nil
 	}
-	return p.SecretSettings()
+	var patterns []secretPattern
+	for _, path := range p.SecretSettings() {
+		patterns = append(patterns, secretPattern{path: path})
+	}
+	for _, path := range p.AddressSettings() {
+		patterns = append(patterns, secretPattern{path: path, address: true})
+	}
+	return patterns
 }
 
 // copied returns a copy of settings that can be changed.
@@ -119,23 +160,23 @@ func copyOf(settings map[string]any) map[string]any {
 // apart by their paths.
 func (d *Desk) mask(id string, s Spec) (config map[string]any, fingerprints map[string]string) {
 	config, fingerprints = copyOf(s.Config), map[string]string{}
-	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(path, text string) string {
+	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
 		plain := text
 		if seal.IsSealed(text) {
-			opened, err := d.cfg.Keys.Open(id, path, text)
+			opened, err := d.cfg.Keys.Open(id, at.path, text)
 			if err != nil {
 				return Hidden
 			}
 			plain = opened
 		}
-		fingerprints[path] = ""
-		if plain != Hidden {
-			fingerprints[path] = d.cfg.Keys.Fingerprint(plain)
+		fingerprints[at.path] = ""
+		if !at.hides(plain) {
+			fingerprints[at.path] = d.cfg.Keys.Fingerprint(plain)
 		}
-		return Hidden
+		return at.shown(plain)
 	})
 	return config, fingerprints
 }
@@ -144,16 +185,16 @@ func (d *Desk) mask(id string, s Spec) (config map[string]any, fingerprints map[
 func (d *Desk) unseal(id string, s Spec) (map[string]any, error) {
 	config := copyOf(s.Config)
 	var errs []error
-	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(path, text string) string {
+	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		if !seal.IsSealed(text) {
-			if text == Hidden {
-				errs = append(errs, &framework.SettingError{Name: path, Reason: "is not kept: it stands in the operator's file alone; give it again"})
+			if at.hides(text) {
+				errs = append(errs, &framework.SettingError{Name: at.path, Reason: "is not kept: it stands in the operator's file alone; give it again"})
 			}
 			return text
 		}
-		plain, err := d.cfg.Keys.Open(id, path, text)
+		plain, err := d.cfg.Keys.Open(id, at.path, text)
 		if err != nil {
-			errs = append(errs, &framework.SettingError{Name: path, Reason: "cannot be opened: " + err.Error()})
+			errs = append(errs, &framework.SettingError{Name: at.path, Reason: "cannot be opened: " + err.Error()})
 		}
 		return plain
 	})
@@ -167,28 +208,33 @@ func (d *Desk) restore(id string, s *Spec, before *Spec) Faults {
 	old := map[string]string{}
 	if before != nil {
 		config := copyOf(before.Config)
-		eachSecret(config, secretPatterns(d.cfg.Plugins, before.Connector, before.Type), func(path, text string) string {
+		eachSecret(config, secretPatterns(d.cfg.Plugins, before.Connector, before.Type), func(at place, text string) string {
 			if seal.IsSealed(text) {
-				if plain, err := d.cfg.Keys.Open(id, path, text); err == nil {
+				if plain, err := d.cfg.Keys.Open(id, at.path, text); err == nil {
 					text = plain
 				}
 			}
-			old[path] = text
+			old[at.path] = text
 			return text
 		})
 	}
 	moved := movedEntries(before, s)
-	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(path, text string) string {
+	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		switch {
 		case seal.IsSealed(text):
-			faults = append(faults, Fault{Path: "config." + path, Message: "is what a sealed secret looks like; give the secret itself, or \"***\" to keep the old one"})
-		case text == Hidden:
-			was, ok := old[moved(path)]
-			if !ok {
-				faults = append(faults, Fault{Path: "config." + path, Message: "is \"***\", which keeps the old secret, and there is none; give the secret"})
-				return text
+			faults = append(faults, Fault{Path: "config." + at.path, Message: "is what a sealed secret looks like; give the secret itself, or \"***\" to keep the old one"})
+		case at.hides(text):
+			was, ok := old[moved(at.path)]
+			switch {
+			case !ok && text == Hidden:
+				faults = append(faults, Fault{Path: "config." + at.path, Message: "is \"***\", which keeps the old secret, and there is none; give the secret"})
+			case !ok || text != Hidden && text != at.shown(was):
+				faults = append(faults, Fault{
+					Path: "config." + at.path, Message: "holds \"***\" and is not the URL that was shown; give all of the new URL, or the shown one as it is to keep the old one",
+				})
+			default:
+				return was
 			}
-			return was
 		}
 		return text
 	})
@@ -246,35 +292,42 @@ func nameOf(entry any) string {
 func (d *Desk) sealed(id string, s Spec, before *Spec) (Spec, Faults) {
 	var faults Faults
 	s.Config = copyOf(s.Config)
-	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(path, text string) string {
-		if onlyReference.MatchString(text) {
-			return text
+	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+		if onlyReference.MatchString(text) || at.address && d.cfg.Keys == nil {
+			return text // only its looks say that a part of an address is secret
 		}
 		if before != nil {
-			if was, ok := framework.SettingAt(before.Config, path).(string); ok && seal.IsSealed(was) {
-				if plain, err := d.cfg.Keys.Open(id, path, was); err == nil && hmac.Equal([]byte(plain), []byte(text)) {
+			if was, ok := framework.SettingAt(before.Config, at.path).(string); ok && seal.IsSealed(was) {
+				if plain, err := d.cfg.Keys.Open(id, at.path, was); err == nil && hmac.Equal([]byte(plain), []byte(text)) {
 					return was
 				}
 			}
 		}
-		out, err := d.cfg.Keys.Seal(id, path, text)
+		out, err := d.cfg.Keys.Seal(id, at.path, text)
 		if err != nil {
-			faults = append(faults, Fault{Path: "config." + path, Message: "cannot be kept: " + err.Error() + "; or write it as a reference such as ${NAME}"})
+			faults = append(faults, Fault{Path: "config." + at.path, Message: "cannot be kept: " + err.Error() + "; or write it as a reference such as ${NAME}"})
 		}
 		return out
 	})
 	return s, faults
 }
 
-// hidden returns s with *** in place of the secrets that are no references: for
-// what stands in the operator's file, which has them.
-func hidden(s Spec, plugins []framework.Plugin) Spec {
+// hidden returns s with what is shown in place of the secrets that are no
+// references: for what stands in the operator's file, which has them.
+func (d *Desk) hidden(s Spec) Spec {
 	s.Config = copyOf(s.Config)
-	eachSecret(s.Config, secretPatterns(plugins, s.Connector, s.Type), func(_, text string) string {
+	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
-		return Hidden
+		if at.address && seal.IsSealed(text) {
+			plain, err := d.cfg.Keys.Open(s.keptFor, at.path, text)
+			if err != nil {
+				return Hidden
+			}
+			text = plain
+		}
+		return at.shown(text)
 	})
 	return s
 }

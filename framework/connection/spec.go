@@ -45,6 +45,9 @@ type Spec struct {
 	// More are the keys that this type leaves as they were written: rate_limit,
 	// budget, retention, endpoints.
 	More map[string]any `json:"-"`
+	// keptFor is the id of the connection that secrets in it are sealed for; "" when
+	// it was only written.
+	keptFor string
 }
 
 // more are the keys in [Spec.More], in the order in which UnmarshalJSON names them.

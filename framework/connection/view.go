@@ -86,7 +86,7 @@ func (d *Desk) spec(ctx context.Context, row store.Configured, number int64) (Sp
 	if err := s.UnmarshalJSON(r.Spec); err != nil {
 		return Spec{}, fmt.Errorf("revision %d of connection %q: %w", number, row.Name, err)
 	}
-	s.Project, s.Name = row.Project, row.Name
+	s.Project, s.Name, s.keptFor = row.Project, row.Name, row.ID
 	return s, nil
 }
 

@@ -132,7 +132,7 @@ func (d *Desk) prepare(ctx context.Context, document map[string]any, row *store.
 	out.runnable, out.warnings = c, warnings
 	switch {
 	case managedBy == store.ManagedByFile && d.cfg.Keys == nil:
-		out.spec = hidden(spec, d.cfg.Plugins)
+		out.spec = d.hidden(spec)
 	default:
 		if out.spec, faults = d.sealed(out.id, spec, before); len(faults) > 0 {
 			return out, faults

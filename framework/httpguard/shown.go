@@ -1,7 +1,9 @@
 package httpguard
 
 import (
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -89,4 +91,65 @@ func looksSecret(s string) bool {
 		}
 	}
 	return uuid.MatchString(s) || len(s) >= longMixed && upper && lower && digits
+}
+
+// ShownAddress returns the text of a setting that holds one URL, or a template of
+// one, as it may be shown: what looks like a secret in it is cut, in its authority,
+// its path and its query, and all else stays, so that the URL is known again. What
+// stands elsewhere, such as ${NAME} and {{ .name }}, is no secret. A text without
+// one comes back as it is.
+func ShownAddress(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		return text
+	}
+	rest, fragment, hasFragment := strings.Cut(rest, "#")
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	host, path, hasPath := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 && !standsElsewhere(host[:at]) {
+		host = hiddenPart + host[at:]
+	}
+	shown := scheme + "://" + host
+	if hasPath {
+		shown += "/" + shownParts(path, "/", ShownPath)
+	}
+	if hasQuery {
+		shown += "?" + shownParts(query, "&", shownParameter)
+	}
+	if hasFragment {
+		shown += "#" + shownParts(fragment, "/", ShownPath)
+	}
+	return shown
+}
+
+const hiddenPart = "***"
+
+func standsElsewhere(text string) bool {
+	return strings.Contains(text, "${") || strings.Contains(text, "{{")
+}
+
+func shownParts(text, separator string, show func(string) string) string {
+	parts := strings.Split(text, separator)
+	for i, part := range parts {
+		if !standsElsewhere(part) {
+			parts[i] = show(part)
+		}
+	}
+	return strings.Join(parts, separator)
+}
+
+// secretNames are the ends of the names of parameters that hold secrets.
+var secretNames = []string{"apikey", "accesskey", "secretkey", "authkey", "token", "secret", "sig", "signature", "password", "passwd", "auth", "credential"}
+
+func shownParameter(pair string) string {
+	name, value, found := strings.Cut(pair, "=")
+	if !found || value == "" {
+		return pair
+	}
+	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+	named := plain == "key" || slices.ContainsFunc(secretNames, func(end string) bool { return strings.HasSuffix(plain, end) })
+	if decoded, err := url.QueryUnescape(value); named || err != nil || looksSecret(decoded) {
+		return name + "=" + hiddenPart
+	}
+	return pair
 }

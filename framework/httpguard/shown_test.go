@@ -40,6 +40,25 @@ func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 	}
 }
 
+func TestASettingIsShownSoFarThatItIsKnownAgain(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"https://hooks.slack.example/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXXX":       "https://hooks.slack.example/services/T00000000/B00000000/XXXX***",
+		"https://discord.example/api/webhooks/123456789012345678/aBcD_efGh-1jKlMnOpQrStUvWxYz?a=b": "https://discord.example/api/webhooks/123456789012345678/aBcD***?a=b",
+		"https://fn.azure.example/api/run?code=aBcDefGh1jKlMnOpQrStUvWxYz0123456789==&clientId=x":  "https://fn.azure.example/api/run?code=***&clientId=x",
+		"https://u:p@acme.example/{{ .subject }}/0123456789abcdef0123?api_key=x&sort_key=name#t":   "https://***@acme.example/{{ .subject }}/0123***?api_key=***&sort_key=name#t",
+		"https://acme.example/v1/orders?limit=5&status=open":                                       "https://acme.example/v1/orders?limit=5&status=open",
+		"https://acme.example/${HOOK_0123456789abcdef}?token={{ .vars.token }}&key=${KEY}":         "https://acme.example/${HOOK_0123456789abcdef}?token={{ .vars.token }}&key=${KEY}",
+		"https://acme.example?x-token=%zz&signature=":                                              "https://acme.example?x-token=***&signature=",
+		"***":                  "***",
+		"":                     "",
+		"0123456789abcdef0123": "0123456789abcdef0123",
+	} {
+		require.Equal(t, want, httpguard.ShownAddress(text))
+		require.Equal(t, want, httpguard.ShownAddress(want), "what is shown is shown again")
+	}
+}
+
 func FuzzShownKeepsNoSecretOfAnAddress(f *testing.F) {
 	f.Add("user", "pass", "0123456789abcdef0123", "q=secret")
 	f.Fuzz(func(t *testing.T, user, password, token, query string) {
@@ -48,5 +67,7 @@ func FuzzShownKeepsNoSecretOfAnAddress(f *testing.F) {
 		require.NotContains(t, shown, "canary")
 		require.True(t, strings.HasPrefix(shown, "before https://***@acme.example/a/"), shown)
 		require.Equal(t, shown, httpguard.Shown(shown))
+		shown = httpguard.ShownAddress(u.String())
+		require.Equal(t, shown, httpguard.ShownAddress(shown))
 	})
 }
