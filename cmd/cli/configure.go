@@ -30,13 +30,15 @@ type plan struct {
 
 func (a *app) apply() *cobra.Command {
 	var c client
+	var f directFlags
 	var file, message string
 	var dryRun, prune, yes bool
 	command := &cobra.Command{
-		Use: "apply", Short: "Bring the connections of a weir.yaml into a running Weir", Args: cobra.NoArgs,
+		Use: "apply", Short: "Bring the connections of a weir.yaml into a Weir", Args: cobra.NoArgs,
 		Long: "Compare the projects and connections of a file with those of a running Weir, show the difference, and\n" +
 			"make the file's hold: all of it, or nothing. On a terminal it asks first. References such as ${NAME} are\n" +
-			"resolved by the server, which reads the names that secrets.env of its own file lists.",
+			"resolved by the server, which reads the names that secrets.env of its own file lists. Where no server\n" +
+			"answers and --server is not given, the store itself is changed, as weir.yaml (--config) names it.",
 		RunE: func(command *cobra.Command, _ []string) error {
 			content, err := os.ReadFile(file)
 			if err != nil {
@@ -44,8 +46,18 @@ func (a *app) apply() *cobra.Command {
 			}
 			query := url.Values{"dry_run": {"true"}, "prune": {strconv.FormatBool(prune)}}
 			var would plan
-			if err := c.sendAs(command.Context(), http.MethodPost, "/api/v1/apply", query, "application/yaml", content, &would); err != nil {
+			ctx := command.Context()
+			store, err := a.reach(command, &c, &f, file, func() error {
+				return c.sendAs(ctx, http.MethodPost, "/api/v1/apply", query, "application/yaml", content, &would)
+			})
+			if err != nil {
 				return err
+			}
+			if store != nil {
+				defer func() { _ = store.close() }() // what was committed is on disk
+				if would, err = store.apply(ctx, a, file, connection.FileOptions{Prune: prune}, "", true); err != nil {
+					return err
+				}
 			}
 			changes := a.printPlan(would)
 			switch {
@@ -62,8 +74,13 @@ func (a *app) apply() *cobra.Command {
 			if message != "" {
 				query.Set("message", message)
 			}
-			var did plan
-			if err := c.sendAs(command.Context(), http.MethodPost, "/api/v1/apply", query, "application/yaml", content, &did); err != nil {
+			if store != nil {
+				_, err = store.apply(ctx, a, file, connection.FileOptions{Prune: prune}, message, false)
+			} else {
+				var did plan
+				err = c.sendAs(ctx, http.MethodPost, "/api/v1/apply", query, "application/yaml", content, &did)
+			}
+			if err != nil {
 				return err
 			}
 			a.printf("%d changes made\n", changes)
@@ -71,6 +88,7 @@ func (a *app) apply() *cobra.Command {
 		},
 	}
 	c.flags(command)
+	f.register(command)
 	command.Flags().StringVarP(&file, "file", "f", defaultConfig, "file with projects and connections")
 	command.Flags().StringVar(&message, "message", "", "why, for the history")
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
@@ -115,6 +133,7 @@ func (a *app) confirm(question string) bool {
 
 func (a *app) get() *cobra.Command {
 	var c client
+	var f directFlags
 	var output string
 	command := &cobra.Command{
 		Use: "get connections [NAME…]", Short: "Print connections as weir apply takes them", Args: cobra.MinimumNArgs(1),
@@ -122,19 +141,22 @@ func (a *app) get() *cobra.Command {
 			if args[0] != "connections" && args[0] != "connection" {
 				return wrongUsage(fmt.Errorf("there are no %s to get; get connections", args[0]))
 			}
-			names := args[1:]
-			if len(names) == 0 {
-				var err error
-				if names, err = c.connectionNames(command); err != nil {
+			var views []map[string]any
+			store, err := a.reach(command, &c, &f, "", func() (err error) {
+				views, err = c.views(command, args[1:])
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if store != nil {
+				defer func() { _ = store.close() }() // nothing was written
+				if views, err = store.views(command.Context(), c.project, args[1:]); err != nil {
 					return err
 				}
 			}
-			list := make([]any, 0, len(names))
-			for _, name := range names {
-				var view map[string]any
-				if err := c.call(command.Context(), http.MethodGet, c.path("connections", name), nil, &view); err != nil {
-					return err
-				}
+			list := make([]any, 0, len(views))
+			for _, view := range views {
 				list = append(list, fileEntry(view))
 			}
 			out := map[string]any{"connections": list}
@@ -156,6 +178,7 @@ func (a *app) get() *cobra.Command {
 		},
 	}
 	c.flags(command)
+	f.register(command)
 	command.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
 	return command
 }
@@ -189,6 +212,23 @@ func fileEntry(view map[string]any) map[string]any {
 		delete(view, "streams")
 	}
 	return view
+}
+
+// views reads connections of the project, all of them for no names.
+func (c *client) views(command *cobra.Command, names []string) ([]map[string]any, error) {
+	if len(names) == 0 {
+		var err error
+		if names, err = c.connectionNames(command); err != nil {
+			return nil, err
+		}
+	}
+	views := make([]map[string]any, len(names))
+	for i, name := range names {
+		if err := c.call(command.Context(), http.MethodGet, c.path("connections", name), nil, &views[i]); err != nil {
+			return nil, err
+		}
+	}
+	return views, nil
 }
 
 // connectionNames lists the connections of the project.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weirhq/weir/connectors/all"
 	"github.com/weirhq/weir/framework/seal"
 )
 
@@ -209,6 +210,14 @@ func TestChangesReachTheNodeThatWorksOnAConnection(t *testing.T) {
 		running(name, 6)
 		provider.since(t, name, "v6", before[name])
 	}
+
+	// A file that is applied to the store itself is taken up by both.
+	file := filepath.Join(t.TempDir(), "shop.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`connections: [{name: filed, class: http, stream: things, config: {endpoint: "`+server.URL+`/v1/filed", interval_ms: 1000}}]`), 0o600))
+	code, _, stderr := weir(t, nil, all.Plugins(), "apply", "-f", file, "--config", file, "--store", url)
+	require.Zero(t, code, stderr)
+	running("filed", 1)
+	provider.since(t, "filed", "v1", 0)
 
 	// Deleted at one node: nothing of it runs at any, and its name is free.
 	for _, name := range paused {

@@ -24,6 +24,7 @@ type shown struct {
 
 func (a *app) deleteConnection() *cobra.Command {
 	var c client
+	var f directFlags
 	var yes bool
 	var events, letters string
 	command := &cobra.Command{
@@ -31,24 +32,40 @@ func (a *app) deleteConnection() *cobra.Command {
 		Long: "Delete a connection. What it recorded stays under its id, unless --events delete and --dead-letters\n" +
 			"delete say otherwise; deleting that id then removes it for good.",
 		RunE: func(command *cobra.Command, args []string) error {
+			if !keepOrDelete(events) || !keepOrDelete(letters) {
+				return wrongUsage(errors.New("--events and --dead-letters must be keep or delete"))
+			}
 			if !yes && a.terminal != nil && !a.confirm("delete connection "+args[0]+"? [y/N] ") {
 				return failed(errors.New("nothing was changed"))
 			}
 			var out shown
 			query := url.Values{"events": {events}, "dead_letters": {letters}}
-			if err := c.call(command.Context(), http.MethodDelete, c.path("connections", args[0]), query, &out); err != nil {
+			store, err := a.reach(command, &c, &f, "", func() error {
+				return c.call(command.Context(), http.MethodDelete, c.path("connections", args[0]), query, &out)
+			})
+			if err != nil {
 				return err
+			}
+			if store != nil {
+				defer func() { _ = store.close() }() // what was committed is on disk
+				keep := connection.Kept{Events: events == "keep", DeadLetters: letters == "keep"}
+				if err := store.delete(command.Context(), c.project, args[0], keep); err != nil {
+					return err
+				}
 			}
 			a.printf("connection %s is deleted\n", args[0])
 			return nil
 		},
 	}
 	c.flags(command)
+	f.register(command)
 	command.Flags().StringVar(&events, "events", "keep", "keep or delete what was recorded")
 	command.Flags().StringVar(&letters, "dead-letters", "keep", "keep or delete dead letters")
 	command.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return command
 }
+
+func keepOrDelete(text string) bool { return text == "keep" || text == "delete" }
 
 func (a *app) deploy() *cobra.Command {
 	var c client

@@ -7,7 +7,6 @@ import (
 
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
-	"github.com/weirhq/weir/framework/store"
 )
 
 // maxFileBody bounds a file that is applied.
@@ -37,26 +36,14 @@ func (a *API) applyFile(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	for try := 0; ; try++ {
-		plan, err := a.cfg.Connections.PlanFile(r.Context(), file.Projects, file.Connections, connection.FileOptions{Prune: prune})
-		if err != nil {
-			return reply{}, err
-		}
-		if !dry {
-			q.File = true
-			err = a.cfg.Connections.Apply(r.Context(), plan, q)
-		}
-		if (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < 5 {
-			continue
-		}
-		if err != nil {
-			return reply{}, err
-		}
-		if !dry && plan.Changes() {
-			a.cfg.Feed.Notify()
-		}
-		return ok(map[string]any{"dry_run": dry, "applied": !dry && plan.Changes(), "steps": plan.Steps})
+	plan, err := a.cfg.Connections.ApplyFile(r.Context(), file.Projects, file.Connections, connection.FileOptions{Prune: prune}, q, dry)
+	if err != nil {
+		return reply{}, err
 	}
+	if !dry && plan.Changes() {
+		a.cfg.Feed.Notify()
+	}
+	return ok(map[string]any{"dry_run": dry, "applied": !dry && plan.Changes(), "steps": plan.Steps})
 }
 
 func (a *API) getSchema(r *http.Request) (reply, error) {

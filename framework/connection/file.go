@@ -230,6 +230,25 @@ func (d *Desk) latest(ctx context.Context, at *store.Deployment) (Spec, error) {
 	return s, err
 }
 
+// applyTries is how often a file is compared again with a store that others change.
+const applyTries = 10
+
+// ApplyFile plans a file and carries the plan out, unless it is dry: all of it, or
+// nothing.
+func (d *Desk) ApplyFile(ctx context.Context, projects []config.Project, connections []config.Connection, o FileOptions, q Request, dry bool) (Plan, error) {
+	q.File = true
+	for try := 1; ; try++ {
+		plan, err := d.PlanFile(ctx, projects, connections, o)
+		if err != nil || dry {
+			return plan, err
+		}
+		if err = d.Apply(ctx, plan, q); (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < applyTries {
+			continue
+		}
+		return plan, err
+	}
+}
+
 // Apply carries a plan out: all of it, or nothing.
 func (d *Desk) Apply(ctx context.Context, p Plan, q Request) error {
 	if !p.Changes() {

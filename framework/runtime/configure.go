@@ -16,9 +16,6 @@ const (
 	// configurationEvery is how often a process looks for what others that share
 	// its store have changed.
 	configurationEvery = 250 * time.Millisecond
-	// fileTries is how often the file is compared again with a store that others
-	// change.
-	fileTries = 10
 	// byFile is who makes the revisions of a file that is read at the start.
 	byFile = "file"
 )
@@ -57,20 +54,11 @@ func (r *Runtime) applyFile(ctx context.Context, c *config.File) error {
 	if !shared {
 		options.Release = byFile
 	}
-	for try := 1; ; try++ {
-		plan, err := r.fileDesk.PlanFile(ctx, c.Projects, c.Connections, options)
-		if err != nil {
-			return err
-		}
-		err = r.fileDesk.Apply(ctx, plan, resource.Request{By: byFile, Message: c.Path, File: true})
-		if (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < fileTries {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return r.remember(c, plan)
+	plan, err := r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, resource.Request{By: byFile, Message: c.Path}, false)
+	if err != nil {
+		return err
 	}
+	return r.remember(c, plan)
 }
 
 // remember keeps what the file says, for what stands in it alone.

@@ -47,6 +47,20 @@ func Direct(ctx context.Context, address, direct, dataDir string, logger *slog.L
 	return openSQLite(ctx, a.sqlite, logger)
 }
 
+// Beside opens the store that address names for a command that changes what is
+// configured, and runs nothing. On PostgreSQL it is no node among the others; of
+// SQLite it is the one process that has it.
+func Beside(ctx context.Context, address, dataDir string) (store.Store, error) {
+	a, err := parse(address, dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if a.postgres != "" {
+		return openPostgres(ctx, postgres.Options{URL: a.postgres, Observe: true})
+	}
+	return openSQLite(ctx, a.sqlite, nil)
+}
+
 // place is what an address names: a URL, or a folder.
 type place struct{ postgres, sqlite string }
 

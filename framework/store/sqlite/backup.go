@@ -21,7 +21,7 @@ import (
 // store cannot begin again until it is done, because a reader holds it. The copy
 // is read again and checked before it gets its name.
 func Backup(ctx context.Context, dir, file string) (transfer.Manifest, error) {
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	if _, err := os.Stat(path); err != nil {
 		return transfer.Manifest{}, fmt.Errorf("open store: %w", err)
 	}
@@ -143,7 +143,7 @@ func Restore(ctx context.Context, file, dir string) (manifest transfer.Manifest,
 		return manifest, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	to := filepath.Join(dir, fileName)
+	to := filepath.Join(dir, FileName)
 	if _, err := os.Stat(to); !errors.Is(err, os.ErrNotExist) {
 		return manifest, errors.Join(fmt.Errorf("%w: there is a file %s", transfer.ErrNotEmpty, to), err)
 	}

@@ -122,7 +122,7 @@ func TestADamagedBackupIsRefusedAndLeavesNothing(t *testing.T) {
 	// The pages of the file are all well.
 	flipped := bytes.ReplaceAll(whole, []byte("9007199254740993"), []byte("8007199254740993"))
 	require.NotEqual(t, whole, flipped)
-	plain, err := os.ReadFile(filepath.Join(dir, fileName))
+	plain, err := os.ReadFile(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	for name, content := range map[string][]byte{
 		"flipped": flipped, "cut": whole[:len(whole)/2], "other": []byte("not a database, but long enough to be one"), "store": plain, "empty": nil,
@@ -135,7 +135,7 @@ func TestADamagedBackupIsRefusedAndLeavesNothing(t *testing.T) {
 		if name == "flipped" {
 			require.ErrorContains(t, err, "table events has")
 		}
-		left, err := filepath.Glob(filepath.Join(into, fileName+"*"))
+		left, err := filepath.Glob(filepath.Join(into, FileName+"*"))
 		require.NoError(t, err)
 		require.Empty(t, left, name)
 	}

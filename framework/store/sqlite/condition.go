@@ -35,7 +35,7 @@ const mostFaults = 10
 // Inspect looks at the store in dir while nobody works on it: its schema, and
 // every page of its file. It changes nothing in it.
 func Inspect(ctx context.Context, dir string) (c Condition, err error) {
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil

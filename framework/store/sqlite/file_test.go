@@ -54,7 +54,7 @@ func TestFileHasTheSettingsOfDurability(t *testing.T) {
 		})
 		require.NoError(t, s.Close())
 	}
-	info, err := os.Stat(filepath.Join(dir, fileName))
+	info, err := os.Stat(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
@@ -77,11 +77,11 @@ func TestFileThatIsNoDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	text := []byte(strings.Repeat("not a database\n", 1000))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, fileName), text, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, FileName), text, 0o600))
 	_, err := Open(t.Context(), Options{Dir: dir})
 	require.ErrorContains(t, err, dir)
 	require.ErrorContains(t, err, "not a database")
-	left, err := os.ReadFile(filepath.Join(dir, fileName))
+	left, err := os.ReadFile(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	require.Equal(t, text, left, "the file was changed")
 }

@@ -138,11 +138,11 @@ func TestADamagedPageFailsTheReadThatMeetsItAndNothingElse(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close())
-	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	content, err := os.ReadFile(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	page := bytes.Index(content, []byte(`{"id":"0"}`)) / 4096
 	require.Positive(t, page)
-	f, err := os.OpenFile(filepath.Join(dir, fileName), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR, 0)
 	require.NoError(t, err)
 	junk := make([]byte, 4096)
 	for i := range junk {

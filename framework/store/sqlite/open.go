@@ -69,7 +69,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("find data folder: %w", err)
 	}
 	s := &Store{
-		options: options, path: filepath.Join(dir, fileName),
+		options: options, path: filepath.Join(dir, FileName),
 		written: make(chan struct{}, 1), trimNow: make(chan struct{}, 1),
 	}
 	if s.lock, err = lockFolder(dir, options.Clock()); err != nil {

@@ -54,8 +54,10 @@ const (
 	DefaultQueryTimeout = 5 * time.Second
 )
 
+// FileName is the file of a store in its folder.
+const FileName = "weir.db"
+
 const (
-	fileName = "weir.db"
 	lockName = "weir.lock"
 	// walLimit is the size of the log, in pages of 4 KiB, at which the writer
 	// itself empties it: 64 MiB.

@@ -57,7 +57,7 @@ func poison(t testing.TB, dir string) {
 // raw runs statements on a connection of its own.
 func raw(t testing.TB, dir string, statements ...string) {
 	t.Helper()
-	c, err := connect(dir + "/" + fileName)
+	c, err := connect(dir + "/" + FileName)
 	require.NoError(t, err)
 	require.NoError(t, c.script(statements...))
 	require.NoError(t, c.close())

@@ -44,7 +44,7 @@ var numbered = []string{"runs", "delivery_keys", "stored_deliveries"}
 // OpenSource opens the store in dir to move it elsewhere. It takes the lock:
 // nothing is written meanwhile. The schema is brought up to date first.
 func OpenSource(ctx context.Context, dir string) (transfer.Source, error) {
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -82,7 +82,7 @@ func CreateTarget(ctx context.Context, dir string) (_ transfer.Target, err error
 	if err != nil {
 		return nil, err
 	}
-	m, err := createMoved(ctx, filepath.Join(dir, fileName))
+	m, err := createMoved(ctx, filepath.Join(dir, FileName))
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

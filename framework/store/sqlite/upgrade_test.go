@@ -25,7 +25,7 @@ func TestStoresOfEveryEarlierSchemaAreBroughtUpToDateWithEverythingInThem(t *tes
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			unpack(t, file, filepath.Join(dir, fileName))
+			unpack(t, file, filepath.Join(dir, FileName))
 			s := open(t, Options{Dir: dir, Clock: storetest.FilledAt, manual: true})
 			storetest.CheckFilled(t, s)
 		})
@@ -39,7 +39,7 @@ func TestAFilledStoreIsWhatItsCheckSays(t *testing.T) {
 	storetest.Fill(t, s)
 	if into := os.Getenv("WEIR_WRITE_SCHEMA"); into != "" {
 		require.NoError(t, s.Close())
-		pack(t, filepath.Join(dir, fileName), into)
+		pack(t, filepath.Join(dir, FileName), into)
 		return
 	}
 	storetest.CheckFilled(t, s)
