@@ -11,4 +11,9 @@ type State interface {
 	Load(ctx context.Context, name string) ([]byte, error)
 	// Save replaces the value of a name, durably.
 	Save(ctx context.Context, name string, value []byte) error
+	// Swap replaces the value of a name, durably, if it is still old, and reports
+	// whether it did; nil stands for none. Save is for the one process that has the
+	// work of the connection; Swap is for whatever process needs the value, such as
+	// a token that a trigger uses on any node.
+	Swap(ctx context.Context, name string, old, value []byte) (swapped bool, err error)
 }

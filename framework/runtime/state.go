@@ -9,15 +9,23 @@ import (
 	"github.com/weirhq/weir/framework/store"
 )
 
-// connectionState keeps small values of one connection in the store, fenced by
-// the lease of the connection's shard: only the process that works on the
-// connection may change them.
+// connectionState keeps small values of one connection in the store. What is saved
+// is fenced by the lease of the connection's shard: only the process that works on
+// the connection may. What is swapped is not.
 type connectionState struct {
 	store        store.Store
 	connectionID string
 }
 
 var _ framework.State = connectionState{}
+
+// stateOf is the state of a connection, nil for one that has no id yet.
+func (r *Runtime) stateOf(connectionID string) framework.State {
+	if connectionID == "" {
+		return nil
+	}
+	return connectionState{r.store, connectionID}
+}
 
 // Load returns the value of a name, or nil.
 func (s connectionState) Load(ctx context.Context, name string) ([]byte, error) {
@@ -44,4 +52,9 @@ func (s connectionState) Save(ctx context.Context, name string, value []byte) er
 		State: []store.StateWrite{{Name: name, Value: value}},
 	})
 	return err
+}
+
+// Swap replaces the value of a name if it is still old.
+func (s connectionState) Swap(ctx context.Context, name string, old, value []byte) (bool, error) {
+	return s.store.SwapState(ctx, s.connectionID, name, old, value)
 }

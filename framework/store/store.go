@@ -99,6 +99,7 @@ type Store interface {
 	States(ctx context.Context, connectionID, prefix string) ([]State, error)
 	// StatesOf is States for some connections at once.
 	StatesOf(ctx context.Context, connectionIDs []string, prefix string) ([]State, error)
+	StateSwaps
 
 	// LogEpoch identifies the log that is read: it is raised when the store is
 	// restored from a backup, because sequences after the backup are used again. It

@@ -1,10 +1,14 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework/store"
@@ -74,6 +78,47 @@ var states = []contract{
 		got, err := b.States(t.Context(), b.con.ID, "")
 		require.NoError(t, err)
 		require.Empty(t, got)
+	}},
+	{"AreSwappedOnlyWhereTheyAreStillOld", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		swap := func(old, value []byte) bool {
+			swapped, err := b.SwapState(t.Context(), b.con.ID, "n", old, value)
+			require.NoError(t, err)
+			return swapped
+		}
+		require.False(t, swap([]byte("x"), []byte("y")), "there is none")
+		require.True(t, swap(nil, []byte{}), "empty is something else than none")
+		require.False(t, swap(nil, []byte("1")))
+		require.True(t, swap([]byte{}, []byte("\x00\xff")))
+		require.True(t, swap([]byte("lost answer"), []byte("\x00\xff")), "it has happened already")
+		b.reopen(t)
+		got, err := b.States(t.Context(), b.con.ID, "n")
+		require.NoError(t, err)
+		require.Equal(t, []byte("\x00\xff"), got[0].Value)
+		require.True(t, swap([]byte("\x00\xff"), nil))
+		require.True(t, swap(nil, nil))
+
+		const many = 8
+		var won atomic.Int32
+		var work sync.WaitGroup
+		for i := range many {
+			work.Go(func() {
+				swapped, err := b.SwapState(t.Context(), b.con.ID, "race", nil, []byte(fmt.Sprint(i)))
+				assert.NoError(t, err)
+				if swapped {
+					won.Add(1)
+				}
+			})
+		}
+		work.Wait()
+		require.EqualValues(t, 1, won.Load(), "one of all that try at once")
+
+		_, err = b.SwapState(t.Context(), "con_nobody", "n", nil, []byte("1"))
+		require.ErrorIs(t, err, store.ErrNotFound)
+		for name, value := range map[string][]byte{"": nil, strings.Repeat("n", 600): nil, "large": make([]byte, store.MaxStateBytes+1)} {
+			_, err = b.SwapState(t.Context(), b.con.ID, name, nil, value)
+			require.ErrorIs(t, err, store.ErrInvalid)
+		}
 	}},
 	{"GoWithTheirConnection", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
