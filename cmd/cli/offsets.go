@@ -60,17 +60,18 @@ func (a *app) printSinkLetter(raw json.RawMessage) error {
 
 // sinkAnswer is what the API says of a sink.
 type sinkAnswer struct {
-	State   string  `json:"state"`
-	Reason  *string `json:"reason"`
-	Offsets []struct {
-		Stream      string  `json:"stream"`
-		Next        int64   `json:"next"`
-		Head        int64   `json:"head"`
-		Lag         int64   `json:"lag"`
-		Parked      int64   `json:"parked"`
-		Delivered   int64   `json:"delivered"`
-		DeadLetters int64   `json:"dead_letters"`
-		LastError   *string `json:"last_error"`
+	State       string  `json:"state"`
+	Reason      *string `json:"reason"`
+	DeadLetters int64   `json:"dead_letters"`
+	Offsets     []struct {
+		Stream    string  `json:"stream"`
+		Next      int64   `json:"next"`
+		Head      int64   `json:"head"`
+		Lag       int64   `json:"lag"`
+		Parked    int64   `json:"parked"`
+		Delivered int64   `json:"delivered"`
+		GivenUp   int64   `json:"dead_letters"`
+		LastError *string `json:"last_error"`
 	} `json:"offsets"`
 	Replays []struct {
 		ID     string `json:"id"`
@@ -87,7 +88,8 @@ func (a *app) offsets() *cobra.Command {
 	command := &cobra.Command{
 		Use: "offsets <sink>", Short: "Show how far a sink is, or move it", Args: cobra.ExactArgs(1),
 		Long: "Show what a sink is doing and how far it has got in each of its streams: the next event to deliver, how many\n" +
-			"are recorded and not delivered, and how many are parked or dead letters.",
+			"are recorded and not delivered, how many are parked, and how many were delivered and given up so far. Dead letters\n" +
+			"are what was given up and neither sent again nor discarded since.",
 		Example: "  weir offsets out\n  weir offsets stop out && weir offsets set out shop.orders earliest && weir offsets restart out\n" +
 			"  weir offsets replay out shop.orders --from 2026-03-01 --to 2026-03-02",
 		RunE: func(command *cobra.Command, args []string) error {
@@ -119,9 +121,12 @@ func (a *app) sinkCall(ctx context.Context, c *client, method, path string, quer
 	if s.Reason != nil {
 		a.printf(": %s", strconv.QuoteToGraphic(*s.Reason))
 	}
+	if s.DeadLetters > 0 {
+		a.printf("  dead letters %d", s.DeadLetters)
+	}
 	a.printf("\n")
 	for _, o := range s.Offsets {
-		a.printf("%s  next %d of %d  lag %d  delivered %d  parked %d  dead letters %d", word(o.Stream), o.Next, o.Head, o.Lag, o.Delivered, o.Parked, o.DeadLetters)
+		a.printf("%s  next %d of %d  lag %d  delivered %d  parked %d  given up %d", word(o.Stream), o.Next, o.Head, o.Lag, o.Delivered, o.Parked, o.GivenUp)
 		if o.LastError != nil {
 			a.printf("  %s", strconv.QuoteToGraphic(*o.LastError))
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,6 +102,9 @@ func (a *API) getDeadLetter(r *http.Request) (reply, error) {
 		return reply{}, err
 	}
 	d, err := a.cfg.Sinks.DeadEvent(r.Context(), c.ID, chi.URLParam(r, "letter"))
+	if errors.Is(err, store.ErrNotFound) {
+		return reply{}, noLetter(c, chi.URLParam(r, "letter"))
+	}
 	if err != nil {
 		return reply{}, fmt.Errorf("dead letter %s: %w", shown(chi.URLParam(r, "letter")), err)
 	}
@@ -115,6 +119,11 @@ func (a *API) getDeadLetter(r *http.Request) (reply, error) {
 	request, response := string(d.Request), strings.ToValidUTF8(string(d.Response), "\uFFFD")
 	row.Request, row.Response = &request, &response
 	return ok(row)
+}
+
+// noLetter says that a sink has no such dead letter.
+func noLetter(c store.Connection, id string) error {
+	return newProblem(http.StatusNotFound, "unknown_dead_letter", "sink "+shown(c.Name)+" has no dead letter "+shown(id)+": it was sent again, or it was removed when it was too old")
 }
 
 // selection reads which dead letters are meant: those of a stream, with a status,
@@ -228,6 +237,12 @@ func (a *API) changeLetters(r *http.Request, change *SinkChange, read func(q *qu
 	}
 	if len(change.IDs) == 0 {
 		return ok(letterCount{})
+	}
+	if q.values.Has("id") {
+		// Of many, some may be settled already; the one that is named must be there.
+		if _, err := a.cfg.Sinks.DeadEvent(r.Context(), c.ID, change.IDs[0]); errors.Is(err, store.ErrNotFound) {
+			return reply{}, noLetter(c, change.IDs[0])
+		}
 	}
 	n, err := a.cfg.Sinks.Change(r.Context(), c.ID, *change)
 	if err != nil {

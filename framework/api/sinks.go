@@ -21,6 +21,8 @@ type Sinks interface {
 	DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error)
 	// DeadEvent returns one dead letter whole, or store.ErrNotFound.
 	DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error)
+	// DeadCounts counts the dead letters that nobody has settled, by sink.
+	DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error)
 	// Head is the last sequence of a stream.
 	Head(ctx context.Context, source store.Source) (int64, error)
 	// Snapshot says what a running sink is doing.
@@ -135,12 +137,13 @@ type offsetRow struct {
 	// Next is the sequence of the next event to deliver, Head the last one that is
 	// recorded, and Lag how many are between. LowWater is the oldest event that is
 	// still needed, a parked one or the next.
-	Next                int64        `json:"next"`
-	Head                int64        `json:"head"`
-	Lag                 int64        `json:"lag"`
-	LowWater            int64        `json:"low_water"`
-	Parked              int64        `json:"parked"`
-	Delivered           int64        `json:"delivered"`
+	Next      int64 `json:"next"`
+	Head      int64 `json:"head"`
+	Lag       int64 `json:"lag"`
+	LowWater  int64 `json:"low_water"`
+	Parked    int64 `json:"parked"`
+	Delivered int64 `json:"delivered"`
+	// DeadLetters is how many were given up so far, whatever became of them since.
 	DeadLetters         int64        `json:"dead_letters"`
 	DeliveredAt         *health.Time `json:"delivered_at"`
 	LastError           *string      `json:"last_error"`
@@ -155,8 +158,10 @@ type sinkView struct {
 	Since  *health.Time `json:"since"`
 	Order  string       `json:"order"`
 	// InFlight and Recent are those of the process that has the sink.
-	InFlight     int          `json:"in_flight"`
-	Parked       int          `json:"parked"`
+	InFlight int `json:"in_flight"`
+	Parked   int `json:"parked"`
+	// DeadLetters is how many nobody has sent again or discarded.
+	DeadLetters  int64        `json:"dead_letters"`
 	BreakerUntil *health.Time `json:"breaker_until"`
 	// FailingSince is when the endpoint began to fail, null while it does not.
 	FailingSince *health.Time `json:"failing_since"`
@@ -216,6 +221,11 @@ func (a *API) sinkView(ctx context.Context, c store.Connection) (sinkView, error
 	if err != nil {
 		return v, fmt.Errorf("list offsets: %w", err)
 	}
+	counts, err := a.cfg.Sinks.DeadCounts(ctx, c.ID)
+	if err != nil {
+		return v, fmt.Errorf("count dead letters: %w", err)
+	}
+	v.DeadLetters = counts[c.ID]
 	for _, one := range reads {
 		// A stream that nothing was delivered of has no row yet.
 		if !slices.ContainsFunc(offsets, func(o store.Offset) bool { return o.Source == one.Source }) {

@@ -29,7 +29,8 @@ type Live interface {
 	// Restart begins the work of a connection again: an event at which a sink has
 	// failed is tried again.
 	Restart(ctx context.Context, connectionID string) error
-	// Test makes one real round trip with a connection that need not be deployed.
+	// Test makes one real round trip with a connection that need not be deployed, or,
+	// where c has no Settings, with the one that runs.
 	Test(ctx context.Context, c config.Connection, connectionID string) Verdict
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/store"
 )
@@ -248,6 +249,10 @@ func (d *Desk) Test(ctx context.Context, project, name string) (Verdict, error) 
 		return Verdict{}, err
 	}
 	c, err := d.runnable(ctx, row, revision.Spec)
+	if _, secrets := errors.AsType[*framework.SettingError](err); secrets && row.ManagedBy == store.ManagedByFile {
+		// Its secrets stand in the file alone, and in what runs with them.
+		return d.cfg.Live.Test(ctx, config.Connection{Project: row.Project, Name: row.Name, Type: row.Type}, row.ID), nil
+	}
 	if err != nil {
 		return Verdict{}, err
 	}

@@ -158,6 +158,9 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 	var letters []store.DeadEvent
 	for _, id := range ids {
 		letter, err := e.config.Store.DeadEvent(ctx, connectionID, id)
+		if errors.Is(err, store.ErrNotFound) && len(ids) > 1 {
+			continue // somebody has settled it since it was listed
+		}
 		if err != nil {
 			return 0, fmt.Errorf("redeliver: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,12 +94,12 @@ func (r *Runtime) builtIn(project, name, target string, in framework.ActionInput
 			return encode(r.backfill(ctx, c, stream, spec, progress))
 		}
 	case trigger.ActionRedeliver:
-		which, err := framework.DecodeInput[redeliverInput](in)
+		which, every, err := r.deadLetters(c, in)
 		if err != nil {
 			return action.Call{}, err
 		}
 		call.Do = func(ctx context.Context, progress framework.Progress) ([]byte, error) {
-			return encode(r.redeliver(ctx, c, which, progress))
+			return encode(r.redeliver(ctx, c, which, every, progress))
 		}
 	}
 	return call, nil
@@ -151,15 +152,15 @@ func (r *Runtime) page(ctx context.Context, connectionID, stream string, waiting
 			return page, err
 		}
 		waiting()
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, builtInPoll); err != nil {
 			return api.PageResult{}, err
 		}
 	}
 }
 
-// pause waits a little, unless ctx ends.
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(builtInPoll)
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -171,10 +172,10 @@ func pause(ctx context.Context) error {
 
 func backfillSpec(in framework.ActionInput) (scheduler.BackfillSpec, error) {
 	given, err := framework.DecodeInput[backfillInput](in)
-	if err != nil {
+	faults, ok := errors.AsType[framework.InputErrors](err)
+	if err != nil && !ok {
 		return scheduler.BackfillSpec{}, err
 	}
-	var faults framework.InputErrors
 	fault := func(name, reason string) {
 		faults = append(faults, &framework.SettingError{Name: name, Reason: reason})
 	}
@@ -218,7 +219,10 @@ func (r *Runtime) backfill(ctx context.Context, c *connection, stream string, sp
 		return b, err
 	}
 	for {
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, builtInPoll); err != nil {
+			if errors.Is(err, action.ErrStopping) {
+				return b, err // the process stops, and the backfill goes on elsewhere or later
+			}
 			// The run is over; what it has begun is taken back.
 			tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 			_, canceled := operations{r}.CancelBackfill(tidying, c.ID, b.ID)
@@ -248,38 +252,88 @@ func (r *Runtime) backfill(ctx context.Context, c *connection, stream string, sp
 	}
 }
 
-// redeliverPage is how many dead letters are sent again at once.
-const redeliverPage = 500
+const (
+	// redeliverPage is how many dead letters are sent again at once.
+	redeliverPage = 500
+	// redeliverMost is how many one run sends again; a run after it takes the rest.
+	redeliverMost = 100_000
+)
 
-// redeliver lets the dead letters of a sink wait for their turn again.
-func (r *Runtime) redeliver(ctx context.Context, c *connection, which redeliverInput, progress framework.Progress) (out redeliverOutput, err error) {
-	wanted := store.DeadEvents{ConnectionID: c.ID, To: time.Now()}
-	if which.Stream != "" {
-		connection, stream, _ := strings.Cut(which.Stream, ".")
-		source := r.named(c.Project, connection)
-		if source == nil {
-			return out, framework.Permanent(fmt.Errorf("there is no stream %q", which.Stream))
-		}
-		wanted.Source = store.Source{ConnectionID: source.ID, Stream: stream}
+// deadLetters reads which dead letters of a sink are meant, and how far apart they
+// are to be due.
+func (r *Runtime) deadLetters(c *connection, in framework.ActionInput) (which store.DeadEvents, every time.Duration, err error) {
+	given, err := framework.DecodeInput[redeliverInput](in)
+	faults, ok := errors.AsType[framework.InputErrors](err)
+	if err != nil && !ok {
+		return which, 0, err
 	}
-	every := time.Duration(float64(time.Second) / which.Rate)
-	for {
-		letters, err := r.store.DeadEvents(ctx, wanted, redeliverPage)
-		if err != nil || len(letters) == 0 {
+	which = store.DeadEvents{ConnectionID: c.ID, To: time.Now()}
+	if given.Stream != "" {
+		var reason string
+		if which.Source, reason = r.sourceNamed(c.Project, given.Stream); reason != "" {
+			faults = append(faults, &framework.SettingError{Name: "stream", Reason: reason})
+		}
+	}
+	if len(faults) > 0 {
+		return which, 0, framework.Permanent(fmt.Errorf("%w: %w", framework.ErrInput, faults))
+	}
+	return which, time.Duration(float64(time.Second) / given.Rate), nil
+}
+
+// sourceNamed finds a stream of a project by its id, or says why it does not.
+func (r *Runtime) sourceNamed(project, id string) (source store.Source, reason string) {
+	var known []string
+	for _, c := range r.configured() {
+		if c.Project != project {
+			continue
+		}
+		for _, s := range c.manifest.Streams {
+			one := c.Name + "." + s.Key
+			if one == id {
+				return store.Source{ConnectionID: c.ID, Stream: s.Key}, ""
+			}
+			known = append(known, one)
+		}
+	}
+	slices.Sort(known)
+	return source, "is no stream of the project, written as connection.stream" + framework.Suggest(id, known)
+}
+
+// redeliver lets the dead letters of a sink wait for their turn again, the oldest
+// first, and no more of them than are due.
+func (r *Runtime) redeliver(ctx context.Context, c *connection, which store.DeadEvents, every time.Duration, progress framework.Progress) (out redeliverOutput, err error) {
+	var ids []string
+	for len(ids) < redeliverMost {
+		letters, err := r.store.DeadEvents(ctx, which, redeliverPage)
+		if err != nil {
 			return out, err
 		}
-		ids := make([]string, len(letters))
 		for i := range letters {
-			ids[i] = letters[i].ID
+			ids = append(ids, letters[i].ID)
 		}
-		n, err := (sinkDesk{r.store, r}).Change(ctx, c.ID, api.SinkChange{Action: api.SinkRedeliver, IDs: ids, Every: every})
+		if len(letters) < redeliverPage {
+			break
+		}
+		which.Before = ids[len(ids)-1]
+	}
+	slices.Reverse(ids) // they are listed newest first
+	total := len(ids)
+	for page := range slices.Chunk(ids, redeliverPage) {
+		n, err := (sinkDesk{r.store, r}).Change(ctx, c.ID, api.SinkChange{Action: api.SinkRedeliver, IDs: page, Every: every})
 		out.Redelivered += n
 		if err != nil {
 			return out, err
 		}
-		wanted.Before = ids[len(ids)-1]
-		progress(0, fmt.Sprintf("%d dead letters wait for their turn", out.Redelivered))
+		total -= len(page)
+		progress(100*(len(ids)-total)/len(ids), fmt.Sprintf("%d of %d dead letters wait for their turn", out.Redelivered, len(ids)))
+		if total == 0 {
+			break
+		}
+		if err := pause(ctx, time.Duration(len(page))*every); err != nil {
+			return out, err
+		}
 	}
+	return out, nil
 }
 
 // ingest records an event, once for each key.

@@ -36,6 +36,12 @@ func (l liveDesk) Test(ctx context.Context, c config.Connection, connectionID st
 	c.Enabled = true
 	var one *connection
 	v.OK = step("open", func(ctx context.Context) (_ string, err error) {
+		if c.Settings == nil {
+			if one = l.runtime.set.Load().byID[connectionID]; one == nil || one.binding == nil && one.outlet == nil {
+				return "", errNotRunning
+			}
+			return "it runs already", nil
+		}
 		one, err = l.runtime.trial(ctx, c, connectionID)
 		return "the settings are accepted", err
 	})
@@ -107,4 +113,7 @@ func (r *Runtime) trySink(ctx context.Context, c *connection) (string, error) {
 	}
 }
 
-var errRefused = errors.New("it does not take what is sent")
+var (
+	errRefused    = errors.New("it does not take what is sent")
+	errNotRunning = errors.New("its secrets stand in the operator's file alone, and it does not run with them; look at why it does not")
+)
