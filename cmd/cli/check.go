@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -100,11 +99,12 @@ func (a *app) write(command *cobra.Command, dir string, patterns []string) error
 	findings, err := catalogcheck.Check(command.Context(), dir, patterns, catalogcheck.Options{Write: true, CacheDir: catalogcheck.DefaultCacheDir()}, a.term.Out)
 	switch {
 	case errors.Is(err, catalogcheck.ErrLoad):
-		return wrongUsage(err)
+		a.notef("%v\n", err)
+		return &exitError{exitUsage, nil}
 	case err != nil:
 		return failed(err)
 	case findings > 0:
-		return failed(fmt.Errorf("%d findings; catalogs with findings were not written", findings))
+		return failed(errors.New("catalogs with findings are not written; mend what is above, then weir generate"))
 	}
 	return nil
 }

@@ -46,7 +46,11 @@ func (a *app) newConnector() *cobra.Command {
 				}
 			}
 			// The lock of what is linked says what the new connector promises.
-			if err := a.write(command, folder, []string{".", "../all"}); err != nil {
+			here, err := filepath.Rel(dir, folder)
+			if err != nil {
+				return failed(err)
+			}
+			if err := a.write(command, dir, []string{"./" + filepath.ToSlash(here), "./" + filepath.ToSlash(filepath.Join(here, "..", "all"))}); err != nil {
 				return err
 			}
 			run := "go run ."

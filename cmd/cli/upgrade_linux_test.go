@@ -18,6 +18,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/framework/store"
 )
 
 // postgresServer starts a PostgreSQL server of the test's own and returns the
@@ -120,8 +122,8 @@ func TestALaterVersionOfAConnectorGoesOnOnPostgres(t *testing.T) {
 }
 
 // Nodes of two versions work on one store. The older one, which does not know of
-// the rename, begins no stream beside the renamed one: what it takes is kept for
-// the newer one.
+// the rename, begins no stream beside the renamed one: the newer one gets the work
+// of the connection, with what the older one has kept of it, and has it for good.
 func TestNodesOfTwoVersionsOfAConnectorShareAStore(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -139,20 +141,31 @@ func TestNodesOfTwoVersionsOfAConnectorShareAStore(t *testing.T) {
 		require.Equal(t, http.StatusOK, older.deliver(t, n))
 	}
 	require.Equal(t, http.StatusOK, newer.deliver(t, 5))
-	older.stream(t, "events", func(total int64, _ string) bool { return total == 0 })
-	require.NoError(t, older.interrupt(t), older.stderr)
-
-	reasons := newer.handleWaiting(t)
-	require.Len(t, reasons, 3)
-	for _, reason := range reasons {
+	// Wherever the connection was: now the newer version reads it, and goes on where
+	// the older one was.
+	u.moves(t, newer, older)
+	for _, reason := range newer.handleWaiting(t) {
 		require.Contains(t, reason, `stream "events" is "notices" now: a newer version of the connector renamed the stream`)
 	}
 	newer.stream(t, "notices", func(total int64, _ string) bool { return total == 5 })
+	older.stream(t, "events", func(total int64, _ string) bool { return total == 0 })
 	ids, records := newer.logged(t, "notices")
 	require.Equal(t, events[0], ids[0])
 	require.ElementsMatch(t, []string{"r1", "r2", "r3", "r4", "r5"}, records, "nothing is lost, nothing is there twice")
 	newer.offset(t, "shop.notices", 5, 0)
 	require.Equal(t, []int{1, 1, 1, 1, 1}, u.received.got(ids))
+
+	// A newer node that restarts leaves the connection to the older one, which can
+	// read what has not changed, and gets it back.
+	require.NoError(t, newer.interrupt(t), newer.stderr)
+	older.stream(t, "orders", func(_ int64, lastError string) bool {
+		return strings.Contains(lastError, "a newer version of the connector was here")
+	})
+	_, steady := older.logged(t, "steady")
+	older.stream(t, "steady", func(total int64, _ string) bool { return total > int64(len(steady)) })
+	newer = u.start(t, u.later)
+	u.moves(t, newer, older)
+
 	code, _, stderr := weir(t, nil, nil, "sync", "shop", "clients", "--server", newer.url)
 	require.Zero(t, code, stderr)
 	_, records = newer.logged(t, "clients")
@@ -164,5 +177,50 @@ func TestNodesOfTwoVersionsOfAConnectorShareAStore(t *testing.T) {
 	for _, s := range list.Streams {
 		require.NotContains(t, []string{"customers", "events"}, s.Stream)
 	}
+	require.NoError(t, older.interrupt(t), older.stderr)
 	require.NoError(t, newer.interrupt(t), newer.stderr)
+}
+
+// moves waits until the newer node, the last one that joined, has the leases of the
+// connection and of its sink, and then sees that they stay there while both are there.
+func (u upgrade) moves(t *testing.T, newer, older *process) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), u.store)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	var shards []int
+	rows, err := conn.Query(t.Context(), "SELECT id FROM connections")
+	require.NoError(t, err)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	for _, id := range ids {
+		shards = append(shards, store.Shard(id))
+	}
+	require.Len(t, shards, 2)
+	leases := func() (epochs string, moved bool) {
+		require.NoError(t, conn.QueryRow(t.Context(), `SELECT string_agg(shard || ':' || epoch, ' ' ORDER BY shard),
+			bool_and(node IS NOT DISTINCT FROM (SELECT max(num) FROM nodes)) FROM shards WHERE shard = ANY ($1)`, shards).Scan(&epochs, &moved))
+		return epochs, moved
+	}
+	require.Eventually(t, func() bool {
+		_, moved := leases()
+		return moved
+	}, 60*time.Second, 50*time.Millisecond, "%s\n%s", newer.stderr, older.stderr)
+	settled, _ := leases()
+	_, before := newer.logged(t, "orders")
+	newer.stream(t, "orders", func(total int64, lastError string) bool { return total > int64(len(before))+1 && lastError == "" })
+	seen := map[string]bool{}
+	require.Eventually(t, func() bool {
+		rows, err := conn.Query(t.Context(), "SELECT num || ' ' || renewed_at FROM nodes")
+		require.NoError(t, err)
+		beats, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		require.Len(t, beats, 2, "%s\n%s", newer.stderr, older.stderr)
+		for _, b := range beats {
+			seen[b] = true
+		}
+		return len(seen) > 8
+	}, 120*time.Second, 50*time.Millisecond)
+	now, _ := leases()
+	require.Equal(t, settled, now, "a lease went back and forth\n%s\n%s", newer.stderr, older.stderr)
 }

@@ -88,7 +88,7 @@ func (r *Runtime) recordAlerts(ctx context.Context, c *connection, epoch int64, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, alertEvery)
 	defer cancel()
-	_, err := waking{r.store, r.engine}.Commit(ctx, u)
+	_, err := waking{r.store, r.engine, r.deference}.Commit(ctx, u)
 	if err == nil {
 		r.feed.Notify()
 	}

@@ -346,7 +346,7 @@ func (r *Runtime) ingest(ctx context.Context, c *connection, payload json.RawMes
 	if err = errors.Join(err, poison); err != nil {
 		return nil, framework.Permanent(err)
 	}
-	receipt, err := waking{r.store, r.engine}.Commit(ctx, store.Unit{ID: store.NewCommitID(), ConnectionID: c.ID, At: now, Emissions: emissions})
+	receipt, err := waking{r.store, r.engine, r.deference}.Commit(ctx, store.Unit{ID: store.NewCommitID(), ConnectionID: c.ID, At: now, Emissions: emissions})
 	if err != nil {
 		return nil, err
 	}

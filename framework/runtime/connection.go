@@ -78,6 +78,16 @@ type selection struct {
 	// renamed holds today's keys of streams that a newer version of the
 	// connector has renamed, by those that this version declares.
 	renamed map[string]string
+	// id is the connection's; deference is told of what a newer version has saved.
+	id        string
+	deference *deference
+}
+
+// ReadCursor returns the cursor of a checkpoint as today's code takes it.
+func (s *selection) ReadCursor(stream string, saved framework.CursorType, cursor []byte) ([]byte, error) {
+	now, err := s.Binding.ReadCursor(stream, saved, cursor)
+	s.deference.read(s.id, stream, saved.Version, err)
+	return now, err
 }
 
 // Page reads a page and keeps the emissions to selected streams.
@@ -210,7 +220,7 @@ func (r *Runtime) bind(ctx context.Context, c *connection, wrap func(*http.Clien
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", c.Name, err)
 	}
-	c.binding = &selection{binding, map[string]bool{}, c.renamed}
+	c.binding = &selection{binding, map[string]bool{}, c.renamed, c.ID, r.deference}
 	for _, s := range c.manifest.Streams {
 		c.binding.selected[s.Key] = true
 	}

@@ -42,6 +42,7 @@ const (
 	kindReport         = "webhook report"
 	kindResumeEndpoint = "resume webhook"
 	kindRestart        = "restart"
+	kindNewer          = "newer connector"
 )
 
 // command is a request as it is stored.
@@ -55,6 +56,7 @@ type command struct {
 	Reset      scheduler.ResetTo      `json:"reset,omitzero"`
 	Backfill   scheduler.BackfillSpec `json:"backfill,omitzero"`
 	Sink       *api.SinkChange        `json:"sink,omitempty"`
+	Needs      []question             `json:"needs,omitempty"`
 }
 
 // reply is the answer to it.
@@ -236,6 +238,8 @@ func (o local) do(ctx context.Context, c command) (any, error) {
 		return o.runtime.intake.Resume(c.Connection, c.Endpoint)
 	case kindRestart:
 		return nothing{}, o.restart(ctx, c.Connection)
+	case kindNewer:
+		return o.runtime.newer(c.Needs), nil
 	case kindSink:
 		return o.changeSink(ctx, c.Connection, c.Sink)
 	}

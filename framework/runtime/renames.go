@@ -32,6 +32,7 @@ func (r *Runtime) rename(ctx context.Context, c *connection) error {
 			c.renamed = map[string]string{}
 		}
 		c.renamed[ahead.From] = ahead.To
+		r.deference.renamed(c.ID, ahead)
 	}
 	return nil
 }

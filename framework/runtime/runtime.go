@@ -99,6 +99,8 @@ type Runtime struct {
 	// ended and fenced tell that goroutine of connections, endings are those that end.
 	ended, fenced *mailbox
 	endings       sync.WaitGroup
+	// deference is about shards that nodes with newer connectors should have.
+	deference *deference
 
 	ready  atomic.Bool
 	failed chan error
@@ -114,7 +116,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(),
+		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(), deference: newDeference(),
 		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1), assigned: make(chan struct{}, 1),
 	}
 	r.set.Store(newSet())
@@ -207,7 +209,7 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 		return err
 	}
 	if r.scheduler, err = scheduler.New(scheduler.Config{
-		Store: waking{r.store, r.engine}, Logger: r.log, Limits: r.options.Limits, NoSpread: r.options.Config.NoSpread, Fenced: r.onFenced,
+		Store: waking{r.store, r.engine, r.deference}, Logger: r.log, Limits: r.options.Limits, NoSpread: r.options.Config.NoSpread, Fenced: r.onFenced,
 	}); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 	}
 	r.targetTable.Replace(r.targets())
 	if r.intake, err = intake.New(intake.Config{
-		Targets: &r.targetTable, Store: waking{r.store, r.engine}, Log: r.log, Observe: r.delivered, Journal: r.journal(),
+		Targets: &r.targetTable, Store: waking{r.store, r.engine, r.deference}, Log: r.log, Observe: r.delivered, Journal: r.journal(),
 		TrustedProxies: r.options.Config.TrustedProxies,
 	}); err != nil {
 		return err
@@ -245,6 +245,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	defer unfollow()
 	work.Go(func() { r.follow(following) })
 	work.Go(func() { r.serveCommands(following) })
+	work.Go(func() { r.deferToNewer(following) })
 	work.Go(func() { r.watchConfiguration(following) })
 	work.Go(func() { r.heed(following) })
 	r.ready.Store(true)

@@ -174,8 +174,10 @@ type shared struct {
 	// peersSay is what those of three other processes say that answer in time.
 	peersSay [][]byte
 	mine     atomic.Bool
-	pending  []store.Command
-	answers  chan string
+	// preferred is what was said last.
+	preferred atomic.Pointer[store.ShardPreference]
+	pending   []store.Command
+	answers   chan string
 }
 
 func (s *shared) Epoch(id string) (int64, bool) {
@@ -183,6 +185,8 @@ func (s *shared) Epoch(id string) (int64, bool) {
 	return epoch, s.mine.Load()
 }
 func (s *shared) Peers() int { return 1 }
+
+func (s *shared) Prefer(p store.ShardPreference) { s.preferred.Store(&p) }
 
 func (s *shared) Ask(_ context.Context, _ string, request []byte) ([]byte, error) {
 	s.mu.Lock()

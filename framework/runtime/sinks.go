@@ -100,14 +100,32 @@ func (r *Runtime) settle(ctx context.Context, c *connection) error {
 type waking struct {
 	store.Store
 
-	engine *delivery.Engine
+	engine    *delivery.Engine
+	deference *deference
 }
 
 // Commit records u and wakes the sinks of its streams.
 func (w waking) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
 	receipt, err := w.Store.Commit(ctx, u)
+	w.tell(u, receipt, err)
+	return receipt, err
+}
+
+// Offer records u, if there is room for it at once, and wakes the sinks.
+func (w waking) Offer(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	receipt, err := w.Store.Offer(ctx, u)
+	w.tell(u, receipt, err)
+	return receipt, err
+}
+
+// tell wakes the sinks of what was appended, and notes that a newer version of the
+// connector has renamed a stream.
+func (w waking) tell(u store.Unit, receipt store.Receipt, err error) {
+	if renamed, ok := errors.AsType[*store.RenamedError](err); ok {
+		w.deference.renamed(u.ConnectionID, renamed.Rename)
+	}
 	if err != nil || receipt.Appended == 0 {
-		return receipt, err
+		return
 	}
 	heads := map[string]int64{}
 	for i, e := range receipt.Events {
@@ -119,7 +137,6 @@ func (w waking) Commit(ctx context.Context, u store.Unit) (store.Receipt, error)
 	for stream, head := range heads {
 		w.engine.Wake(u.ConnectionID, stream, head)
 	}
-	return receipt, nil
 }
 
 // heed wakes sinks and pages by what other nodes say they have recorded, until ctx ends.

@@ -1,6 +1,9 @@
 package store
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // DeclaredStream is what a connector calls one of its streams.
 type DeclaredStream struct {
@@ -12,6 +15,17 @@ type DeclaredStream struct {
 
 // Rename is a change of a stream's key.
 type Rename struct{ From, To string }
+
+// RenamedError is an [ErrRenamed] that says which stream it is.
+type RenamedError struct{ Rename }
+
+// Error names both keys.
+func (e *RenamedError) Error() string {
+	return fmt.Sprintf("stream %q is %q now: %v", e.From, e.To, ErrRenamed)
+}
+
+// Unwrap makes errors.Is(err, ErrRenamed) true.
+func (e *RenamedError) Unwrap() error { return ErrRenamed }
 
 // Renames says what [Store.RenameStreams] did and found.
 type Renames struct {

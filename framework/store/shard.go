@@ -20,6 +20,12 @@ type ShardEpochs [ShardCount]int64
 // Of returns the entry of a connection's shard.
 func (s *ShardEpochs) Of(connectionID string) int64 { return s[Shard(connectionID)] }
 
+// ShardPreference is what a process says about shards of a store that it shares,
+// where not every process can do the work of all connections. It does not keep or
+// take what it refuses while there are others, and takes what it wants as soon as
+// that is free, also beyond its share: it then gives up another one.
+type ShardPreference struct{ Refused, Wanted [ShardCount]bool }
+
 // NeedsLease reports whether only the process that has the lease of the
 // connection's shard may commit u: it moves a checkpoint, writes a run or the
 // due time of one, keeps state, says what a sink has done, or handles a stored delivery. A delivery as it

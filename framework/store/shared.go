@@ -20,6 +20,9 @@ type Shared interface {
 	// Commands takes the requests to this process, and those about connections
 	// whose work it does. Each is given out once.
 	Commands(ctx context.Context) ([]Command, error)
+	// Prefer says which shards this process is to have and not to have, beside its
+	// share. It replaces what was said before.
+	Prefer(p ShardPreference)
 	// Answer answers a command that was taken.
 	Answer(ctx context.Context, id string, answer []byte) error
 }

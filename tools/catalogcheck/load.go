@@ -111,10 +111,6 @@ func absolute(dir string) (string, error) {
 	return abs, nil
 }
 
-func listError(err error) error {
-	return &LoadError{Problems: strings.Split(strings.TrimSpace(err.Error()), "\n")}
-}
-
 // sourcesOf returns the packages to read from source: of all that the graph
 // holds, those that import package catalog through whatever, since they may
 // declare or link connectors; and those that the go command complains about.
@@ -138,30 +134,4 @@ func sourcesOf(graph []*packages.Package) []*packages.Package {
 		}
 	})
 	return wanted
-}
-
-// problemsOf returns what is wrong with the packages and their imports, each
-// complaint once, in the compiler's form.
-func problemsOf(dir string, roots []*packages.Package) []string {
-	var problems []string
-	seen := map[string]bool{}
-	packages.Visit(roots, nil, func(p *packages.Package) {
-		compiled := slices.ContainsFunc(p.Errors, func(e packages.Error) bool { return e.Kind == packages.TypeError || e.Kind == packages.ParseError })
-		for _, e := range p.Errors {
-			problem := e.Msg
-			switch {
-			case compiled && e.Kind == packages.ListError:
-				continue // the go command's own account of the same
-			case e.Pos != "" && e.Pos != "-":
-				problem = relative(dir, e.Pos) + ": " + e.Msg
-			case !strings.Contains(e.Msg, p.PkgPath):
-				problem = p.PkgPath + ": " + e.Msg
-			}
-			if !seen[problem] {
-				seen[problem] = true
-				problems = append(problems, problem)
-			}
-		}
-	})
-	return problems
 }

@@ -18,7 +18,7 @@ var files embed.FS
 var templates = template.Must(template.New("").ParseFS(files, "templates/connector/*.tmpl", "templates/module/*.tmpl"))
 
 // ErrNoModule says that a folder lies in no Go module.
-var ErrNoModule = errors.New("no go.mod in this folder or above it; run weir init first")
+var ErrNoModule = errors.New("no go.mod in this folder or above it; run weir init, or, in a workspace, go to the folder of one of its modules")
 
 // Module is a Go module on disk.
 type Module struct {

@@ -147,7 +147,7 @@ func renamed(o *op, g Guarded) error {
 	}
 	for _, s := range o.fed(nil) {
 		if now, ok := g.Renamed[s]; ok {
-			return fmt.Errorf("stream %q is %q now: %w", s.Stream, now, store.ErrRenamed)
+			return &store.RenamedError{Rename: store.Rename{From: s.Stream, To: now}}
 		}
 	}
 	return nil

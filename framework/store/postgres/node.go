@@ -71,7 +71,7 @@ func (n *node) beat(ctx context.Context, conn *pgx.Conn) error {
 		// The others have given this process up. What it had may be theirs now, and
 		// none of it is this process's any more under the old epoch.
 		n.rejoined.Add(1)
-		n.adopt(store.ShardEpochs{}, 0)
+		n.adopt(store.ShardEpochs{}, 0, false)
 		if err := n.join(ctx, conn); err != nil {
 			return err
 		}
@@ -109,21 +109,34 @@ func (n *node) balance(ctx context.Context, conn *pgx.Conn) error {
 	for shard, epoch := range mine {
 		epochs[shard] = epoch
 	}
-	lacks := n.adopt(epochs, share(rank, len(all)))
+	lacks, refused, wanted := n.adopt(epochs, share(rank, len(all)), len(all) == 1)
+	if len(wanted) > 0 {
+		gained, err := n.take(ctx, conn, len(wanted), "AND shard = ANY ($3)", wanted)
+		if err != nil {
+			return err
+		}
+		lacks -= gained
+	}
 	if lacks <= 0 {
 		return nil
 	}
-	// A shard below a commit of its last holder is left for the next time: its row
-	// is locked until that commit has ended.
+	_, err = n.take(ctx, conn, lacks, "AND shard <> ALL ($3)", append([]int{}, refused...))
+	return err
+}
+
+// take takes up to limit free shards, and returns how many it took. A shard below a
+// commit of its last holder is left for the next time: its row is locked until that
+// commit has ended.
+func (n *node) take(ctx context.Context, conn *pgx.Conn, limit int, which string, shards []int) (int, error) {
 	taken, err := shardRows(ctx, conn, `UPDATE shards SET epoch = epoch + 1, node = $1, taken_at = clock_timestamp() WHERE shard IN (
-			SELECT shard FROM shards s WHERE node IS NULL OR NOT EXISTS (SELECT FROM nodes n WHERE n.num = s.node)
+			SELECT shard FROM shards s WHERE (node IS NULL OR NOT EXISTS (SELECT FROM nodes n WHERE n.num = s.node)) `+which+`
 			ORDER BY shard LIMIT $2 FOR UPDATE SKIP LOCKED)
-		RETURNING shard, epoch`, n.num, lacks)
+		RETURNING shard, epoch`, n.num, limit, shards)
 	if err != nil {
-		return fmt.Errorf("take shards: %w", err)
+		return 0, fmt.Errorf("take shards: %w", err)
 	}
 	n.gain(taken)
-	return nil
+	return len(taken), nil
 }
 
 // errGone says that this node's row went while it looked. The next beat joins again.
@@ -215,6 +228,17 @@ func (s *Store) Shards() (held store.ShardEpochs, changed <-chan struct{}) { ret
 
 // Peers is how many other processes share the store.
 func (s *Store) Peers() int { return int(s.node.peers.Load()) }
+
+// Prefer says which shards this process is to have and not to have. The next
+// heartbeat, which comes at once if that is new, acts on it.
+func (s *Store) Prefer(p store.ShardPreference) {
+	if s.node.prefer(p) {
+		select {
+		case s.node.now <- struct{}{}:
+		default:
+		}
+	}
+}
 
 // Yield gives shards up that this process is to give up. The node that lacks
 // them takes them with its next heartbeat.

@@ -15,6 +15,8 @@ type shards struct {
 	epochs store.ShardEpochs
 	// leaving are those that are to be given up when their work has ended.
 	leaving [store.ShardCount]bool
+	// preferred is what this process wants and does not want to have.
+	preferred store.ShardPreference
 	// fresh is false when this process was not heard of for so long that others
 	// may have taken its shards.
 	fresh bool
@@ -92,15 +94,29 @@ func (h *shards) renewed(sent time.Time, length time.Duration) {
 const margin = 5
 
 // adopt takes over what the database says: the epochs of the shards that are
-// this process's, of which it is to keep no more than quota. It returns how many
-// it lacks.
-func (h *shards) adopt(epochs store.ShardEpochs, quota int) (lacks int) {
+// this process's, of which it is to keep no more than quota. Alone, it keeps what it
+// would rather not have. It returns how many it lacks, and what it may not take and
+// should.
+func (h *shards) adopt(epochs store.ShardEpochs, quota int, alone bool) (lacks int, refused, wanted []int) {
 	h.update(func() {
 		h.fresh = true
+		p := h.preferred
+		if alone {
+			p.Refused = [store.ShardCount]bool{}
+		}
 		kept := 0
 		for i, epoch := range epochs {
 			if epoch != h.epochs[i] {
 				h.leaving[i] = false
+			}
+			if p.Refused[i] {
+				refused = append(refused, i)
+				h.leaving[i] = epoch != 0
+			} else if p.Wanted[i] {
+				h.leaving[i] = false
+				if epoch == 0 {
+					wanted = append(wanted, i)
+				}
 			}
 			if epoch != 0 && !h.leaving[i] {
 				kept++
@@ -109,20 +125,29 @@ func (h *shards) adopt(epochs store.ShardEpochs, quota int) (lacks int) {
 		h.epochs = epochs
 		// The nodes that are left have more to do again.
 		for i := 0; i < len(epochs) && kept < quota; i++ {
-			if h.leaving[i] {
+			if h.leaving[i] && !p.Refused[i] {
 				h.leaving[i] = false
 				kept++
 			}
 		}
 		for i := len(epochs) - 1; i >= 0 && kept > quota; i-- {
-			if epochs[i] != 0 && !h.leaving[i] {
+			if epochs[i] != 0 && !h.leaving[i] && !p.Wanted[i] {
 				h.leaving[i] = true
 				kept--
 			}
 		}
 		lacks = quota - kept
 	})
-	return lacks
+	return lacks, refused, wanted
+}
+
+// prefer notes what this process wants to have, and reports whether that is new.
+func (h *shards) prefer(p store.ShardPreference) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.preferred
+	h.preferred = p
+	return before != p
 }
 
 // gain adds shards that were taken.

@@ -1,0 +1,80 @@
+//go:build unix
+
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weirhq/weir/framework/store"
+)
+
+// A shard that one node refuses and another one wants is the other's, and stays
+// there; both have their share. It comes back when there is no other.
+func TestAShardGoesToTheNodeThatWantsItAndStaysThere(t *testing.T) {
+	t.Parallel()
+	url := usedDatabase(t)
+	older := open(t, Options{URL: url, Node: "older", lease: short})
+	yieldAll(t, older)
+	newer := open(t, Options{URL: url, Node: "newer", lease: short})
+	yieldAll(t, newer)
+	even(t, []*Store{older, newer})
+	var mine []int
+	held, _ := older.Shards()
+	for shard, epoch := range held {
+		if epoch != 0 && len(mine) < 3 {
+			mine = append(mine, shard)
+		}
+	}
+	var p store.ShardPreference
+	for _, shard := range mine {
+		p.Refused[shard] = true
+	}
+	older.Prefer(p)
+	newer.Prefer(store.ShardPreference{Wanted: p.Refused})
+	moved := func() (epochs []int64) {
+		held, _ := newer.Shards()
+		for _, shard := range mine {
+			epochs = append(epochs, held[shard])
+		}
+		return epochs
+	}
+	require.Eventually(t, func() bool {
+		for _, epoch := range moved() {
+			if epoch == 0 {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 20*time.Millisecond)
+	even(t, []*Store{older, newer})
+
+	// It is no back and forth: heartbeats of both change nothing of it.
+	settled := moved()
+	requireBeats(t, url, 4)
+	require.Equal(t, settled, moved())
+	even(t, []*Store{older, newer})
+
+	require.NoError(t, newer.Close())
+	require.Eventually(t, func() bool { return count(older) == store.ShardCount }, 30*time.Second, 20*time.Millisecond,
+		"a node that is alone has everything, also what it would rather not have")
+}
+
+// requireBeats waits for so many heartbeats of every node.
+func requireBeats(t testing.TB, url string, n int) {
+	t.Helper()
+	conn := dial(t, url)
+	var last time.Time
+	seen := 0
+	require.Eventually(t, func() bool {
+		var oldest time.Time
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT min(renewed_at) FROM nodes").Scan(&oldest))
+		if oldest.After(last) {
+			last = oldest
+			seen++
+		}
+		return seen > n
+	}, 60*time.Second, 20*time.Millisecond)
+}
