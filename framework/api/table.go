@@ -69,6 +69,8 @@ func Routes() []Route {
 		{http.MethodPost, "/deliveries/{project}/{connection}/{delivery}/redeliver", RoleOperator, formLimit, actDeadline, FaceDashboard},
 		{http.MethodPost, "/deliveries/{project}/{connection}/{delivery}/discard", RoleOperator, formLimit, actDeadline, FaceDashboard},
 		{http.MethodPost, "/endpoints/{project}/{connection}/{path}/resume", RoleOperator, formLimit, actDeadline, FaceDashboard},
+		{http.MethodPost, "/endpoints/{project}/{connection}/{path}/redeliver", RoleOperator, formLimit, pageDeadline, FaceDashboard},
+		{http.MethodPost, "/endpoints/{project}/{connection}/{path}/discard", RoleOperator, formLimit, pageDeadline, FaceDashboard},
 		{http.MethodGet, "/sinks/{project}/{connection}", RoleViewer, 0, readDeadline, FaceDashboard},
 		{http.MethodPost, "/sinks/{project}/{connection}/{action}", RoleOperator, formLimit, actDeadline, FaceDashboard},
 		{http.MethodGet, "/sinks/{project}/{connection}/dead-letters/{letter}", RoleOperator, 0, readDeadline, FaceDashboard},

@@ -129,6 +129,8 @@ func New(cfg Config) (*Dashboard, error) {
 	d.router.Post("/deliveries/{project}/{connection}/{delivery}/redeliver", d.redeliver)
 	d.router.Post("/deliveries/{project}/{connection}/{delivery}/discard", d.discard)
 	d.router.Post("/endpoints/{project}/{connection}/{path}/resume", d.resumeEndpoint)
+	d.router.Post("/endpoints/{project}/{connection}/{path}/redeliver", d.redeliverAll)
+	d.router.Post("/endpoints/{project}/{connection}/{path}/discard", d.discardAll)
 	d.router.Get("/sinks/{project}/{connection}", d.sink)
 	d.router.Post("/sinks/{project}/{connection}/{action}", d.actOnSink)
 	d.router.Get("/sinks/{project}/{connection}/dead-letters/{letter}", d.letter)

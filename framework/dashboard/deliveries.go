@@ -18,6 +18,8 @@ type deliveryLines struct {
 	Waiting, Dead int64
 	Lines         []deliveryLine
 	Href          string
+	// Bulk are there when something was given up.
+	Bulk []bulkLine
 }
 
 type deliveryLine struct {
@@ -41,6 +43,9 @@ func (d *Dashboard) deliveries(ctx context.Context, t health.Target) (*deliveryL
 	}
 	for _, c := range counts {
 		out.Waiting, out.Dead = c.Waiting, c.Dead
+	}
+	if out.Dead > 0 {
+		out.Bulk = bulk(t, list)
 	}
 	for _, v := range list {
 		out.Lines = append(out.Lines, deliveryLine{

@@ -187,6 +187,46 @@ func TestTheButtonsOfADelivery(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, send(h, http.MethodGet, letterPage+"/redeliver").Code)
 }
 
+func TestAllThatWasGivenUpAtAnEndpointIsSettledAtOnce(t *testing.T) {
+	t.Parallel()
+	o := dashboardtest.Busy(noon)
+	h := open(t, o)
+	const bulk = "/endpoints/default/" + dashboardtest.Stripe + "/stripe"
+	for i, endpoint := range []string{"stripe", "stripe", "other"} {
+		o.Keep(store.DeliverySummary{ID: fmt.Sprint("dlv_more", i), ConnectionID: dashboardtest.Stripe, Endpoint: endpoint, State: store.DeliveryDead, ReceivedAt: noon})
+	}
+	count := func(state store.DeliveryState) (n int) {
+		list, err := o.Deliveries(t.Context(), dashboardtest.Stripe, state, "", 100)
+		require.NoError(t, err)
+		return len(list)
+	}
+	dead, waits := count(store.DeliveryDead), count(store.DeliveryWaiting)
+	require.Greater(t, dead, 3)
+	html := page(t, h, stripePage)
+	require.Contains(t, html, `action="`+bulk+`/redeliver"`)
+	require.Contains(t, html, `/other/discard"`, "an endpoint that is declared no more")
+
+	for _, rate := range []string{"", "0", "-1", "NaN", "Inf", "10001", "ten"} {
+		require.Equal(t, http.StatusUnprocessableEntity, post(h, bulk+"/redeliver", url.Values{"rate": {rate}}).Code, rate)
+	}
+	for _, reason := range []string{"", " ", strings.Repeat("x", 501), "\xff"} {
+		require.Equal(t, http.StatusUnprocessableEntity, post(h, bulk+"/discard", url.Values{"reason": {reason}}).Code)
+	}
+	require.Equal(t, []int{dead, waits}, []int{count(store.DeliveryDead), count(store.DeliveryWaiting)}, "nothing has happened")
+
+	w := post(h, bulk+"/redeliver", url.Values{"rate": {"4"}})
+	require.Equal(t, http.StatusSeeOther, w.Code)
+	require.Equal(t, stripePage, w.Header().Get("Location"))
+	require.Equal(t, []int{1, waits + dead - 1}, []int{count(store.DeliveryDead), count(store.DeliveryWaiting)}, "those of another endpoint too, or not all")
+	require.Equal(t, 250*time.Millisecond, o.Pace())
+	require.Equal(t, http.StatusConflict, post(h, bulk+"/redeliver", url.Values{"rate": {"4"}}).Code, "nothing is left to do")
+
+	require.Equal(t, http.StatusSeeOther, post(h, "/endpoints/default/"+dashboardtest.Stripe+"/other/discard", url.Values{"reason": {" a test "}}).Code)
+	require.Equal(t, []int{0, waits + dead - 1, 1}, []int{count(store.DeliveryDead), count(store.DeliveryWaiting), count(store.DeliveryDiscarded)})
+	require.NotContains(t, page(t, h, stripePage), bulk+"/redeliver", "there is nothing to settle")
+	require.Equal(t, http.StatusMethodNotAllowed, send(h, http.MethodGet, bulk+"/redeliver").Code)
+}
+
 func TestNothingThatCameInBecomesMarkup(t *testing.T) {
 	t.Parallel()
 	o := dashboardtest.Busy(noon)

@@ -123,15 +123,27 @@ func (d *Dashboard) redeliver(w http.ResponseWriter, r *http.Request) {
 
 // discard erases a delivery, for the reason in the form.
 func (d *Dashboard) discard(w http.ResponseWriter, r *http.Request) {
-	reason := strings.TrimSpace(r.PostFormValue("reason"))
-	if reason == "" || len(reason) > maxReason || !utf8.ValidString(reason) {
-		ErrorPage(w, r, http.StatusUnprocessableEntity, http.StatusText(http.StatusUnprocessableEntity),
-			fmt.Sprintf("say in 1 to %d bytes why the delivery is discarded", maxReason))
+	reason, ok := reasonOf(w, r)
+	if !ok {
 		return
 	}
 	d.change(w, r, func(ctx context.Context, one store.DeliveryRange) (int, error) {
 		return d.cfg.Deliveries.Discard(ctx, one, reason)
 	})
+}
+
+// reasonOf reads why something is discarded, or answers that it must be said.
+func reasonOf(w http.ResponseWriter, r *http.Request) (reason string, ok bool) {
+	reason = strings.TrimSpace(r.PostFormValue("reason"))
+	if reason == "" || len(reason) > maxReason || !utf8.ValidString(reason) {
+		unprocessable(w, r, fmt.Sprintf("say in 1 to %d bytes why it is discarded", maxReason))
+		return "", false
+	}
+	return reason, true
+}
+
+func unprocessable(w http.ResponseWriter, r *http.Request, detail string) {
+	ErrorPage(w, r, http.StatusUnprocessableEntity, http.StatusText(http.StatusUnprocessableEntity), detail)
 }
 
 // change does something to the delivery that a path names, and shows where it was

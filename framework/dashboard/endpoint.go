@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +94,7 @@ func (d *Dashboard) endpoints(r *http.Request, t health.Target) (lines []endpoin
 func (d *Dashboard) fill(line *endpointLine, c store.Connection, report intake.Report) {
 	line.Known, line.Processes, line.Silent, line.Limits = true, report.Processes, report.Processes-report.Answered, limitWords(report)
 	if report.Quarantined {
-		line.ResumePath = "/endpoints/" + url.PathEscape(c.Project) + "/" + url.PathEscape(c.ID) + "/" + url.PathEscape(line.Path) + "/resume"
+		line.ResumePath = endpointPath(c, line.Path) + "/resume"
 	}
 	for _, v := range intake.Verdicts() {
 		if n := report.Counts[v]; n > 0 {

@@ -83,8 +83,18 @@ func (o *Office) Write(header, body string) {
 }
 
 // Redeliver has the selected deliveries wait.
-func (o *Office) Redeliver(_ context.Context, r store.DeliveryRange, _ time.Duration) (int, error) {
+func (o *Office) Redeliver(_ context.Context, r store.DeliveryRange, every time.Duration) (int, error) {
+	o.mu.Lock()
+	o.pace = every
+	o.mu.Unlock()
 	return o.changeDeliveries(r, func(d *store.DeliverySummary) { d.State = store.DeliveryWaiting })
+}
+
+// Pace is the time between two deliveries of the last Redeliver.
+func (o *Office) Pace() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pace
 }
 
 // Discard notes the reason for the selected deliveries.

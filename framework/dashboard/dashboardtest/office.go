@@ -35,6 +35,7 @@ type Office struct {
 	deliveries   []store.DeliverySummary // newest first
 	reports      map[string]intake.Report
 	header, body string // of stored deliveries
+	pace         time.Duration
 	backfills    []scheduler.Backfill
 	states       []store.State
 	sinks        map[string]*outlet

@@ -193,6 +193,44 @@ func TestADeliveryIsLookedAtAndHandledAgain(t *testing.T) {
 	x.until(`document.querySelector("main").innerText.includes("this delivery is not stored")`, 8*time.Second)
 }
 
+func TestAllDeadLettersOfAnEndpointAreSettledAtOnce(t *testing.T) {
+	t.Parallel()
+	s, x := serve(t, dashboardtest.Busy(noon), dashboardtest.Loopback()), newTab(t)
+	for i := range 3 {
+		s.office.Keep(store.DeliverySummary{ID: fmt.Sprint("dlv_more", i), ConnectionID: dashboardtest.Stripe, Endpoint: "stripe", State: store.DeliveryDead, ReceivedAt: noon})
+	}
+	x.open(s.url + "/streams/default/stripe-eu/events")
+	x.until(`document.getElementById("feed").textContent === "live"`, patience)
+	const letters = `[aria-labelledby=h-deliveries] header .state.failing`
+	require.Equal(t, "5 given up", x.text(letters))
+	require.False(t, eval[bool](x, `document.querySelector(".bulk form").checkVisibility()`))
+	x.run(chromedp.Click(".bulk summary"))
+	x.until(`document.querySelector(".bulk form").checkVisibility()`, patience)
+
+	// What is typed stays while the page follows changes, and nothing goes without it.
+	x.run(chromedp.Click(`.bulk form[action$="/discard"] button`))
+	require.Equal(t, "reason", eval[string](x, `document.activeElement.name`))
+	x.run(chromedp.SetValue(`.bulk input[name=rate]`, "2"))
+	s.office.Keep(store.DeliverySummary{ID: "dlv_more9", ConnectionID: dashboardtest.Stripe, Endpoint: "stripe", State: store.DeliveryDead, ReceivedAt: noon})
+	s.front.Feed.Notify()
+	x.until(`document.querySelector("`+letters+`").textContent === "6 given up"`, 8*time.Second)
+	require.True(t, eval[bool](x, `document.querySelector(".bulk").open`))
+	require.Equal(t, "2", eval[string](x, `document.querySelector(".bulk input[name=rate]").value`))
+	x.run(chromedp.Click(`.bulk form[action$="/redeliver"] button`))
+	x.until(`location.pathname === "/streams/default/stripe-eu/events" && !document.querySelector("`+letters+`")`, patience)
+	require.Equal(t, 500*time.Millisecond, s.office.Pace())
+
+	s.office.Keep(store.DeliverySummary{ID: "dlv_more8", ConnectionID: dashboardtest.Stripe, Endpoint: "stripe", State: store.DeliveryDead, ReceivedAt: noon})
+	x.open(s.url + "/streams/default/stripe-eu/events")
+	x.run(chromedp.Click(".bulk summary"), chromedp.SendKeys(`.bulk input[name=reason]`, "a test of ours"), chromedp.Click(`.bulk form[action$="/discard"] button`))
+	x.until(`!document.querySelector("`+letters+`")`, patience)
+	list, err := s.office.Deliveries(t.Context(), dashboardtest.Stripe, store.DeliveryDiscarded, "", 10)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, "a test of ours", list[0].Note)
+	x.quiet()
+}
+
 func TestLightAndDarkDiffer(t *testing.T) {
 	t.Parallel()
 	s, x := serve(t, dashboardtest.Busy(noon), dashboardtest.Loopback()), newTab(t)
