@@ -99,7 +99,11 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@bin/weirbench mixed -rounds 1 -duration 30s
 	@bin/weirbench poll $(if $(PROFILE),-profile bin/profiles)
 	@bin/weirbench deliver $(if $(PROFILE),-profile bin/profiles)
+	@bin/weirbench latency
+	@bin/weirbench sinks -records 2001 -rounds 3 $(if $(PROFILE),-profile bin/profiles)
+	@bin/weirbench crowd -rounds 3 $(if $(PROFILE),-profile bin/profiles)
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
+	@$(if $(POSTGRES),bin/weirbench latency -postgres '$(POSTGRES)' -rounds 1)
 	@go run ./tools/catalogbench
 
 .PHONY: soak

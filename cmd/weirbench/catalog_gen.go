@@ -8,7 +8,8 @@ import "github.com/weirhq/weir/catalog"
 //
 //	stream    orders  webhook            -  Orders are the deliveries that the load sends.
 //	endpoint  orders  standard_webhooks  -  Inbox receives the load.
-var _ = catalog.Describe("bench_hooks", "sha256:91c889ed20902965041e2936d9d29e178d621812cb9da1996ff2d784f88d308c", `{"connector":"bench_hooks","package":"github.com/weirhq/weir/cmd/weirbench","description":"Command weirbench measures Weir beside floors: the least programs that do the same work durably, written by hand. Both run as processes of their own and take turns, since machines are noisy, and what counts is the median of the ratios.","streams":[{"key":"orders","mode":"webhook","description":"Orders are the deliveries that the load sends."}],"endpoints":[{"path":"orders","auth":"standard_webhooks","secret_setting":"webhook_secret","description":"Inbox receives the load."}]}`)
+//	action    tell    -                  -  Tell reports its progress at moments that are the same for all its runs.
+var _ = catalog.Describe("bench_hooks", "sha256:3151375a6c916c57f69e6fa6de329ce25048da2d77d4dc3e9a04c2f09bfddcb0", `{"connector":"bench_hooks","package":"github.com/weirhq/weir/cmd/weirbench","description":"Command weirbench measures Weir beside floors: the least programs that do the same work durably, written by hand. Both run as processes of their own and take turns, since machines are noisy, and what counts is the median of the ratios.","streams":[{"key":"orders","mode":"webhook","description":"Orders are the deliveries that the load sends."}],"endpoints":[{"path":"orders","auth":"standard_webhooks","secret_setting":"webhook_secret","description":"Inbox receives the load."}],"actions":[{"key":"tell","description":"Tell reports its progress at moments that are the same for all its runs.","max_running":1000}]}`)
 
 // Connector "bench_pages" declares:
 //

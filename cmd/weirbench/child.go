@@ -31,6 +31,9 @@ type childOptions struct {
 	Profile string
 	// Sinks are connections that deliver, beside the one that receives.
 	Sinks []benchSink
+	// Trigger is the path of a trigger of the action tell, or "" for none. Aside is
+	// the address that tells of the process itself, or "".
+	Trigger, Aside string
 	// InFlight and Batch say how the floor delivers to API.
 	InFlight, Batch int
 }
@@ -42,6 +45,7 @@ var roles = map[string]role{
 	"weir-poll":      pollWeir,
 	"floor-poll":     pollFloor,
 	"floor-deliver":  deliverFloor,
+	"floor-crowd":    crowdFloor,
 }
 
 // benchSink is a connection of type sink.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
@@ -18,12 +20,16 @@ var (
 	Orders = catalog.Webhook[ingest.Record[order]]("orders")
 	// Inbox receives the load.
 	Inbox = catalog.Receive("orders", catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks})
+	// Tell reports its progress at moments that are the same for all its runs.
+	Tell = catalog.Action[telling, struct{}]("tell", catalog.ActionSpec{MaxRunning: 1000})
 	// Records are read page by page from the local API.
 	Records = catalog.Poll[ingest.Record[order], place]("records", catalog.PollSpec{Schedule: "@every 24h"})
 )
 
-// Hooks is the connector of the work webhooks.
-var Hooks = catalog.Connector{Key: "bench_hooks", Streams: []catalog.Stream{Orders}, Endpoints: []catalog.Endpoint{Inbox}}
+// Hooks is the connector of the works that send webhooks or call triggers.
+var Hooks = catalog.Connector{
+	Key: "bench_hooks", Streams: []catalog.Stream{Orders}, Endpoints: []catalog.Endpoint{Inbox}, Actions: []catalog.Callable{Tell},
+}
 
 // Pages is the connector of the work poll.
 var Pages = catalog.Connector{Key: "bench_pages", Streams: []catalog.Stream{Records}}
@@ -40,8 +46,37 @@ type place struct {
 }
 
 var hooksPlugin = framework.Define(Hooks, func(context.Context, framework.Instance[struct{}]) (framework.Routes, error) {
-	return framework.Routes{framework.Webhook(Inbox, receive)}, nil
+	return framework.Routes{framework.Webhook(Inbox, receive), framework.Action(Tell, tell)}, nil
 })
+
+// telling says when a run of Tell reports: Rounds times from Begin on, which is in
+// Unix milliseconds, every EveryMS.
+type telling struct {
+	Begin   int64 `json:"begin"`
+	EveryMS int64 `json:"every_ms"`
+	Rounds  int   `json:"rounds"`
+}
+
+// rounds calls report at each moment with the time that it is.
+func (t telling) rounds(ctx context.Context, report func(round int, now int64)) error {
+	for round := range t.Rounds {
+		moment := time.NewTimer(time.Until(time.UnixMilli(t.Begin + int64(round)*t.EveryMS)))
+		select {
+		case <-moment.C:
+			report(round, time.Now().UnixNano())
+		case <-ctx.Done():
+			moment.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func tell(ctx context.Context, in telling, progress framework.Progress) (struct{}, error) {
+	return struct{}{}, in.rounds(ctx, func(round int, now int64) {
+		progress(100*round/in.Rounds, strconv.FormatInt(now, 10))
+	})
+}
 
 func receive(_ context.Context, d *framework.Delivery, out *ingest.Buffer) error {
 	var o ingest.Record[order]

@@ -25,6 +25,10 @@ type load struct {
 	secret      []byte
 	payload     int
 	salt        string
+
+	// conn and answers are those of once.
+	conn    net.Conn
+	answers *bufio.Reader
 }
 
 // measured is what a load has seen.
@@ -92,6 +96,21 @@ func (l *load) send(ctx context.Context, next *atomic.Int64) (took []time.Durati
 		took = append(took, time.Since(sent))
 	}
 	return took, nil
+}
+
+// once sends one delivery with an id, over a connection that stays.
+func (l *load) once(ctx context.Context, id string) (err error) {
+	if l.conn == nil {
+		if l.conn, err = new(net.Dialer).DialContext(ctx, "tcp", l.addr); err != nil {
+			return err
+		}
+		l.answers = bufio.NewReader(l.conn)
+	}
+	body := fmt.Appendf(nil, `{"id":"ord_%s","version":"1","text":"%s"}`, id, bytes.Repeat([]byte("x"), max(l.payload-80, 1)))
+	if _, err := l.conn.Write(l.request(nil, id, body)); err != nil {
+		return err
+	}
+	return answered(l.answers)
 }
 
 func (l *load) request(into []byte, id string, body []byte) []byte {

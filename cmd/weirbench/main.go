@@ -5,8 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +24,7 @@ type options struct {
 	profile, way        string
 	keep                bool
 	seeded              string
+	sinks, clients      int
 }
 
 // works are what can be measured.
@@ -30,6 +34,9 @@ var works = map[string]func(ctx context.Context, o options) error{
 	"growth":   growth,
 	"mixed":    mixed,
 	"deliver":  deliver,
+	"latency":  latency,
+	"sinks":    sinks,
+	"crowd":    crowd,
 }
 
 func main() {
@@ -42,15 +49,16 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	names := strings.Join(slices.Sorted(maps.Keys(works)), ", ")
 	if len(args) == 0 {
-		return errors.New("say what to measure: webhooks, mixed, poll, deliver or growth")
+		return errors.New("say what to measure: " + names)
 	}
 	if args[0] == "child" {
 		return child(ctx, args[1:])
 	}
 	work, ok := works[args[0]]
 	if !ok {
-		return fmt.Errorf("there is no work %q; there are webhooks, mixed, poll, deliver and growth", args[0])
+		return fmt.Errorf("there is no work %q; there are %s", args[0], names)
 	}
 	var o options
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
@@ -66,6 +74,8 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.payload, "payload", 1024, "bytes of a webhook's body")
 	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of each side into, one a turn")
 	flags.StringVar(&o.way, "way", "", "deliver only in this way: single, batches or ordered")
+	flags.IntVar(&o.sinks, "sinks", 1000, "sinks of which a tenth has an endpoint that lives, in sinks")
+	flags.IntVar(&o.clients, "clients", 1000, "callers of a trigger at a time, in crowd: at most 1000")
 	flags.BoolVar(&o.keep, "keep", false, "leave the stores behind")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

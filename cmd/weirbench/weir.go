@@ -35,6 +35,12 @@ func newWeir(ctx context.Context, o childOptions, connector string, settings map
 			Project: "default", Name: s.Name, Connector: "http", Type: "sink", Enabled: true, Streams: []string{"bench.*"}, Settings: s.Settings,
 		})
 	}
+	if o.Trigger != "" {
+		connections = append(connections, config.Connection{
+			Project: "default", Name: "told", Connector: "trigger", Type: "trigger", Enabled: true,
+			Settings: map[string]any{"path": o.Trigger, "method": "POST", "public": true, "action": "bench.tell"},
+		})
+	}
 	var err error
 	w.runtime, err = runtime.New(ctx, runtime.Options{
 		Config:  &config.File{Listen: "127.0.0.1:0", DataDir: o.Dir, Connections: connections},
@@ -65,6 +71,13 @@ func serveWeir(ctx context.Context, o childOptions, ready func(addr string)) (in
 		return 0, err
 	}
 	ready(w.runtime.Addr().String())
+	if o.Aside != "" {
+		stop, err := aside(ctx, o.Aside)
+		if err != nil {
+			return 0, err
+		}
+		defer stop()
+	}
 	if err := w.runtime.Run(ctx); err != nil {
 		return 0, err
 	}

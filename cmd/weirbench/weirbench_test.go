@@ -91,3 +91,15 @@ func TestGoodRequestsAreRecordedOnceAmongBadOnes(t *testing.T) {
 	}
 	require.NoError(t, mixed(t.Context(), o)) // which counts
 }
+
+func TestAllThatIsDeliveredIsMeasured(t *testing.T) {
+	t.Parallel()
+	o := short(t)
+	o.records, o.sinks, o.clients = 51, 10, 10
+	for _, work := range []string{"deliver", "latency", "sinks", "crowd"} {
+		t.Run(work, func(t *testing.T) {
+			t.Parallel()
+			require.NoError(t, works[work](t.Context(), o)) // which counts what comes
+		})
+	}
+}

@@ -36,8 +36,10 @@ func (s *telling) Statuses(ctx context.Context, connectionID string) ([]store.St
 	return s.Store.Statuses(ctx, connectionID)
 }
 
-func TestASinkIsWokenByWhatAnotherNodeSaysItHasRecorded(t *testing.T) {
-	t.Parallel()
+// heedless starts a Weir with a sink that has its first event, and whose store
+// tells nobody from then on how far its streams are.
+func heedless(t *testing.T) (*weir, *telling, *receiver) {
+	t.Helper()
 	s, got := &telling{hints: make(chan store.Hint)}, &receiver{}
 	b := behaviour{deliver: got.take}
 	r, err := runtime.New(t.Context(), runtime.Options{
@@ -63,8 +65,21 @@ func TestASinkIsWokenByWhatAnotherNodeSaysItHasRecorded(t *testing.T) {
 		return status == 200
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return slices.Equal(got.got(), []string{"shop.reports 1"}) }, 20*time.Second, time.Millisecond)
-
 	s.blind.Store(true)
+	return w, s, got
+}
+
+func TestASinkIsWokenByAWebhook(t *testing.T) {
+	t.Parallel()
+	w, _, got := heedless(t)
+	status, _ := w.send(t, "shop", "2")
+	require.Equal(t, http.StatusOK, status)
+	require.Eventually(t, func() bool { return len(got.got()) == 2 }, 20*time.Second, time.Millisecond, "the sink was not woken")
+}
+
+func TestASinkIsWokenByWhatAnotherNodeSaysItHasRecorded(t *testing.T) {
+	t.Parallel()
+	_, s, got := heedless(t)
 	connections, err := s.Connections(t.Context())
 	require.NoError(t, err)
 	shop := connections[slices.IndexFunc(connections, func(c store.Connection) bool { return c.Name == "shop" })]
