@@ -57,6 +57,9 @@ type Caller struct {
 // Sees reports that the caller may know of a project.
 func (c Caller) Sees(project string) bool { return c.Project == "" || c.Project == project }
 
+// May reports that the caller may call routes of a role.
+func (c Caller) May(want Role) bool { return c.Role.allows(want) }
+
 type callerKey struct{}
 
 // WithCaller returns a context whose [CallerOf] is c. Only the gate and tests

@@ -3,7 +3,6 @@ package connection
 import (
 	"cmp"
 	"crypto/hmac"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -116,7 +115,7 @@ func flatten(path string, value any, out map[string]leaf) {
 			flatten(path+"["+strconv.Itoa(i)+"]", one, out)
 		}
 	default:
-		b, err := json.Marshal(v)
+		b, err := encode(v) // an & in a URL stays one
 		if err == nil {
 			out[path] = leaf{text: string(b)}
 		}

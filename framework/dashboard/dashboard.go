@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/weirhq/weir/framework/api"
+	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
@@ -70,6 +71,9 @@ type Config struct {
 	Operations Operations
 	Deliveries Deliveries
 	Sessions   Sessions
+	// Connections carries out what is asked of connections; without it they have no
+	// pages of their own.
+	Connections *connection.Desk
 	// Sinks are the connections that deliver; without it they have no pages.
 	Sinks api.Sinks
 	// Actions are what connections can be asked to do; nil for nothing.
@@ -131,6 +135,12 @@ func New(cfg Config) (*Dashboard, error) {
 	d.router.Post("/endpoints/{project}/{connection}/{path}/resume", d.resumeEndpoint)
 	d.router.Post("/endpoints/{project}/{connection}/{path}/redeliver", d.redeliverAll)
 	d.router.Post("/endpoints/{project}/{connection}/{path}/discard", d.discardAll)
+	if d.cfg.Connections != nil {
+		d.router.Get("/connections/{project}/{connection}", d.configured)
+		d.router.Post("/connections/{project}/{connection}/{action}", d.actOnConnection)
+		d.router.Post("/connections/{project}/{connection}/deploy", d.deployConnection)
+		d.router.Post("/connections/{project}/{connection}/rollback", d.rollbackConnection)
+	}
 	d.router.Get("/sinks/{project}/{connection}", d.sink)
 	d.router.Post("/sinks/{project}/{connection}/{action}", d.actOnSink)
 	d.router.Get("/sinks/{project}/{connection}/dead-letters/{letter}", d.letter)

@@ -35,6 +35,8 @@ type group struct {
 	// leads to them, where a webhook stream has a page.
 	Stored     store.DeliveryCount
 	StoredHref string
+	// Href leads to the connection's own page, "" where there is none.
+	Href string
 	// ActionsHref leads to what the connection can be asked to do, "" for nothing.
 	ActionsHref string
 	Rows        []row
@@ -144,7 +146,7 @@ func (d *Dashboard) groups(connections []store.Connection, views []health.View, 
 			href = rows[c.ID][i].Href + "#h-deliveries"
 		}
 		out = append(out, group{
-			Stored: stored[c.ID], StoredHref: href, Sink: sinks[c.ID], ActionsHref: d.actionsPath(c),
+			Stored: stored[c.ID], StoredHref: href, Sink: sinks[c.ID], ActionsHref: d.actionsPath(c), Href: d.connectionPath(c.Project, c.Name),
 			Connection: c, Linked: d.cfg.Board.Manifest(c.ID).Connector != "",
 			ShowProject: len(projects) > 1 || c.Project != health.DefaultProject, Rows: rows[c.ID],
 		})

@@ -61,7 +61,8 @@ func (r *Runtime) assembleFaces(policy api.ListenPolicy) error {
 		return err
 	}
 	pages, err := dashboard.New(dashboard.Config{
-		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Sinks: sinkDesk{r.store, r}, Actions: actionDesk{r.store, r}, Sessions: gate, Feed: r.feed,
+		Board: r.board, Store: r.store, Operations: operations{r}, Deliveries: letters{r}, Connections: r.desk,
+		Sinks: sinkDesk{r.store, r}, Actions: actionDesk{r.store, r}, Sessions: gate, Feed: r.feed,
 		Address: r.address(), Version: r.options.Version, Log: r.log, Machine: face.Root,
 	})
 	if err != nil {

@@ -43,6 +43,7 @@ type Office struct {
 	tokenReads   int
 	audit        []store.AuditEntry // newest first
 	broken       error
+	revised      map[string]*revised
 }
 
 // stream is everything about one stream of one connection.

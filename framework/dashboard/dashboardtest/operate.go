@@ -133,7 +133,7 @@ func (o *Office) Open(policy api.ListenPolicy, log *slog.Logger, change func(*ap
 		return nil, err
 	}
 	d, err := dashboard.New(dashboard.Config{
-		Board: board, Store: o, Operations: o, Deliveries: o, Sinks: sinksOf{o}, Actions: acts, Sessions: f.Gate, Feed: f.Feed, Version: "0.1.0-test", Log: log, Address: health.Address{PublicURL: policy.PublicURL},
+		Board: board, Store: o, Operations: o, Connections: cfg.Connections, Deliveries: o, Sinks: sinksOf{o}, Actions: acts, Sessions: f.Gate, Feed: f.Feed, Version: "0.1.0-test", Log: log, Address: health.Address{PublicURL: policy.PublicURL},
 	})
 	if err != nil {
 		return nil, err

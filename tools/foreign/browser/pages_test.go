@@ -32,6 +32,7 @@ var allPages = []string{
 	"/", "/streams/default/demo/customers", "/streams/default/demo/order_events", "/streams/default/stripe-eu/payouts", "/streams/default/rates/rates",
 	"/streams/default/stripe-eu/events", letterPage,
 	"/sinks/default/outbound", "/sinks/default/warehouse", "/sinks/default/outbound/dead-letters/dlt_06dvr0000000000000000000",
+	"/connections/default/demo", "/actions/default/demo",
 }
 
 func TestTheOverviewShowsItsRows(t *testing.T) {
@@ -251,7 +252,7 @@ func TestLightAndDarkDiffer(t *testing.T) {
 
 func TestPagesFitASmallScreen(t *testing.T) {
 	t.Parallel()
-	s, x := serve(t, dashboardtest.Busy(noon).WithSinks(noon), dashboardtest.Loopback()), newTab(t)
+	s, x := serve(t, dashboardtest.Busy(noon).WithSinks(noon).WithRevisions(noon), dashboardtest.Loopback()), newTab(t)
 	for _, width := range []int64{360, 800, 1280} {
 		call(x, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 768})
 		for _, path := range allPages {
@@ -265,7 +266,7 @@ func TestPagesFitASmallScreen(t *testing.T) {
 
 func TestNoPageBreaksItsContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
-	s, x := serve(t, dashboardtest.Busy(noon).WithSinks(noon), dashboardtest.Loopback()), newTab(t)
+	s, x := serve(t, dashboardtest.Busy(noon).WithSinks(noon).WithRevisions(noon), dashboardtest.Loopback()), newTab(t)
 	for _, path := range allPages {
 		x.open(s.url + path)
 		require.True(t, eval[bool](x, `document.styleSheets.length === 1 && document.styleSheets[0].cssRules.length > 50`), "the styles are there")
