@@ -95,7 +95,7 @@ func (d *Desk) flat(id string, s *Spec) map[string]leaf {
 		}
 		l := leaf{text: plain, secret: true}
 		if at.address && !seal.IsSealed(plain) {
-			b, _ := json.Marshal(at.shown(plain)) // a text always encodes
+			b, _ := encode(at.shown(plain)) // a text always encodes
 			l.shown = string(b)
 		}
 		out["config."+at.path] = l
