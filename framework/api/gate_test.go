@@ -129,7 +129,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 					r.Body = io.NopCloser(strings.NewReader(`{"entity":"cus_42"}`))
 				case row.Face == api.FaceDashboard:
 					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-					r.Body = io.NopCloser(strings.NewReader("reason=x"))
+					r.Body = io.NopCloser(strings.NewReader("reason=x&rate=5"))
 				}
 			})
 			what := fmt.Sprintf("%s %s by %s", row.Method, path, name)
@@ -150,6 +150,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 				if row.Pattern == "/api/v1/tokens/{token}" {
 					require.Equal(t, "unknown_token", a.problem(t).Code)
 					continue
+				}
+				if strings.HasPrefix(row.Pattern, "/endpoints/") && a.status == http.StatusConflict {
+					continue // the one before has settled all
 				}
 				require.Less(t, a.status, 400, what)
 			case row.Face == api.FaceDashboard:
