@@ -141,7 +141,9 @@ func (o local) restart(ctx context.Context, connectionID string) error {
 			return sinkConflict(err)
 		}
 	}
-	o.runtime.fenced.put(connectionID)
+	// It ends as when its shard is given away: what is going on may finish, and its
+	// outcome is kept. Only then it begins.
+	o.runtime.restarted.put(connectionID)
 	return nil
 }
 

@@ -96,9 +96,10 @@ type Runtime struct {
 	duties map[string]*duty
 	// delivering says that sinks may run; it belongs to them too.
 	delivering bool
-	// ended and fenced tell that goroutine of connections, endings are those that end.
-	ended, fenced *mailbox
-	endings       sync.WaitGroup
+	// ended, fenced and restarted tell that goroutine of connections, endings are
+	// those that end.
+	ended, fenced, restarted *mailbox
+	endings                  sync.WaitGroup
 	// deference is about shards that nodes with newer connectors should have.
 	deference *deference
 
@@ -116,7 +117,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, feed: &api.Feed{}, failed: make(chan error, 1),
-		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(), deference: newDeference(),
+		duties: map[string]*duty{}, alerts: make(chan alert.Alert, alertsWaiting), alertEvery: alertEvery, ended: newMailbox(), fenced: newMailbox(), restarted: newMailbox(), deference: newDeference(),
 		versions: map[string]int64{}, file: map[[2]string]written{}, prepared: map[[2]string]*connection{}, reconfigured: make(chan struct{}, 1), assigned: make(chan struct{}, 1),
 	}
 	r.set.Store(newSet())

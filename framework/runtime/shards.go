@@ -18,6 +18,8 @@ type duty struct {
 	connection *connection
 	// epoch is that of the lease under which it was taken on.
 	epoch int64
+	// again says that it is to end and begin once more.
+	again bool
 	// ending is set while it ends; it cuts short what is still going on.
 	ending context.CancelCauseFunc
 	// sources are the streams of a sink, nil of one that was not started; set is
@@ -60,6 +62,12 @@ func (r *Runtime) follow(ctx context.Context) {
 				for _, id := range r.ended.take() {
 					delete(r.duties, id)
 				}
+			case <-r.restarted.waiting:
+				for _, id := range r.restarted.take() {
+					if d := r.duties[id]; d != nil {
+						d.again = true
+					}
+				}
 			case <-r.fenced.waiting:
 				for _, id := range r.fenced.take() {
 					if d := r.duties[id]; d != nil {
@@ -95,7 +103,7 @@ func (r *Runtime) assign(ctx context.Context, held store.ShardEpochs) error {
 		switch {
 		case d == nil && epoch != 0 && c.works():
 			gained = append(gained, c)
-		case d != nil && (d.epoch != epoch || d.connection != c):
+		case d != nil && (d.again || d.epoch != epoch || d.connection != c):
 			r.giveUp(id, d)
 		case d != nil && d.sources != nil && d.set != set:
 			if sources, _ := r.sourcesIn(set, c); !slices.Equal(d.sources, sources) {
