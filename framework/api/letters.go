@@ -113,8 +113,10 @@ func (a *API) getDeadLetter(r *http.Request) (reply, error) {
 		return reply{}, err
 	}
 	row := letterOf(d, name)
-	if row.Event, err = delivery.DecodeEvent(d.Event); err != nil {
-		return reply{}, err
+	if len(d.Event) > 0 { // of an entity that was erased nothing is left
+		if row.Event, err = delivery.DecodeEvent(d.Event); err != nil {
+			return reply{}, err
+		}
 	}
 	request, response := string(d.Request), strings.ToValidUTF8(string(d.Response), "\uFFFD")
 	row.Request, row.Response = &request, &response

@@ -10,6 +10,8 @@ import (
 
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
+	"github.com/weirhq/weir/framework/delivery"
+	"github.com/weirhq/weir/framework/store"
 )
 
 func sinkSetup(t *testing.T) *bundle {
@@ -78,6 +80,20 @@ func TestASinkIsSeenMovedAndMended(t *testing.T) {
 	require.Contains(t, one, "total must be a text")
 	require.Equal(t, http.StatusBadRequest, post("/dead-letters/redeliver").status)
 	require.JSONEq(t, `{"dead_letters":2}`, post("/dead-letters/redeliver?stream=demo.orders&rate=10").body)
+}
+
+func TestADeadLetterOfAnErasedEntityIsShownWithoutIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dashboardtest.Loopback())
+	b.office.AddSink(store.Connection{ID: "con_06dvr0000000000000000other", Project: "default", Name: "other", Connector: "http", Type: "sink", Enabled: true},
+		delivery.Snapshot{}, nil, []store.DeadEvent{{
+			ID: "dlt_06dvr0000000000000000009", Reason: "422 Unprocessable Entity", Discarded: true, Note: "erased",
+			Position: store.Position{Source: store.Source{ConnectionID: dashboardtest.Demo, Stream: "orders"}, Sequence: 7},
+		}})
+	a := b.get(t, "/api/v1/connections/other/dead-letters/dlt_06dvr0000000000000000009")
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	require.Contains(t, a.body, `"note":"erased"`)
+	require.NotContains(t, a.body, `"event"`)
 }
 
 func TestOnlyOperatorsMoveSinks(t *testing.T) {

@@ -71,26 +71,30 @@ func (s *runner) commit() {
 // saved hears what became of a commit. One that failed is made again with what
 // has come in the meantime: offsets only move forward, rows are replaced by
 // their position, and letters are known by their id.
-func (s *runner) saved(u store.Unit, err error, waiters []chan struct{}) {
+func (s *runner) saved(u store.Unit, err error, waiters []chan error) {
 	s.committing = false
 	s.waiters = append(waiters, s.waiters...)
 	switch {
 	case err == nil:
 		s.commitAgain = time.Time{}
-		for _, waiter := range waiters {
-			close(waiter)
-		}
+		answer(waiters, nil)
 		s.waiters = s.waiters[len(waiters):]
 		s.engine.config.Changed(s.ConnectionID)
 		return
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrNotFound):
-		s.log.Warn("sink ends here", "err", errors.Join(errLease, err))
-		s.abandon()
+		err = errors.Join(errLease, err)
+		s.log.Warn("sink ends here", "err", err)
+		s.abandon(err)
 		return
 	}
 	s.log.Error("commit offsets; they are tried again", "err", err)
 	s.commitAgain = time.Now().Add(readAgain)
 	earlier := *u.Sink
+	// What has been parked or settled since is the truth of its position.
+	earlier.Park = slices.DeleteFunc(slices.Clone(earlier.Park), func(row store.ParkedEvent) bool { return slices.Contains(s.pending.Unpark, row.Position) })
+	earlier.Unpark = slices.DeleteFunc(slices.Clone(earlier.Unpark), func(at store.Position) bool {
+		return slices.ContainsFunc(s.pending.Park, func(row store.ParkedEvent) bool { return row.Position == at })
+	})
 	s.pending.Park = append(earlier.Park, s.pending.Park...)
 	s.pending.Unpark = append(earlier.Unpark, s.pending.Unpark...)
 	s.pending.Bury = append(earlier.Bury, s.pending.Bury...)
@@ -111,9 +115,11 @@ func (s *runner) saved(u store.Unit, err error, waiters []chan struct{}) {
 	}
 }
 
-// abandon drops everything: another process goes on from what is in the store.
-func (s *runner) abandon() {
+// abandon drops everything, for a reason: another process goes on from what is in
+// the store. Who waits for a change to be saved hears that it was not.
+func (s *runner) abandon(why error) {
 	s.ending = true
+	s.tell(why)
 	s.stopReading()
 	s.stopSending()
 	s.pending, s.keeping = store.SinkWrite{}, nil

@@ -33,9 +33,13 @@ type memory struct {
 	// most bounds what one read brings, head is what statuses say of every stream;
 	// 0 for no bound and the truth.
 	most, head int64
-	// refuse fails commits.
-	refuse  error
+	// refuse fails commits, and unsure those that were made all the same.
+	refuse, unsure error
+	// slow is how long it takes until one hears of a commit.
+	slow    time.Duration
 	commits int
+	// asked are the connections whose statuses were read, "" for all.
+	asked []string
 }
 
 var _ Store = (*memory)(nil)
@@ -135,7 +139,11 @@ func (m *memory) Commit(_ context.Context, u store.Unit) (store.Receipt, error) 
 			delete(m.states, w.Name)
 		}
 	}
-	return store.Receipt{}, nil
+	unsure, slow := m.unsure, m.slow
+	m.mu.Unlock()
+	time.Sleep(slow)
+	m.mu.Lock()
+	return store.Receipt{}, unsure
 }
 
 func (m *memory) Offsets(context.Context, string) ([]store.Offset, error) {
@@ -182,9 +190,10 @@ func (m *memory) States(_ context.Context, _, prefix string) ([]store.State, err
 	return out, nil
 }
 
-func (m *memory) Statuses(context.Context, string) ([]store.StreamStatus, error) {
+func (m *memory) Statuses(_ context.Context, connectionID string) ([]store.StreamStatus, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked = append(m.asked, connectionID)
 	var out []store.StreamStatus
 	for source, events := range m.events {
 		out = append(out, store.StreamStatus{ConnectionID: source.ConnectionID, Stream: source.Stream, Head: cmp.Or(m.head, int64(len(events)))})

@@ -75,7 +75,7 @@ func (e *Engine) ask(ctx context.Context, connectionID string, f func(*runner) e
 
 // change is ask, and waits until what f has changed is in the store.
 func (e *Engine) change(ctx context.Context, connectionID string, f func(*runner) error) error {
-	saved := make(chan struct{})
+	saved := make(chan error, 1)
 	err := e.ask(ctx, connectionID, func(s *runner) error {
 		if err := f(s); err != nil {
 			return err
@@ -88,8 +88,8 @@ func (e *Engine) change(ctx context.Context, connectionID string, f func(*runner
 		return err
 	}
 	select {
-	case <-saved:
-		return nil
+	case err := <-saved:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -151,11 +151,18 @@ func (e *Engine) Seek(ctx context.Context, connectionID string, source store.Sou
 	})
 }
 
+// raised is a dead letter that is parked again, with its entity.
+type raised struct {
+	store.DeadEvent
+
+	key string
+}
+
 // Redeliver parks dead letters again, due one after the other every so often,
 // with what edit makes of each event; a nil edit leaves them as they are. It
 // returns how many it has parked.
 func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []string, every time.Duration, edit func(payload []byte) []byte) (int, error) {
-	var letters []store.DeadEvent
+	var letters []raised
 	for _, id := range ids {
 		letter, err := e.config.Store.DeadEvent(ctx, connectionID, id)
 		if errors.Is(err, store.ErrNotFound) && len(ids) > 1 {
@@ -164,20 +171,23 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 		if err != nil {
 			return 0, fmt.Errorf("redeliver: %w", err)
 		}
+		if len(letter.Event) == 0 {
+			return 0, fmt.Errorf("redeliver %s: %w: its event was erased", id, ErrState)
+		}
+		event, err := DecodeEvent(letter.Event)
+		if err != nil {
+			return 0, fmt.Errorf("redeliver %s: %w", id, err)
+		}
 		if edit != nil {
-			event, err := DecodeEvent(letter.Event)
-			if err != nil {
-				return 0, fmt.Errorf("redeliver %s: %w", id, err)
-			}
 			event.Payload = edit(event.Payload)
 			if letter.Event, err = EncodeEvent(event); err != nil {
 				return 0, fmt.Errorf("redeliver %s: %w", id, err)
 			}
 		}
-		letters = append(letters, letter)
+		letters = append(letters, raised{letter, event.Subject})
 	}
 	// In the order that they had.
-	slices.SortStableFunc(letters, func(a, b store.DeadEvent) int {
+	slices.SortStableFunc(letters, func(a, b raised) int {
 		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.Position.ConnectionID, b.Position.ConnectionID), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Sequence, b.Sequence))
 	})
 	count := 0
@@ -192,11 +202,7 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 			if s.parked.at[letter.Position] != nil {
 				continue // raised twice
 			}
-			event, err := DecodeEvent(letter.Event)
-			if err != nil {
-				return fmt.Errorf("redeliver %s: %w", letter.ID, err)
-			}
-			key := event.Subject
+			key := letter.key
 			if s.Order == sink.Ordered {
 				key = wholeStream
 			}

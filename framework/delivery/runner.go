@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -65,8 +64,8 @@ type runner struct {
 	recent      ring
 	// begun are replays as they were stored, until the lanes are there.
 	begun [][]byte
-	// waiters are closed when the next commit is saved.
-	waiters []chan struct{}
+	// waiters hear what becomes of the next commit.
+	waiters []chan error
 }
 
 // laneKey is an entity of a stream.
@@ -101,7 +100,7 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 	if err != nil {
 		return err
 	}
-	statuses, err := s.store.Statuses(ctx, "")
+	statuses, err := s.statuses(ctx, sources)
 	if err != nil {
 		return err
 	}
@@ -135,6 +134,32 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		s.keep(stateStarted, s.started)
 	}
 	return s.loadParked(ctx)
+}
+
+// askedFor is how many connections are asked about one by one; of more, all are.
+const askedFor = 16
+
+// statuses reads those of the connections that the sink reads from: a sink that
+// reads one of ten thousand must not read all of them to begin.
+func (s *runner) statuses(ctx context.Context, sources []store.Source) ([]store.StreamStatus, error) {
+	var ids []string
+	for _, source := range sources {
+		if !slices.Contains(ids, source.ConnectionID) {
+			ids = append(ids, source.ConnectionID)
+		}
+		if len(ids) > askedFor {
+			return s.store.Statuses(ctx, "")
+		}
+	}
+	var all []store.StreamStatus
+	for _, id := range ids {
+		some, err := s.store.Statuses(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
 }
 
 // loadParked reads the parked events, and the keys of those that hold others.
@@ -252,7 +277,7 @@ func (s *runner) end() { s.post(func() { s.ending = true }) }
 func (s *runner) run() {
 	defer close(s.ended)
 	defer s.engine.forget(s)
-	defer s.tell()
+	defer func() { s.tell(ErrStopped) }()
 	defer func() {
 		if s.Close == nil {
 			return
@@ -318,7 +343,7 @@ func (s *runner) step() {
 	}
 	s.commit()
 	if !s.committing && !s.unsaved() {
-		s.tell() // what was asked for has changed nothing
+		s.tell(nil) // what was asked for has changed nothing
 	}
 }
 
@@ -328,18 +353,22 @@ func (s *runner) leased() bool {
 	epoch, ok := s.store.Epoch(s.ConnectionID)
 	if epoch != s.epoch {
 		s.log.Warn("sink ends here", "err", errLease)
-		s.abandon()
+		s.abandon(errLease)
 		return false
 	}
 	return ok
 }
 
-// tell wakes those who wait for a commit.
-func (s *runner) tell() {
-	for _, waiter := range s.waiters {
-		close(waiter)
-	}
+// tell tells those who wait for a commit what became of it.
+func (s *runner) tell(err error) {
+	answer(s.waiters, err)
 	s.waiters = nil
+}
+
+func answer(waiters []chan error, err error) {
+	for _, waiter := range waiters {
+		waiter <- err // it has room for it
+	}
 }
 
 // nap is how long nothing is due.
@@ -377,4 +406,4 @@ func latest(a, b time.Time) time.Time {
 }
 
 // errLease says that another process has the sink now.
-var errLease = errors.New("the lease has moved to another process")
+var errLease = fmt.Errorf("the lease has moved to another process: %w", store.ErrFenced)
