@@ -63,9 +63,38 @@ func (d *settingsDecoder) fields(path string, given map[string]any, v reflect.Va
 			d.fail(joinPath(path, name), "is unknown%s", Suggest(name, known))
 		}
 	}
-	if validator, ok := reflect.TypeAssert[settingsValidator](v.Addr()); ok && len(d.errs) == before {
+	validator, ok := reflect.TypeAssert[settingsValidator](v.Addr())
+	switch {
+	case !ok:
+	case len(d.errs) == before:
 		d.adopt(path, validator.Validate())
+	default:
+		d.also(path, given, validator, d.errs[before:])
 	}
+}
+
+// also adds what a Validate says of settings of which some could not be read: what
+// it says of those that were given, and could be. The rest follows from the others.
+func (d *settingsDecoder) also(path string, given map[string]any, validator settingsValidator, failed SettingErrors) {
+	more := &settingsDecoder{}
+	func() {
+		// A check may rely on what could not be read.
+		defer func() { _ = recover() }()
+		more.adopt(path, validator.Validate())
+	}()
+	for _, e := range more.errs {
+		name := strings.TrimPrefix(strings.TrimPrefix(e.Name, path), ".")
+		root := name[:strings.IndexAny(name+".", ".[")]
+		if given[root] != nil && !slices.ContainsFunc(failed, func(f *SettingError) bool { return within(e.Name, f.Name) || within(f.Name, e.Name) }) {
+			d.errs = append(d.errs, e)
+		}
+	}
+}
+
+// within reports that a path is another one, or below it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // adopt takes over what a Validate returned, with paths from the outermost level.

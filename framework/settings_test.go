@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -162,4 +163,33 @@ func TestSettingAtFollowsAPath(t *testing.T) {
 	for _, path := range []string{"z", "a.b[2]", "a.b[-1]", "a.b.c", "a.b[0].c"} {
 		require.Nil(t, framework.SettingAt(settings, path), path)
 	}
+}
+
+type twoChecks struct {
+	Count int      `json:"count" min:"1"`
+	Names []string `json:"names"`
+	More  *string  `json:"more"`
+	Other string   `json:"other"`
+}
+
+func (s twoChecks) Validate() error {
+	errs := framework.SettingErrors{{Name: "other", Reason: "is missing"}, {Name: "count", Reason: "is odd"}}
+	for i, name := range s.Names {
+		if name == "" {
+			errs = append(errs, &framework.SettingError{Name: "names[" + strconv.Itoa(i) + "]", Reason: "is empty"})
+		}
+	}
+	if s.More != nil && *s.More == "boom" {
+		panic("a check that cannot stand what was not read")
+	}
+	return errs
+}
+
+// What was read is checked beside what could not be; what follows from the others is left out.
+func TestAFaultHidesNoOther(t *testing.T) {
+	t.Parallel()
+	_, err := framework.DecodeSettings[twoChecks](map[string]any{"count": 0, "names": []any{"a", ""}})
+	require.EqualError(t, err, framework.SettingErrors{{Name: "count", Reason: "must be at least 1"}, {Name: "names[1]", Reason: "is empty"}}.Error())
+	_, err = framework.DecodeSettings[twoChecks](map[string]any{"count": 0, "names": []any{"a", ""}, "more": "boom"})
+	require.ErrorContains(t, err, "must be at least 1", "a check that panics says nothing more")
 }

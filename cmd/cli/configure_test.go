@@ -102,9 +102,6 @@ func TestAWebhookLivesThroughTheAPI(t *testing.T) {
 	_, read, _ := p.raw(t, http.MethodGet, hook, "")
 	var back map[string]any
 	require.NoError(t, json.Unmarshal(read, &back))
-	for _, key := range []string{"id", "state", "revision", "deployed_revision", "managed_by", "secrets", "reason"} {
-		delete(back, key)
-	}
 	back["description"] = "changed"
 	changed, err := json.Marshal(back)
 	require.NoError(t, err)

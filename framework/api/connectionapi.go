@@ -85,14 +85,13 @@ func readConnection(r *http.Request, name string) (written, error) {
 		out.draft = isBool && !value
 		delete(document, "deployToWorker")
 	}
+	for _, key := range readOnly {
+		delete(document, key)
+	}
 	if connection.IsWebhook(document) {
 		var more connection.Faults
 		out.document, out.paths, more = connection.FromWebhook(document)
 		out.form, faults = connection.FormWebhook, append(faults, more...)
-	} else {
-		for _, key := range readOnly {
-			delete(out.document, key)
-		}
 	}
 	if len(faults) > 0 {
 		return written{}, faults

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -67,8 +69,15 @@ func ParseConnections(path string, content []byte, lookup func(reference string)
 }
 
 func parse(path string, content []byte, plugins []framework.Plugin, r *reader) (*File, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil {
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		return nil, syntaxProblems(path, err)
+	}
+	switch err := decoder.Decode(&second); {
+	case err == nil && len(second.Content) > 0 && second.Content[0].Tag != "!!null":
+		return nil, Problems{{File: path, Line: second.Line, Column: second.Column, Message: "the file has more than one document; keep one, or apply them one by one"}}
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, syntaxProblems(path, err)
 	}
 	f := &File{Path: path, Retention: store.DefaultRetention()}
@@ -76,12 +85,23 @@ func parse(path string, content []byte, plugins []framework.Plugin, r *reader) (
 		return f, nil
 	}
 	r.file, r.streams, r.unsure = path, map[string][]StreamRef{}, map[string]bool{}
+	r.noNUL(document.Content[0])
 	r.fileFields(document.Content[0], f, plugins)
 	if len(r.problems) > 0 {
 		return nil, r.tidy(r.problems)
 	}
 	f.Warnings = r.tidy(r.warnings)
 	return f, nil
+}
+
+// noNUL refuses texts that no store and no header can hold.
+func (r *reader) noNUL(n *yaml.Node) {
+	if strings.ContainsRune(n.Value, 0) {
+		r.problem(n, "a text holds a NUL character; leave it out")
+	}
+	for _, below := range n.Content {
+		r.noNUL(below)
+	}
 }
 
 // tidy puts problems in the order of the file, without secrets.

@@ -80,9 +80,10 @@ weir.yaml:12:12: start "middle" is unknown; use earliest or latest
 weir.yaml:15:7: SC601 connection "out": setting "batch.max_events" must be at least 1
 weir.yaml:16:7: SC601 connection "out": setting "timeout_seconds" must be at least 0.1
 weir.yaml:17:7: connection "out": setting "exception.strategy" must be PROGRESS_BACK_OFF_DROP_MESSAGE, PROGRESS_BACK_OFF_STOP_TASK, DROP_MESSAGE or STOP_TASK
+weir.yaml:18:18: connection "out": setting "headers[0].name" may not be set: Host is written by Weir itself
 weir.yaml:19:40: connector "acme" is no sink; use one that is, such as http
 weir.yaml:20:43: topics and start belong to type: sink; a source selects its streams with streams`, problems.Error())
-	require.Equal(t, []string{"SC602", "SC602", "SC602", "SC602", "", "SC601", "SC601", "", "", ""}, rules)
+	require.Equal(t, []string{"SC602", "SC602", "SC602", "SC602", "", "SC601", "SC601", "", "", "", ""}, rules)
 }
 
 func TestAnInsecureOrIdleSinkIsAWarning(t *testing.T) {

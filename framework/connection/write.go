@@ -181,7 +181,7 @@ func (d *Desk) restoreDocument(id string, document map[string]any, before *Spec)
 // identity refuses what a connection cannot become.
 func (d *Desk) identity(c config.Connection, row *store.Configured, managedBy string) Faults {
 	var faults Faults
-	if strings.HasPrefix(c.Name, "con_") && managedBy != store.ManagedByFile {
+	if strings.HasPrefix(c.Name, "con_") && (managedBy != store.ManagedByFile || row == nil) {
 		faults = append(faults, Fault{Path: "name", Message: fmt.Sprintf("%q is reserved: ids begin with con_; choose another name", c.Name)})
 	}
 	if row == nil {

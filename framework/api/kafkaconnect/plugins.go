@@ -1,6 +1,7 @@
 package kafkaconnect
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -212,8 +213,11 @@ func result(class *class, config map[string]string, errs, warned []keyError) map
 		}
 		v := valueView{Name: d.Name, RecommendedValues: []string{}, Errors: []string{}, Visible: true, Value: d.DefaultValue}
 		if text, ok := config[d.Name]; ok {
-			if d.Type == "PASSWORD" {
-				text = "[hidden]"
+			switch {
+			case d.Type == "PASSWORD":
+				text = hidden
+			case d.Name == "headers" || d.Name == spellings["headers"]:
+				text = hiddenHeaders(text)
 			}
 			v.Value = &text
 		}
@@ -235,6 +239,25 @@ func result(class *class, config map[string]string, errs, warned []keyError) map
 		add(definition{Name: key, Type: "STRING", Importance: "MEDIUM", Width: "MEDIUM", DisplayName: key, Group: "Settings", Dependents: []string{}})
 	}
 	return map[string]any{"name": class.key, "error_count": len(errs), "groups": groups, "configs": list}
+}
+
+// hidden stands for a secret, as Kafka Connect says it.
+const hidden = "[hidden]"
+
+// hiddenHeaders shows the names in a JSON object of headers: values may be secrets.
+func hiddenHeaders(text string) string {
+	var list map[string]any
+	if json.Unmarshal([]byte(text), &list) != nil {
+		return hidden
+	}
+	for name := range list {
+		list[name] = hidden
+	}
+	shown, err := json.Marshal(list)
+	if err != nil {
+		return hidden
+	}
+	return string(shown)
 }
 
 // groupUnknown holds the keys that are kept and mean nothing here.
