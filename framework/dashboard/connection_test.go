@@ -14,16 +14,6 @@ import (
 	"github.com/weirhq/weir/framework/dashboard/dashboardtest"
 )
 
-// submit sends a form as somebody.
-func submit(h http.Handler, path string, form url.Values) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "http://localhost:9657"+path, strings.NewReader(form.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Accept", "text/html")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
-}
-
 func TestAConnectionShowsItsSettingsAndHistory(t *testing.T) {
 	t.Parallel()
 	h := open(t, dashboardtest.Busy(noon).WithRevisions(noon))
@@ -58,27 +48,27 @@ func TestAConnectionIsDeployedHeldAndTakenBack(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, w.Code, w.Body.String())
 		require.Equal(t, path, w.Header().Get("Location"))
 	}
-	moved(submit(h, path+"/deploy", url.Values{"if_match": {stale}}))
+	moved(post(h, path+"/deploy", url.Values{"if_match": {stale}}))
 	require.Contains(t, words(page(t, h, path)), "Revision 3 Deployed 3")
 	require.NotContains(t, page(t, h, path), path+"/deploy", "nothing is left to deploy")
-	moved(submit(h, path+"/rollback", url.Values{"revision": {"1"}, "if_match": {stale}}))
+	moved(post(h, path+"/rollback", url.Values{"revision": {"1"}, "if_match": {stale}}))
 	text := words(page(t, h, path))
 	require.Contains(t, text, "Revision 4 Deployed 4")
 	require.Contains(t, text, "4 deployed just now loopback back to revision 1")
-	w := submit(h, path+"/rollback", url.Values{"revision": {"2"}, "if_match": {stale}})
+	w := post(h, path+"/rollback", url.Values{"revision": {"2"}, "if_match": {stale}})
 	require.Equal(t, http.StatusPreconditionFailed, w.Code, "somebody was faster")
-	require.Equal(t, http.StatusBadRequest, submit(h, path+"/rollback", nil).Code)
-	require.Equal(t, http.StatusNotFound, submit(h, path+"/rollback", url.Values{"revision": {"77"}}).Code)
+	require.Equal(t, http.StatusBadRequest, post(h, path+"/rollback", nil).Code)
+	require.Equal(t, http.StatusNotFound, post(h, path+"/rollback", url.Values{"revision": {"77"}}).Code)
 	for _, c := range []struct{ action, state, button string }{
 		{"pause", "paused", "resume"}, {"resume", "running", "pause"}, {"stop", "stopped", "resume"}, {"resume", "running", "restart"},
 	} {
-		moved(submit(h, path+"/"+c.action, nil))
+		moved(post(h, path+"/"+c.action, nil))
 		html := page(t, h, path)
 		require.Contains(t, words(html), "demo "+c.state)
 		require.Contains(t, html, `action="`+path+"/"+c.button+`"`)
 	}
-	moved(submit(h, path+"/restart", nil))
-	require.Equal(t, http.StatusNotFound, submit(h, path+"/explode", nil).Code)
+	moved(post(h, path+"/restart", nil))
+	require.Equal(t, http.StatusNotFound, post(h, path+"/explode", nil).Code)
 }
 
 func TestButtonsOfAConnectionAreForThoseWhoMay(t *testing.T) {

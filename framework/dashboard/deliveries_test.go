@@ -70,7 +70,7 @@ const (
 	letterPage = "/deliveries/default/stripe-eu/dlv_06dvr7h2k8e3pawx9tq4stri01"
 )
 
-// post sends a form to the page of a delivery.
+// post sends a form.
 func post(h http.Handler, path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "http://localhost:9657"+path, strings.NewReader(form.Encode()))
 	r.Header.Set("Accept", "text/html")

@@ -2,9 +2,7 @@ package dashboard_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,10 +61,7 @@ func TestADeadLetterIsShownRedeliveredAndDiscarded(t *testing.T) {
 		require.Contains(t, text, want)
 	}
 	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, path+"dlt_06dvr0000000000000000000/discard").Code, "a reason is needed")
-	r := httptest.NewRequest(http.MethodPost, "http://localhost:9657"+path+"dlt_06dvr0000000000000000000/discard", strings.NewReader(url.Values{"reason": {"a test"}}.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := post(h, path+"dlt_06dvr0000000000000000000/discard", url.Values{"reason": {"a test"}})
 	require.Equal(t, http.StatusSeeOther, w.Code, w.Body.String())
 	require.Contains(t, words(page(t, h, path+"dlt_06dvr0000000000000000000")), "Discarded: a test")
 	require.Equal(t, http.StatusSeeOther, send(h, http.MethodPost, path+"dlt_06dvr0000000000000000001/redeliver").Code)
