@@ -83,7 +83,7 @@ func (k *Keeper) Open(project, connectionID, name string, configured, declared R
 			b.ledger = newLedger(l, statePrefix+key, k.log)
 		} else {
 			one := b
-			b.Budget.cover = func(ctx context.Context) { k.cover(ctx, one) }
+			b.cover = func(ctx context.Context) { k.cover(ctx, one) }
 		}
 		k.budgets[key] = b
 	}

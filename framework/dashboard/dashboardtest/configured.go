@@ -43,18 +43,23 @@ func (c configurations) ConfiguredNamed(ctx context.Context, project, name strin
 	all, err := c.office.Connections(ctx)
 	for _, one := range all {
 		if one.Project == project && one.Name == name {
-			c.office.mu.Lock()
-			defer c.office.mu.Unlock()
-			if r := c.office.revised[one.ID]; r != nil {
-				return r.row, err
-			}
-			return store.Configured{Connection: one}, err
+			return c.row(one), err
 		}
 	}
 	if err == nil {
 		err = store.ErrNotFound
 	}
 	return store.Configured{}, err
+}
+
+// row is a connection as it is configured.
+func (c configurations) row(one store.Connection) store.Configured {
+	c.office.mu.Lock()
+	defer c.office.mu.Unlock()
+	if r := c.office.revised[one.ID]; r != nil {
+		return r.row
+	}
+	return store.Configured{Connection: one}
 }
 
 func (c configurations) Projects(ctx context.Context) ([]store.Project, error) {

@@ -44,6 +44,7 @@ type Bench struct {
 // Counting is a store that counts its transactions.
 type Counting interface {
 	store.Store
+	// Stats are the counts since it was opened.
 	Stats() groupcommit.Stats
 }
 
