@@ -284,7 +284,11 @@ func writeLocks(locks []lockFile, dir string, say func(string)) error {
 		if err := os.WriteFile(l.path, l.content, 0o644); err != nil { //nolint:gosec // source code has the mode of source code
 			return fmt.Errorf("write catalog lock: %w", err)
 		}
-		say(relative(dir, l.path) + ": written\n")
+		name := relative(dir, l.path)
+		if wd, err := os.Getwd(); err == nil && filepath.IsAbs(name) {
+			name = relative(wd, l.path)
+		}
+		say(name + ": written\n")
 	}
 	return nil
 }

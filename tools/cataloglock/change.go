@@ -40,7 +40,7 @@ func Compare(before, now Lock) []Change {
 		if is == nil {
 			all = append(all, Change{
 				Rule: "SC505", Connector: was.Key, Subject: was.Key, Was: digest(was),
-				Message: fmt.Sprintf("connector %q is not linked any more: its connections cannot start, and their %d streams keep checkpoints that nobody reads; link it, or accept the change", was.Key, len(was.Streams)),
+				Message: fmt.Sprintf("connector %q is not linked any more: its connections cannot start, and nobody reads the checkpoints of its %s; link it", was.Key, streams(len(was.Streams))),
 			})
 			continue
 		}
@@ -51,6 +51,11 @@ func Compare(before, now Lock) []Change {
 		all = append(all, c.changes...)
 	}
 	for i, c := range all {
+		subject := c.Subject
+		if strings.Contains(subject, "!") {
+			subject = "'" + subject + "'" // shells have a meaning for it
+		}
+		all[i].Message += fmt.Sprintf("; or accept the change: weir catalog accept %s --reason TEXT", subject)
 		for _, a := range now.Accepted {
 			if a.Rule == c.Rule && a.Subject == c.Subject && a.Was == c.Was {
 				all[i].Reason = a.Reason
@@ -63,6 +68,14 @@ func Compare(before, now Lock) []Change {
 type comparison struct {
 	was, is *Connector
 	changes []Change
+}
+
+// streams says how many there are.
+func streams(n int) string {
+	if n == 1 {
+		return "one stream"
+	}
+	return fmt.Sprintf("%d streams", n)
 }
 
 func (c *comparison) add(rule, name, stream string, was any, format string, args ...any) {
@@ -85,12 +98,12 @@ func (c *comparison) streams() {
 		is := c.is.Streams[i]
 		name := "." + was.Key
 		if was.Mode != is.Mode {
-			c.add("SC507", name, is.Key, was, "stream %q was a %s stream and is a %s stream now: its state and schedule mean something else; accept the change with a reason", is.Key, was.Mode, is.Mode)
+			c.add("SC507", name, is.Key, was, "stream %q was a %s stream and is a %s stream now: its state and schedule mean something else", is.Key, was.Mode, is.Mode)
 			continue
 		}
 		if dropped := was.unnamed(is); len(dropped) > 0 {
 			quoted := `"` + strings.Join(dropped, `", "`) + `"`
-			c.add("SC505", name, is.Key, was, "stream %q no longer says that its key was %s: a store that no version with the key %q has opened loses the stream's events and begins it anew; name the earlier keys in FormerKeys: []string{%s}, else accept the change with a reason",
+			c.add("SC505", name, is.Key, was, "stream %q no longer says that its key was %s: a store that no version with the key %q has opened loses the stream's events and begins it anew; name the earlier keys in FormerKeys: []string{%s}",
 				is.Key, quoted, was.Key, quoted)
 			c.changes[len(c.changes)-1].Former = dropped
 		}
@@ -98,9 +111,9 @@ func (c *comparison) streams() {
 			c.add("SC506", name, is.Key, was, "stream %q: %s", is.Key, why)
 		}
 		if was.Backfill && !is.Backfill || was.Window && !is.Window {
-			c.add("SC507", name, is.Key, was, "stream %q no longer reads the ranges that it was asked for (Window, Backfill); accept the change with a reason", is.Key)
+			c.add("SC507", name, is.Key, was, "stream %q no longer reads the ranges that it was asked for (Window, Backfill)", is.Key)
 		} else if len(was.Identity) > 0 && len(is.Identity) > 0 && !slices.Equal(was.Identity, is.Identity) {
-			c.add("SC507", name, is.Key, was, "keys of stream %q were made by %s and are made by %s now: what was recorded may be recorded again; accept the change with a reason",
+			c.add("SC507", name, is.Key, was, "keys of stream %q were made by %s and are made by %s now: what was recorded may be recorded again",
 				is.Key, strings.Join(was.Identity, ", "), strings.Join(is.Identity, ", "))
 		}
 	}
@@ -139,7 +152,7 @@ func (c *comparison) lost(was Stream) {
 	if was.Mode == catalog.ModePoll {
 		what = "its checkpoint and events"
 	}
-	c.add("SC505", "."+was.Key, "", was, "stream %q of connector %q is gone: connections lose %s; "+todo+", else accept the change with a reason", was.Key, c.was.Key, what, was.Key)
+	c.add("SC505", "."+was.Key, "", was, "stream %q of connector %q is gone: connections lose %s; "+todo, was.Key, c.was.Key, what, was.Key)
 	c.changes[len(c.changes)-1].Renamed = renamed
 }
 
@@ -171,9 +184,9 @@ func (c *comparison) endpoints() {
 		i := slices.IndexFunc(c.is.Endpoints, func(e Endpoint) bool { return e.Path == was.Path })
 		switch {
 		case i < 0:
-			c.add("SC507", "/"+was.Path, "", was, "endpoint %q of connector %q is gone: whoever sends to it gets 404; accept the change with a reason", was.Path, c.was.Key)
+			c.add("SC507", "/"+was.Path, "", was, "endpoint %q of connector %q is gone: whoever sends to it gets 404", was.Path, c.was.Key)
 		case c.is.Endpoints[i].Auth != was.Auth:
-			c.add("SC507", "/"+was.Path, "", was, "endpoint %q of connector %q was verified as %s and is verified as %s now: every connection needs another secret; accept the change with a reason",
+			c.add("SC507", "/"+was.Path, "", was, "endpoint %q of connector %q was verified as %s and is verified as %s now: every connection needs another secret",
 				was.Path, c.was.Key, was.Auth, c.is.Endpoints[i].Auth)
 		}
 	}
@@ -182,7 +195,7 @@ func (c *comparison) endpoints() {
 func (c *comparison) actions() {
 	for _, was := range c.was.Actions {
 		if !slices.Contains(c.is.Actions, was) {
-			c.add("SC508", "!"+was.Key, "", was, "action %q of connector %q is gone: triggers that name it do not start; keep the key, or accept the change with a reason", was.Key, c.was.Key)
+			c.add("SC508", "!"+was.Key, "", was, "action %q of connector %q is gone: triggers that name it do not start; keep the key", was.Key, c.was.Key)
 		}
 	}
 }
