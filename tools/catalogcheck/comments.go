@@ -1,8 +1,11 @@
 package catalogcheck
 
 import (
+	"cmp"
 	"go/ast"
 	"go/token"
+	"go/types"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +40,23 @@ func nearbyDoc(fset *token.FileSet, file *ast.File, n ast.Node) string {
 		}
 	}
 	return trailing
+}
+
+// fieldDoc returns the comment of a field of a struct type of the package, which
+// describes what the field holds as long as nothing is said where it is filled.
+func (m *model) fieldDoc(obj types.Object) (doc string) {
+	for _, file := range m.files {
+		if obj == nil || obj.Pos() < file.FileStart || obj.Pos() >= file.FileEnd {
+			continue
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if field, ok := n.(*ast.Field); ok && slices.ContainsFunc(field.Names, func(id *ast.Ident) bool { return id.Pos() == obj.Pos() }) {
+				doc = cmp.Or(prose(field.Doc), prose(field.Comment))
+			}
+			return doc == ""
+		})
+	}
+	return doc
 }
 
 // alone reports whether a comment has its lines for itself.

@@ -1,6 +1,7 @@
 package catalogcheck
 
 import (
+	"cmp"
 	"go/ast"
 	"go/constant"
 	"go/types"
@@ -84,7 +85,7 @@ func (m *model) readDeclaration(file *ast.File, kind declarationKind, call *ast.
 		case *ast.KeyValueExpr:
 			if id, ok := n.Key.(*ast.Ident); ok && d.name == "" && n.Value == child {
 				d.name, d.at = id.Name, id
-				d.Description = nearbyDoc(m.pass.Fset, file, n)
+				d.Description = cmp.Or(nearbyDoc(m.pass.Fset, file, n), m.fieldDoc(m.pass.TypesInfo.Uses[id]))
 			}
 		case *ast.ValueSpec:
 			for j, value := range n.Values {

@@ -34,6 +34,8 @@ type flow struct {
 	// classes remembers what the errors of functions mean.
 	classes map[*ssa.Function]class
 	busy    map[*ssa.Function]bool
+	// inFields are functions that are stored in fields, found when somebody asks.
+	inFields map[*types.Var][]*ssa.Function
 }
 
 // flow returns the SSA form of the package, which is built once.
@@ -150,6 +152,8 @@ func (f *flow) reach(roots ...*ssa.Function) map[*ssa.Function]bool {
 				}
 				if call, ok := instruction.(ssa.CallInstruction); ok && call.Common().IsInvoke() {
 					next = append(next, f.methods(call.Common().Method.Name())...)
+				} else if ok {
+					next = append(next, f.kept(call.Common().Value)...)
 				}
 				if made, ok := instruction.(*ssa.MakeInterface); ok {
 					next = append(next, f.methodsOf(made.X.Type())...)
@@ -158,6 +162,60 @@ func (f *flow) reach(roots ...*ssa.Function) map[*ssa.Function]bool {
 		}
 	}
 	return found
+}
+
+// kept returns the functions of the package that are kept anywhere in the field
+// from which v is read.
+func (f *flow) kept(v ssa.Value) []*ssa.Function {
+	load, ok := v.(*ssa.UnOp)
+	if !ok {
+		return nil
+	}
+	address, ok := load.X.(*ssa.FieldAddr)
+	if !ok {
+		return nil
+	}
+	if f.inFields == nil {
+		f.inFields = map[*types.Var][]*ssa.Function{}
+		for _, fn := range f.functions {
+			for _, block := range fn.Blocks {
+				for _, instruction := range block.Instrs {
+					if store, ok := instruction.(*ssa.Store); ok {
+						f.keep(store)
+					}
+				}
+			}
+		}
+	}
+	return f.inFields[fieldAt(address)]
+}
+
+// keep notes a function that is stored in a field.
+func (f *flow) keep(store *ssa.Store) {
+	address, ok := store.Addr.(*ssa.FieldAddr)
+	if !ok {
+		return
+	}
+	value := store.Val
+	if made, ok := value.(*ssa.MakeClosure); ok {
+		value = made.Fn
+	}
+	if fn, ok := value.(*ssa.Function); ok && fieldAt(address) != nil {
+		f.inFields[fieldAt(address)] = append(f.inFields[fieldAt(address)], fn)
+	}
+}
+
+// fieldAt is the field that an address is of.
+func fieldAt(address *ssa.FieldAddr) *types.Var {
+	pointer, ok := address.X.Type().Underlying().(*types.Pointer)
+	if !ok {
+		return nil
+	}
+	owner, ok := pointer.Elem().Underlying().(*types.Struct)
+	if !ok {
+		return nil
+	}
+	return owner.Field(address.Field)
 }
 
 // reachHandlers returns the functions that the bound handlers reach.

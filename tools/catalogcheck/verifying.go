@@ -92,10 +92,17 @@ func (s *routeStage) checkDropped() bool {
 	return dropped
 }
 
-// isVerify reports whether obj is the method that verifies a delivery.
+// isVerify reports whether obj is the method that verifies a delivery, or that of
+// an interface that a delivery has.
 func isVerify(obj types.Object) bool {
 	fn, ok := obj.(*types.Func)
-	return ok && fn.Name() == "Verify" && fn.Signature().Recv() != nil && isDelivery(fn.Signature().Recv().Type())
+	if !ok || fn == nil || fn.Name() != "Verify" || fn.Signature().Recv() == nil {
+		return false
+	}
+	if s := fn.Signature(); types.IsInterface(s.Recv().Type()) {
+		return s.Params().Len() == 1 && isNamed(s.Params().At(0).Type(), "context", "Context") && s.Results().Len() == 1 && isError(s.Results().At(0).Type())
+	}
+	return isDelivery(fn.Signature().Recv().Type())
 }
 
 func isDelivery(t types.Type) bool {
@@ -120,7 +127,7 @@ func (f *flow) verifies(fn *ssa.Function, seen map[*ssa.Function]bool) bool {
 				}
 			}
 			if call, ok := instruction.(ssa.CallInstruction); ok {
-				if inner := f.local(call.Common()); inner != nil && f.verifies(inner, seen) || f.handsAway(call.Common()) {
+				if inner := f.local(call.Common()); inner != nil && f.verifies(inner, seen) || f.handsAway(call.Common()) || isVerify(call.Common().Method) {
 					return true
 				}
 			}
@@ -239,7 +246,7 @@ func (f *flow) outcome(v ssa.Value, seen map[ssa.Value]bool) bool {
 	seen[v] = true
 	switch v := v.(type) {
 	case *ssa.Call:
-		if inner := f.local(&v.Call); inner != nil && f.verifies(inner, map[*ssa.Function]bool{}) || f.handsAway(&v.Call) {
+		if inner := f.local(&v.Call); inner != nil && f.verifies(inner, map[*ssa.Function]bool{}) || f.handsAway(&v.Call) || isVerify(v.Call.Method) {
 			return true
 		}
 		if fn := v.Call.StaticCallee(); fn != nil && fn.Pkg != nil && fn.Pkg.Pkg.Path() == "errors" && fn.Name() != "Join" {
