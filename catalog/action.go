@@ -125,7 +125,7 @@ func (v *validation) actions(all []ActionManifest) {
 			v.add("SC102", a.Key, "action key %q does not match %s; use lower_snake_case of 1 to 63 characters", a.Key, KeyPattern)
 		}
 		if seen[a.Key] {
-			v.add("SC103", a.Key, "action %q is declared twice; give each action its own key", a.Key)
+			v.add("SC103", a.Key, "action key %q is declared twice, and only one can have it; give each action its own key", a.Key)
 		}
 		seen[a.Key] = true
 		for _, problem := range a.problems() {

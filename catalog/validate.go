@@ -112,7 +112,7 @@ func ValidateManifest(m Manifest) []Finding {
 		}
 		v.stream(s)
 		if seen[s.Key] {
-			v.add("SC103", s.Key, "stream %q is declared twice; give each stream its own key", s.Key)
+			v.add("SC103", s.Key, "stream key %q is declared twice, and only one can have it; give each stream its own key", s.Key)
 		}
 		seen[s.Key] = true
 	}
@@ -124,7 +124,7 @@ func ValidateManifest(m Manifest) []Finding {
 	for _, e := range m.Endpoints {
 		v.endpoint(e)
 		if paths[e.Path] {
-			v.add("SC502", e.Path, "two endpoints share the path %q; give each its own", e.Path)
+			v.add("SC502", e.Path, "two endpoints share the path %q, so deliveries reach only one; give each its own", e.Path)
 		}
 		paths[e.Path] = true
 	}
@@ -148,16 +148,16 @@ func (v *validation) stream(s StreamManifest) {
 	if !ValidKey(s.Key) {
 		v.add("SC102", s.Key, "stream key %q does not match %s; use lower_snake_case of 1 to 63 characters", s.Key, KeyPattern)
 	} else if slices.Contains(ReservedKeys(), s.Key) {
-		v.add("SC108", s.Key, "stream key %q is reserved; choose another", s.Key)
+		v.add("SC108", s.Key, "stream key %q is reserved, it stands for every stream of a connection; choose another", s.Key)
 	}
 	switch s.Mode {
 	case ModeWebhook:
 		if s.Schedule != "" {
-			v.add("SC107", s.Key, "webhook stream %q has the schedule %q; remove it, or make it a poll stream", s.Key, s.Schedule)
+			v.add("SC107", s.Key, "webhook stream %q has the schedule %q, which nobody keeps; remove it, or make it a poll stream", s.Key, s.Schedule)
 		}
 	case ModePoll:
 		if strings.TrimSpace(s.Schedule) == "" {
-			v.add("SC107", s.Key, "poll stream %q has no schedule; set PollSpec.Schedule, for example \"*/15 * * * *\"", s.Key)
+			v.add("SC107", s.Key, "poll stream %q has no schedule, so it is never read; set PollSpec.Schedule, for example \"*/15 * * * *\"", s.Key)
 			return
 		}
 		for _, p := range schedule.Check(s.Schedule) {
@@ -177,7 +177,7 @@ func (v *validation) stream(s StreamManifest) {
 
 func (v *validation) endpoint(e EndpointManifest) {
 	if !ValidPath(e.Path) {
-		v.add("SC102", e.Path, "endpoint path %q does not match %s", e.Path, PathPattern)
+		v.add("SC102", e.Path, "endpoint path %q does not match %s; use lower case letters, digits, _ and -, at most 63 of them", e.Path, PathPattern)
 	}
 	for _, problem := range e.Problems() {
 		v.add("SC304", e.Path, "endpoint %q %s", e.Path, problem)

@@ -84,8 +84,8 @@ func TestStreamsOfSettingsAreCheckedWithTheFile(t *testing.T) {
 	require.Equal(t, []string{
 		`weir.yaml:7:16: SC102 connection "one": stream key "Users" does not match ^[a-z][a-z0-9_]{0,62}$; use lower_snake_case of 1 to 63 characters`,
 		`weir.yaml:8:17: SC110 connection "one": stream "teams": minute field: "61" is not between 0 and 59`,
-		`weir.yaml:8:17: SC103 connection "one": stream "teams" is declared twice; give each stream its own key`,
-		`weir.yaml:9:16: SC108 connection "one": stream key "all" is reserved; choose another`,
+		`weir.yaml:8:17: SC103 connection "one": stream key "teams" is declared twice, and only one can have it; give each stream its own key`,
+		`weir.yaml:9:16: SC108 connection "one": stream key "all" is reserved, it stands for every stream of a connection; choose another`,
 		`weir.yaml:13:12: class and connector name two connectors; they are the same thing, keep one`,
 		`weir.yaml:17:11: connection "two": setting "headers[1].valeu" is unknown; did you mean "value"?`,
 		`weir.yaml:17:11: connection "two": setting "headers[1].value" is required`,

@@ -13,7 +13,7 @@ func (s *routeStage) checkApart() {
 	for _, c := range s.connectors {
 		for _, l := range c.listings() {
 			if l.call == nil {
-				s.report(found("SC109", l.expr, "%s is declared in another package than its connector; declare it here, and leave only its types there", l.label()).
+				s.report(found("SC109", l.expr, "%s is declared in another package than its connector, so a change there is not seen here; declare it here, and leave only its types there", l.label()).
 					with(c.at, "the catalog is here"))
 			}
 		}
@@ -29,7 +29,7 @@ func (s *routeStage) checkApart() {
 				s.checkDefinedApart(call)
 			case len(s.connectors) == 0 && s.isEmission(call):
 				if v := s.foreignVariable(call.Args[1]); v != nil {
-					s.report(found("SC109", call.Args[1], "an event is emitted to %s.%s in another package than the connector's; emit it there, or take the stream as a parameter", v.Pkg().Name(), v.Name()))
+					s.report(found("SC109", call.Args[1], "an event is emitted to %s.%s in another package than the connector's, where nothing proves what is emitted; emit it there, or take the stream as a parameter", v.Pkg().Name(), v.Name()))
 				}
 			}
 			return true
@@ -41,7 +41,7 @@ func (s *routeStage) checkApart() {
 // another package than the one that declares it.
 func (s *routeStage) checkDefinedApart(call *ast.CallExpr) {
 	if v := s.foreignVariable(call.Args[0]); v != nil {
-		s.report(found("SC109", call.Args[0], "%s.%s is declared in another package than its routes; call framework.Define where it is declared", v.Pkg().Name(), v.Name()))
+		s.report(found("SC109", call.Args[0], "%s.%s is declared in another package than its routes, so nothing proves that they serve it; call framework.Define where it is declared", v.Pkg().Name(), v.Name()))
 		return
 	}
 	var id *ast.Ident

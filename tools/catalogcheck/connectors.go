@@ -87,7 +87,7 @@ func (m *model) reportWrites(name *ast.Ident) bool {
 		return false
 	}
 	for field, e := range m.uses.writes[v] {
-		m.report(found("SC101", e, "%s.%s is assigned outside of its declaration; write it in the catalog.Connector literal", name.Name, field))
+		m.report(found("SC101", e, "%s.%s is assigned outside of its declaration, where it cannot be proven; write it in the catalog.Connector literal", name.Name, field))
 	}
 	return len(m.uses.writes[v]) > 0
 }

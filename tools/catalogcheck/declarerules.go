@@ -17,10 +17,10 @@ func (m *model) checkDeclarations() {
 		case d.inFunction && dynamic:
 			continue
 		case d.inFunction:
-			m.report(found("SC106", d.call, "%s is made while the program runs; declare it as a package-level variable", d.label()))
+			m.report(found("SC106", d.call, "%s is made while the program runs, so nothing can be proven about it; declare it as a package-level variable", d.label()))
 			continue
 		case !d.KeyKnown && !dynamic:
-			m.report(found("SC101", d.call.Args[0], "%s of %s is not a constant string; write it out, or use a constant", keyWord(d.Kind), d.label()))
+			m.report(found("SC101", d.call.Args[0], "%s of %s is not a constant string, so what is stored under it may not be found again; write it out, or use a constant", keyWord(d.Kind), d.label()))
 		}
 		m.checkConstants(d)
 		m.checkCursor(d)
@@ -177,7 +177,7 @@ func (m *model) checkConnectors() {
 			list, index = "Actions", 6
 		default:
 		}
-		f := found("SC105", d.at, "%s is declared but not listed in Connector.%s; add %s to the list, or remove the declaration", d.label(), list, d.refer())
+		f := found("SC105", d.at, "%s is declared but not listed in Connector.%s, so no connection has it; add %s to the list, or remove the declaration", d.label(), list, d.refer())
 		for _, c := range m.connectors {
 			f = f.with(c.at, "the catalog is here")
 		}
@@ -192,7 +192,7 @@ func (m *model) checkConnectorKey(c *connector) {
 		at = e
 	}
 	if !c.keyKnown {
-		m.report(found("SC101", at, "key of the connector is not a constant string; write it out, or use a constant"))
+		m.report(found("SC101", at, "key of the connector is not a constant string, so nothing proves that it is the same in the next build; write it out, or use a constant"))
 		return
 	}
 	for _, f := range catalog.ValidateManifest(catalog.Manifest{Connector: c.key, RateLimit: c.rateLimit}) {
@@ -223,7 +223,7 @@ func (m *model) checkLists(c *connector) {
 		if list.known || !ok || written {
 			continue
 		}
-		m.report(found("SC101", e, "Connector.%s cannot be read from the source; write it as %s", list.field, list.want))
+		m.report(found("SC101", e, "Connector.%s cannot be read from the source, so nothing can be proven about it; write it as %s", list.field, list.want))
 	}
 }
 
@@ -242,7 +242,7 @@ func (m *model) checkDuplicates(c *connector) {
 			m.report(found("SC502", l.expr, "%s is listed twice in Connector.Endpoints; remove one entry", l.label()).
 				with(first.expr, "the first entry is here"))
 		default:
-			m.report(found("SC502", l.place(), "two endpoints share the path %q; give each its own", l.Key).
+			m.report(found("SC502", l.place(), "two endpoints share the path %q, so deliveries reach only one; give each its own", l.Key).
 				with(first.place(), "%q is first declared here", l.Key))
 		}
 	}
@@ -265,7 +265,7 @@ func (m *model) checkKeys(c *connector, all []listing, what, field string, index
 			}
 			m.report(twice)
 		default:
-			m.report(found("SC103", l.place(), "%s key %q is declared twice; give each %s its own key", what, l.Key, what).
+			m.report(found("SC103", l.place(), "%s key %q is declared twice, and only one can have it; give each %s its own key", what, l.Key, what).
 				with(first.place(), "%q is first declared here", l.Key))
 		}
 	}

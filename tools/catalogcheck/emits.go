@@ -47,9 +47,9 @@ func (s *routeStage) checkTarget(call *ast.CallExpr) {
 			return
 		}
 	}
-	f := found("SC401", call.Args[1], "the event goes to a stream that nobody declared; emit to a stream of Connector.Streams")
+	f := found("SC401", call.Args[1], "the event goes to a stream that nobody declared, so the page fails when it runs; emit to a stream of Connector.Streams")
 	if d := targets[0]; d != nil {
-		f = found("SC401", call.Args[1], "the event goes to %s, which is not a stream of this connector; emit to a stream of Connector.Streams", d.label())
+		f = found("SC401", call.Args[1], "the event goes to %s, which is not a stream of this connector, so the page fails when it runs; emit to a stream of Connector.Streams", d.label())
 	}
 	for _, c := range s.connectors {
 		f = f.with(c.at, "the catalog is here")

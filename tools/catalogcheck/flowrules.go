@@ -183,6 +183,7 @@ var repeats = map[string]string{
 	"SC503": "-: what is not linked is not in the program",
 	"SC504": AtValidate,
 	"SC505": "-: a stream that is gone is not in the program", "SC506": AtOpen, "SC507": "-: see SC505", "SC508": "-: an action that is gone is not in the program",
+	"SC601": AtSave, "SC602": AtSave, "SC603": AtSave, "SC604": AtSave, "SC605": AtSave,
 }
 
 // Where the running program repeats a rule.
@@ -195,14 +196,6 @@ const (
 	AtStart = "starting"
 	// AtEmission is when an event is emitted.
 	AtEmission = "emitting"
+	// AtSave is when a connection is read from a file or comes in by the API.
+	AtSave = "every save of a connection"
 )
-
-// reserved holds the ids of rules about sinks, which do not exist yet, so that
-// nothing else takes them.
-var reserved = map[string]string{
-	"SC601": "HTTP sink without a timeout, with a batch limit of zero, or with a timeout that is not below its flush interval",
-	"SC602": "sink subscribes to a stream that no linked connector declares",
-	"SC604": "trigger names an action, a stream or a sink that its project does not have",
-	"SC605": "two triggers of a project have the same path and method",
-	"SC603": "plain http, or a certificate that is not verified, to a sink that is not loopback",
-}

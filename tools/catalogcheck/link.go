@@ -99,7 +99,7 @@ func sameKeyHere(m *model) []finding {
 	first := map[string]*connector{}
 	for _, c := range m.connectors {
 		if before, seen := first[c.key]; seen && c.keyKnown {
-			findings = append(findings, found("SC501", c.at, "connector %q is declared twice in this package; give one another Key", c.key).
+			findings = append(findings, found("SC501", c.at, "connector %q is declared twice in this package, and a connection can name only one; give one another Key", c.key).
 				with(before.at, "the first is here"))
 			continue
 		}
@@ -136,7 +136,7 @@ func clashes(pass *analysis.Pass, byImport map[string][]linkedConnector, own []l
 			case before.Path == c.Path, slices.Contains(byImport[path], before.linkedConnector):
 			case before.spec != nil && slices.Contains(byImport[importedPath(pass, before.spec)], c):
 			default:
-				f := found("SC501", spec, "connector %q is linked twice, from %s and %s; change Connector.Key of one, or link only one", c.Key, before.Path, c.Path)
+				f := found("SC501", spec, "connector %q is linked twice, from %s and %s, and a connection can name only one; change Connector.Key of one, or link only one", c.Key, before.Path, c.Path)
 				if before.spec != nil {
 					f = f.with(before.spec, "the first comes with this import")
 				}

@@ -213,7 +213,7 @@ func (s *routeStage) checkTwice(h handout) {
 			what = "routes"
 		default:
 		}
-		s.report(found("SC203", r.at, "%s has two %s; remove one", key.d.label(), what).with(before.at, "the first is here"))
+		s.report(found("SC203", r.at, "%s has two %s, of which one is never called; remove one", key.d.label(), what).with(before.at, "the first is here"))
 	}
 }
 

@@ -3,7 +3,6 @@ package catalogcheck
 import (
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -30,6 +29,9 @@ const (
 	// with what catalog.lock.json keeps. Only the checker's own driver has them:
 	// go vet and linters see one package at a time.
 	StageLock Stage = "lock"
+	// StageConfig rules are about the connections of a configuration file, and no
+	// rules about code: weir check --config, weir apply and the API have them.
+	StageConfig Stage = "config"
 )
 
 // Rule is one thing that the checker proves.
@@ -57,7 +59,7 @@ type Rule struct {
 func Rules() []Rule {
 	all := slices.Concat(
 		commentRules(), declarationRules(), layoutRules(), scheduleRules(), routeRules(), handlerRules(),
-		actionRules(), intakeRules(), emissionRules(), forgettingRules(), linkRules(), lockRules(),
+		actionRules(), intakeRules(), emissionRules(), forgettingRules(), linkRules(), lockRules(), configRules(),
 	)
 	for i, r := range all {
 		all[i].Fix, all[i].Repeated = mends[r.ID], repeats[r.ID]
@@ -118,12 +120,24 @@ func (r Rule) notes(prefix string) string {
 	if r.Fix != "" {
 		fmt.Fprintf(&b, "%sweir check --fix %s.\n", prefix, r.Fix)
 	}
+	if r.Stage == StageConfig {
+		b.WriteString(prefix + "Found by weir check --config, and at " + AtSave + ".\n")
+		return b.String()
+	}
 	if at, ok := strings.CutPrefix(r.Repeated, "-: "); ok {
 		fmt.Fprintf(&b, "%sNot found again at run time: %s.\n", prefix, at)
 	} else if r.Repeated != "" {
 		fmt.Fprintf(&b, "%sFound again at run time, by %s.\n", prefix, r.Repeated)
 	}
 	return b.String()
+}
+
+// language is that of the examples.
+func (s Stage) language() string {
+	if s == StageConfig {
+		return "yaml"
+	}
+	return "go"
 }
 
 func (s Stage) word() string {
@@ -140,6 +154,8 @@ func (s Stage) word() string {
 		return "packages that link connectors"
 	case StageLock:
 		return "lock, with weir check only"
+	case StageConfig:
+		return "configuration: weir check --config, weir apply and every save"
 	}
 	return string(s)
 }
@@ -156,7 +172,8 @@ func Markdown() string {
 # Rules of the checker
 
 ` + "`weir check ./...`" + ` and ` + "`go vet -vettool=$(go tool -n catalogcheck) ./...`" + ` report these findings; the
-runtime applies those about catalogs again when it starts. Errors fail the check, warnings do not.
+runtime applies those about catalogs again when it starts. Those of stage config are about ` + "`weir.yaml`" + `:
+` + "`weir check --config weir.yaml`" + `. Errors fail the check, warnings do not.
 A finding is accepted with a comment on its line, or alone on the line above, that names the rule and a reason:
 
 ` + "```go\n//catalogcheck:ignore SC113 the short gap at the full hour is wanted\n```" + `
@@ -174,11 +191,8 @@ A finding is accepted with a comment on its line, or alone on the line above, th
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s | %s |\n", r.ID, strings.ToLower(r.ID), r.Severity, r.Stage, fix, r.Title)
 	}
 	for _, r := range Rules() {
-		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s). %s\n\n%s\nBad:\n\n```go\n%s\n```\n\nGood:\n\n```go\n%s\n```\n", r.ID, r.Title, r.Severity, r.Doc, r.notes(""), r.Bad, r.Good)
-	}
-	b.WriteString("\n## Reserved\n\nThese ids are kept for rules about sinks:\n\n")
-	for _, id := range slices.Sorted(maps.Keys(reserved)) {
-		fmt.Fprintf(&b, "- %s: %s\n", id, reserved[id])
+		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s). %s\n\n%s\nBad:\n\n```%[6]s\n%[7]s\n```\n\nGood:\n\n```%[6]s\n%[8]s\n```\n",
+			r.ID, r.Title, r.Severity, r.Doc, r.notes(""), r.Stage.language(), r.Bad, r.Good)
 	}
 	return b.String()
 }

@@ -90,7 +90,7 @@ func newSARIF(src *sources, findings []Finding) sarifLog {
 			ID: r.ID, Title: sarifText{Text: r.Title}, Doc: sarifText{Text: r.Doc}, URL: ruleURL(r.ID),
 			Help: sarifText{
 				Text:     r.Doc + "\n\nBad:\n\n" + r.Bad + "\n\nGood:\n\n" + r.Good,
-				Markdown: r.Doc + "\n\nBad:\n\n```go\n" + r.Bad + "\n```\n\nGood:\n\n```go\n" + r.Good + "\n```",
+				Markdown: r.Doc + "\n\nBad:\n\n```" + r.Stage.language() + "\n" + r.Bad + "\n```\n\nGood:\n\n```" + r.Stage.language() + "\n" + r.Good + "\n```",
 			},
 			Config: sarifConfig{string(r.Severity)},
 		})

@@ -22,7 +22,7 @@ func (m *model) checkSecrets() {
 					return true
 				}
 				if !compared(stack) {
-					m.report(found("SC310", n, "a secret is written in the source; take it from a setting of type framework.Secret"))
+					m.report(found("SC310", n, "a secret is written in the source, so whoever can read it has it; take it from a setting of type framework.Secret"))
 				}
 				return false
 			}
@@ -76,6 +76,6 @@ func (m *model) checkSecretDefault(field *ast.Field) {
 	}
 	tag, err := strconv.Unquote(field.Tag.Value)
 	if err == nil && reflect.StructTag(tag).Get("default") != "" {
-		m.report(found("SC310", field.Tag, "a secret is the default of a setting; remove the default, so that each connection brings its own"))
+		m.report(found("SC310", field.Tag, "a secret is the default of a setting, so whoever has the program has it; remove the default, so that each connection brings its own"))
 	}
 }

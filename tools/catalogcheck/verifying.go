@@ -49,7 +49,7 @@ func (s *routeStage) checkVerification(handouts []handout) {
 				with(b.call.Args[1], "the handler of %s is bound here", b.serves[0].label()))
 		}
 		if at := f.unverified(fn, emits, map[*ssa.Function]bool{}); at.IsValid() {
-			s.report(found("SC305", s.callAt(at), "the event is emitted before the delivery is known to be verified; check the error of d.Verify on every way here").
+			s.report(found("SC305", s.callAt(at), "the event is emitted before the delivery is known to be verified, so anybody may have it recorded; check the error of d.Verify on every way here").
 				with(b.call.Args[1], "the handler of %s is bound here", b.serves[0].label()))
 		}
 	}
