@@ -13,7 +13,7 @@ import (
 	"github.com/weirhq/weir/framework/store"
 )
 
-var tooNew = fmt.Errorf("read: %w", framework.ErrNewerConnector)
+var errTooNew = fmt.Errorf("read: %w", framework.ErrNewerConnector)
 
 // acme says that every stream is of connector acme, but for those of con_gone, and
 // that the sink con_sink reads what was renamed.
@@ -28,12 +28,12 @@ func acme(at behind) (connector string, connections []string, ok bool) {
 func TestAnOlderProcessAsksForWhatItIsTooOldFor(t *testing.T) {
 	t.Parallel()
 	d := newDeference()
-	d.read("con_1", "orders", 2, tooNew)
+	d.read("con_1", "orders", 2, errTooNew)
 	d.renamed("con_1", store.Rename{From: "events", To: "notices"})
-	d.read("con_2", "orders", 3, tooNew)
+	d.read("con_2", "orders", 3, errTooNew)
 	d.read("con_2", "orders", 0, nil) // somebody has reset it
 	d.read("con_3", "orders", 2, framework.ErrCursorUnreadable)
-	d.read("con_gone", "orders", 2, tooNew)
+	d.read("con_gone", "orders", 2, errTooNew)
 	needs := d.needs(acme)
 	require.Len(t, needs, 2)
 	require.Equal(t, []need{{"acme", "notices", 0}}, needs[store.Shard("con_sink")])

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -41,14 +42,7 @@ func TestAShardGoesToTheNodeThatWantsItAndStaysThere(t *testing.T) {
 		}
 		return epochs
 	}
-	require.Eventually(t, func() bool {
-		for _, epoch := range moved() {
-			if epoch == 0 {
-				return false
-			}
-		}
-		return true
-	}, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return !slices.Contains(moved(), 0) }, 30*time.Second, 20*time.Millisecond)
 	even(t, []*Store{older, newer})
 
 	// It is no back and forth: heartbeats of both change nothing of it.
