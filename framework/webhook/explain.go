@@ -53,7 +53,7 @@ func Explain(spec catalog.EndpointSpec, c Config, now time.Time, r Request) (Exp
 		e.found("the sender's address %s is not in allowed_ips; behind a proxy, name it in trusted_proxies", r.Remote)
 	}
 	if len(e.Findings) == 0 {
-		e.found("no variant that was tried verifies: most likely the secret is another one than the sender's, or more than one thing differs")
+		e.rest(v, r)
 	}
 	return e, nil
 }
@@ -81,6 +81,7 @@ func (e *Explanation) scheme(s *scheme, spec catalog.EndpointSpec, now time.Time
 	if err == nil && s.spec.Timestamp != "" {
 		e.timestamp(s, c, now)
 	}
+	e.form(s, r)
 	timeless := *s
 	timeless.spec.Tolerance, timeless.spec.FutureTolerance = 1<<62, 1<<62
 	if timeless.keys == nil && timeless.certs != nil {
@@ -95,9 +96,20 @@ func (e *Explanation) scheme(s *scheme, spec catalog.EndpointSpec, now time.Time
 	}
 	bodies, headers := bodyVariants(r, base), headerVariants(r, base)
 	single := slices.Concat(bodies, headers, addressVariants(r, base), secretVariants(r, base, spec, now))
+	matched := false
 	for _, v := range single {
 		if good(v) {
 			e.found("%s", v.text)
+			matched = true
+		}
+	}
+	if matched {
+		return
+	}
+	for _, v := range slices.Concat(templateVariants(r, base), timeVariants(r, base)) {
+		if good(v) {
+			e.found("%s", v.text)
+			return
 		}
 	}
 	if len(e.Findings) > 0 {
@@ -150,9 +162,12 @@ func (e *Explanation) timestamp(s *scheme, c claim, now time.Time) {
 			e.found("the timestamp is written in %s, not as the endpoint declares (timestamp_unit)", unit)
 		}
 		age := now.Sub(at).Round(time.Second)
-		if age >= 0 {
+		switch {
+		case len(e.Findings) > 0 && age.Abs() <= DefaultTolerance:
+			// Read as it is written, it is of now.
+		case age >= 0:
 			e.found("the timestamp %s is %s old: a replay, a late retry, or a clock that is off; for a captured request, give the time it came with --at", at.UTC().Format(time.RFC3339), age)
-		} else {
+		default:
 			e.found("the timestamp %s lies %s in the future: a clock is off", at.UTC().Format(time.RFC3339), -age)
 		}
 		return
@@ -270,11 +285,9 @@ func headerVariants(r Request, s *scheme) []variant {
 	add("the signature header has white space or quotes around it", strings.Trim(value, " \t\r\n\"'"))
 	add("the signature is in upper case; the sender writes lower case", strings.ToLower(value))
 	if p := s.spec.Prefix; p != "" {
-		bare := value
 		if i := strings.Index(value, "="); i >= 0 && i < 10 {
-			bare = value[i+1:]
+			add(fmt.Sprintf("the signature header has another prefix than %q", p), p+value[i+1:])
 		}
-		add(fmt.Sprintf("the signature header lacks its prefix %q, or has another", p), p+bare)
 		add(fmt.Sprintf("the signature header lacks its prefix %q", p), p+value)
 	}
 	for _, other := range []string{"hex", "base64", "base64url"} {
@@ -434,5 +447,8 @@ func (e *Explanation) credential(spec catalog.EndpointSpec, secrets []Secret, no
 		case strings.HasPrefix(text, "Bearer ") && same(text[len("Bearer "):], s.Value):
 			e.found("the credential is sent with \"Bearer \" in front, which the endpoint takes for a part of it")
 		}
+	}
+	if len(e.Findings) == 0 {
+		e.found("the credential, which has %d bytes, is none of those that are set here: compare it with the one that the sender is given", len(sent))
 	}
 }

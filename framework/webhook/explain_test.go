@@ -1,8 +1,11 @@
 package webhook
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +24,7 @@ func TestExplainsWhatDiffers(t *testing.T) {
 	stripe := catalog.EndpointSpec{Auth: catalog.AuthStripe}
 	square := catalog.EndpointSpec{Auth: catalog.AuthSquare}
 	github := catalog.EndpointSpec{Auth: catalog.AuthGitHub}
+	slack := catalog.EndpointSpec{Auth: catalog.AuthSlack}
 	raw := []byte(`{"id":"evt_1","n":[1,2],"s":"a: b, c é"}`)
 	change := func(f func(r *Request)) func(*Request, *Config, *time.Time) {
 		return func(r *Request, _ *Config, _ *time.Time) { f(r) }
@@ -48,7 +52,49 @@ func TestExplainsWhatDiffers(t *testing.T) {
 		"has expired here": {github, func(_ *Request, c *Config, now *time.Time) {
 			c.Secrets["webhook_secret"][0].Until = now.Add(-time.Second)
 		}},
-		"most likely the secret is another": {github, func(_ *Request, c *Config, _ *time.Time) { c.Secrets["webhook_secret"] = Plain(oldSecret) }},
+		"must read t=<time>,v1=<signature>; here it has t, t, v1": {stripe, change(func(r *Request) {
+			r.Header.Set("Stripe-Signature", "t=1,"+r.Header.Get("Stripe-Signature"))
+		})},
+		`here it has a text without "="`: {stripe, change(func(r *Request) { r.Header.Set("Stripe-Signature", strings.Repeat("a", 64)) })},
+		"here it has t, v0": {stripe, change(func(r *Request) {
+			r.Header.Set("Stripe-Signature", strings.Replace(r.Header.Get("Stripe-Signature"), "v1=", "v0=", 1))
+		})},
+		"must read v0=<signature>; here it has another beginning": {slack, change(func(r *Request) {
+			r.Header.Set("X-Slack-Signature", "v1="+strings.Repeat("0", 64))
+		})},
+		"must read v1,… or v1a,<signature>": {catalog.EndpointSpec{Auth: catalog.AuthStandardWebhooks}, change(func(r *Request) {
+			r.Header.Set("Webhook-Signature", strings.Replace(r.Header.Get("Webhook-Signature"), "v1,", "v2,", 1))
+		})},
+		"signed the timestamp 1700000000, and the request says 1700000042": {slack, change(func(r *Request) {
+			r.Header.Set("X-Slack-Request-Timestamp", "1700000042")
+		})},
+		"signed the timestamp 1700000000, and the request says 1699999990": {stripe, change(func(r *Request) {
+			r.Header.Set("Stripe-Signature", strings.Replace(r.Header.Get("Stripe-Signature"), "t=1700000000", "t=1699999990", 1))
+		})},
+		"the sender signs {body}, and the endpoint expects {timestamp}.{body}": {stripe, change(func(r *Request) {
+			mac := hmac.New(sha256.New, []byte(textSecret))
+			mac.Write(r.Body)
+			r.Header.Set("Stripe-Signature", "t=1700000000,v1="+hex.EncodeToString(mac.Sum(nil)))
+		})},
+		"the request has no Content-Type": {catalog.EndpointSpec{Auth: catalog.AuthTwilio}, change(func(r *Request) {
+			r.Header.Del("Content-Type")
+			r.URI, r.Body = "/webhooks/a/b", []byte("a=1")
+		})},
+		"has another prefix than": {github, change(func(r *Request) {
+			r.Header.Set("X-Hub-Signature-256", strings.Replace(r.Header.Get("X-Hub-Signature-256"), "sha256", "sha1", 1))
+		})},
+		"Content-Length says 40 bytes, and the body here has 2": {github, change(func(r *Request) {
+			r.Header.Set("Content-Length", "40")
+			r.Body = []byte("{}")
+		})},
+		"the secret here has 30 bytes": {github, func(_ *Request, c *Config, _ *time.Time) { c.Secrets["webhook_secret"] = Plain(oldSecret) }},
+		"the credential, which has 30 bytes, is none": {catalog.EndpointSpec{Auth: catalog.AuthBearer}, func(_ *Request, c *Config, _ *time.Time) {
+			c.Secrets["webhook_secret"] = Plain("another token of some length")
+		}},
+		"which is https://elsewhere.example/webhooks/a/b here": {square, func(_ *Request, c *Config, _ *time.Time) {
+			c.PublicURL, c.Secrets["webhook_secret"] = "https://elsewhere.example", Plain(oldSecret)
+		}},
+		"a signature does not tell apart": {github, func(_ *Request, c *Config, _ *time.Time) { c.Secrets["webhook_secret"] = Plain(oldSecret) }},
 		"; and the body here has a line": {github, change(func(r *Request) {
 			r.Body = append(r.Body, '\n')
 			r.Header.Set("X-Hub-Signature-256", r.Header.Get("X-Hub-Signature-256")+" ")
@@ -57,6 +103,12 @@ func TestExplainsWhatDiffers(t *testing.T) {
 		r := Request{URI: "/webhooks/a/b", Header: http.Header{}, Body: append([]byte(nil), raw...)}
 		config, now := caseConfig(c.spec, textSecret), clock
 		config.PublicURL = "http://weir.example"
+		if c.spec.Auth == catalog.AuthBearer {
+			config = caseConfig(c.spec, oldSecret)
+		}
+		if c.spec.Auth == catalog.AuthStandardWebhooks {
+			config = caseConfig(c.spec, standardSecret)
+		}
 		require.NoError(t, SignRequest(c.spec, config, clock, "msg_1", &r))
 		e, err := Explain(c.spec, config, now, r)
 		require.NoError(t, err)
