@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,17 +164,35 @@ func TestAStoredDeliveryIsHandledAfterARestart(t *testing.T) {
 
 func TestRefusalsLeaveNothingOnDisk(t *testing.T) {
 	t.Parallel()
-	d := openOnDisk(t, t.TempDir(), emitOrder)
-	for i := range 300 {
+	dir := t.TempDir()
+	d := openOnDisk(t, dir, emitOrder)
+	before := sizes(t, dir)
+	require.NotEmpty(t, before)
+	for i := range 3000 {
 		r := request(t, "github", fmt.Sprint(i), order("o1"))
 		r.Header.Set("X-Hub-Signature-256", "sha256=0")
 		require.Equal(t, http.StatusUnauthorized, serve(d, r).Code)
 	}
+	require.Equal(t, before, sizes(t, dir), "the files have grown")
 	require.Empty(t, d.events(t))
 	require.Empty(t, d.stored(t, false))
 	require.Empty(t, d.stored(t, true))
 	// The refused id was not taken.
 	require.Equal(t, "accepted", said(t, serve(d, request(t, "github", "7", order("o1")))).Status)
+}
+
+// sizes are those of the files of a folder.
+func sizes(t *testing.T, dir string) map[string]int64 {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	out := map[string]int64{}
+	for _, e := range entries {
+		info, err := e.Info()
+		require.NoError(t, err)
+		out[e.Name()] = info.Size()
+	}
+	return out
 }
 
 func TestAPermanentFailureIsKeptOnDiskAsADeadLetter(t *testing.T) {

@@ -3,7 +3,9 @@ package webhook
 import (
 	"bytes"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,6 +86,58 @@ func FuzzTimestamp(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if checkTimestamp(text, "s", clock, DefaultTolerance, DefaultTolerance) == nil {
 			require.Regexp(t, `^1[67][0-9]{8}$`, text)
+		}
+	})
+}
+
+// FuzzStranger hands whatever somebody may send to every verifier, in each place
+// that it reads: it never panics and never verifies, and everything else that is
+// read of a request stands it too.
+func FuzzStranger(f *testing.F) {
+	for _, seed := range []string{
+		"", "Bearer a.b.c", "Bearer eyJhbGciOiJub25lIn0.e30.", "Basic Og==", "t=1700000000,v1=00", "v1,AA v1a,BB", "sha256=00",
+		`sig1=("content-digest" "@method");created=1700000000`, "sig1=:AA==:", "sha-256=:AA==:", "https://api.paypal.com/cert.pem",
+	} {
+		f.Add(seed, "1700000000", []byte(`{"Type":"Notification","signature":{"timestamp":"1700000000","token":"t","signature":"00"},"webhookTimestamp":1700000000000}`))
+	}
+	all := everyProof(f)
+	f.Fuzz(func(t *testing.T, value, second string, sent []byte) {
+		for name, p := range all {
+			for _, uri := range []string{p.good.URI, "/?" + value} {
+				r := Request{URI: uri, Header: http.Header{"Content-Type": p.good.Header.Values("Content-Type")}, Body: sent}
+				for i, header := range p.headers {
+					r.Header[header] = []string{[]string{value, second}[i%2]}
+				}
+				require.ErrorIs(t, p.v.Verify(clock, r), ErrUnverified, name)
+				require.NotEmpty(t, p.v.DeliveryKey(r.Header, r.Body), name)
+				_, _, _ = p.v.Handshake(t.Context(), clock, Request{Method: http.MethodGet, URI: uri, Header: r.Header}, func() error { return ErrUnverified })
+			}
+		}
+	})
+}
+
+// FuzzClientIP holds the reading of X-Forwarded-For to its rule: nobody but a
+// trusted proxy says who sent a request.
+func FuzzClientIP(f *testing.F) {
+	for _, seed := range []string{"", "10.0.0.1", "1.2.3.4, 10.0.0.9", " ::1 ,", "1.2.3.4:80", "unknown", "10.0.0.1,10.0.0.2", "::ffff:1.2.3.4", "fe80::1%eth0"} {
+		f.Add(seed, "1.2.3.4", "9.9.9.9:443")
+	}
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	f.Fuzz(func(t *testing.T, first, last, remote string) {
+		stranger := netip.MustParseAddr("203.0.113.7")
+		require.Equal(t, stranger, ClientIP("203.0.113.7:443", []string{first, last}, trusted), "a stranger names another")
+		_ = ClientIP(remote, []string{first, last}, trusted)
+		got := ClientIP("10.0.0.1:443", []string{first, last}, trusted)
+		if got.IsValid() && !contains(trusted, got) {
+			hops := strings.Split(first+","+last, ",")
+			for i := len(hops) - 1; i >= 0; i-- {
+				hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+				require.NoError(t, err, "what is no address was passed over")
+				if hop = hop.Unmap().WithZone(""); !contains(trusted, hop) {
+					require.Equal(t, hop, got, "another than the last that no proxy of ours is")
+					return
+				}
+			}
 		}
 	})
 }
