@@ -202,7 +202,7 @@ func call(t *testing.T, method, address string, document any) (int, []byte) {
 	if method == http.MethodPatch {
 		request.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	response, err := http.DefaultClient.Do(request) //nolint:forbidigo // a test's own request
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
@@ -252,7 +252,7 @@ func TestChangesOfALiveConnectionNeverLetAnybodyIn(t *testing.T) {
 	}
 	for _, c := range changes {
 		step := map[string]bool{}
-		for _, sender := range strings.Fields(c.accepts) {
+		for sender := range strings.FieldsSeq(c.accepts) {
 			step[sender] = true
 		}
 		g.steps = append(g.steps, step)

@@ -130,8 +130,8 @@ func FuzzClientIP(f *testing.F) {
 		got := ClientIP("10.0.0.1:443", []string{first, last}, trusted)
 		if got.IsValid() && !contains(trusted, got) {
 			hops := strings.Split(first+","+last, ",")
-			for i := len(hops) - 1; i >= 0; i-- {
-				hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+			for _, text := range slices.Backward(hops) {
+				hop, err := netip.ParseAddr(strings.TrimSpace(text))
 				require.NoError(t, err, "what is no address was passed over")
 				if hop = hop.Unmap().WithZone(""); !contains(trusted, hop) {
 					require.Equal(t, hop, got, "another than the last that no proxy of ours is")
