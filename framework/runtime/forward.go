@@ -61,10 +61,12 @@ type command struct {
 
 // reply is the answer to it.
 type reply struct {
-	Result   json.RawMessage `json:"result,omitempty"`
-	Error    string          `json:"error,omitempty"`
-	Conflict bool            `json:"conflict,omitempty"`
-	Busy     bool            `json:"busy,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  string          `json:"error,omitempty"`
+	// Kind says which error it is, where that matters to who asks.
+	Kind     string `json:"kind,omitempty"`
+	Conflict bool   `json:"conflict,omitempty"`
+	Busy     bool   `json:"busy,omitempty"`
 }
 
 // nothing is the result of a command that has none.
@@ -142,7 +144,7 @@ func answered[T any](raw []byte) (result T, err error) {
 	case answer.Conflict:
 		return result, &api.ConflictError{Err: errors.New(answer.Error), Busy: answer.Busy}
 	case answer.Error != "":
-		return result, errors.New(answer.Error)
+		return result, answer.handed()
 	case len(answer.Result) == 0:
 		return result, nil
 	}
@@ -189,17 +191,21 @@ func (r *Runtime) serveCommands(ctx context.Context) {
 	}
 }
 
-func (r *Runtime) carryOut(ctx context.Context, request []byte) (answer reply) {
+func (r *Runtime) carryOut(ctx context.Context, request []byte) reply {
 	var c command
-	err := json.Unmarshal(request, &c)
+	if err := json.Unmarshal(request, &c); err != nil {
+		return replyOf(nil, err)
+	}
+	return replyOf((local{r}).do(ctx, c))
+}
+
+// replyOf is the answer that says what became of a command.
+func replyOf(value any, err error) (answer reply) {
 	if err == nil {
-		var value any
-		if value, err = (local{r}).do(ctx, c); err == nil {
-			answer.Result, err = json.Marshal(value)
-		}
+		answer.Result, err = json.Marshal(value)
 	}
 	if err != nil {
-		answer.Error = err.Error()
+		answer.handOver(err)
 		if conflicting, ok := errors.AsType[*api.ConflictError](err); ok {
 			answer.Conflict, answer.Busy = true, conflicting.Busy
 		}
