@@ -144,6 +144,8 @@ func (g *Gate) PublicHandler(parts ...http.Handler) (http.Handler, error) {
 	public := &Gate{
 		cfg: g.cfg, loopback: g.loopback, hosts: g.hosts, token: g.token, forgery: g.forgery, sessions: g.sessions, throttle: g.throttle, refusals: g.refusals,
 	}
+	// The short addresses of triggers are for callers on this machine.
+	public.cfg.Triggers = nil
 	public.rows = maps.Clone(g.rows)
 	maps.DeleteFunc(public.rows, func(_ routeName, r Route) bool { return r.Face != FaceIntake })
 	return public.Handler(parts...)

@@ -197,11 +197,12 @@ func (f *Face) validate(r *http.Request) (reply, error) {
 	case err != nil:
 		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: result(class, config, errs, read.warned)}, nil
+	return reply{status: http.StatusOK, body: result(read, config, errs)}, nil
 }
 
 // result puts what was found where its keys are.
-func result(class *class, config map[string]string, errs, warned []keyError) map[string]any {
+func result(read *reading, config map[string]string, errs []keyError) map[string]any {
+	class := read.class
 	of := map[string][]string{}
 	for _, e := range errs {
 		of[e.key] = append(of[e.key], e.message)
@@ -218,6 +219,8 @@ func result(class *class, config map[string]string, errs, warned []keyError) map
 				text = hidden
 			case d.Name == "headers" || d.Name == spellings["headers"]:
 				text = hiddenHeaders(text)
+			case read.hidden[d.Name]:
+				text = hidden
 			}
 			v.Value = &text
 		}
@@ -231,7 +234,7 @@ func result(class *class, config map[string]string, errs, warned []keyError) map
 		}
 		add(d)
 	}
-	for _, w := range warned {
+	for _, w := range read.warned {
 		add(definition{Name: w.key, Type: "STRING", Importance: "LOW", Width: "NONE", DisplayName: w.key, Group: groupUnknown, Dependents: []string{}, Doc: "Warning: " + w.key + " " + w.message + "."})
 	}
 	// Keys that were written by another of their names.

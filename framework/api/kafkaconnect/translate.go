@@ -150,8 +150,10 @@ func (c *class) paths(parent string, values map[string]any, visit func(path stri
 type reading struct {
 	*class
 	spec Spec
-	// keys are the keys that were written for each path.
+	// keys are the keys that were written for each path, and hidden those whose texts
+	// hold a secret.
 	keys   map[string]string
+	hidden map[string]bool
 	errs   []keyError
 	warned []keyError
 }
@@ -159,7 +161,7 @@ type reading struct {
 // read turns a configuration into a connection. What is wrong with single keys
 // is returned; what is wrong with the connection as a whole is the desk's to say.
 func (c *class) read(name string, config map[string]string) *reading {
-	r := &reading{class: c, keys: map[string]string{}, spec: Spec{
+	r := &reading{class: c, keys: map[string]string{}, hidden: map[string]bool{}, spec: Spec{
 		Name: connectionName(name), Type: c.kind, Connector: c.key, Settings: map[string]any{}, Extra: map[string]string{keyName: name},
 	}}
 	var spelled []string
@@ -228,6 +230,7 @@ func (r *reading) own(key, text string) {
 func (r *reading) setting(key, text string) bool {
 	canonical, err := r.plugin.Canonical(map[string]any{key: text})
 	if err != nil {
+		r.hidden[key] = true // nobody knows what is in it
 		var settings framework.SettingErrors
 		if !errors.As(err, &settings) {
 			r.fault(key, invalid(key, "", err.Error()))
@@ -245,12 +248,13 @@ func (r *reading) setting(key, text string) bool {
 			return
 		}
 		known = true
+		r.hidden[key] = r.hidden[key] || holdsSecret(s)
 		if raw, is := value.(string); is {
 			var err error
 			if value, err = parse(s, raw); err != nil {
 				shown := raw
-				if s.Secret {
-					shown = "[hidden]"
+				if r.hidden[key] {
+					shown = hidden
 				}
 				r.fault(key, invalid(key, shown, err.Error()))
 				return
@@ -264,6 +268,14 @@ func (r *reading) setting(key, text string) bool {
 		put(r.spec.Settings, path, value)
 	})
 	return known
+}
+
+// holdsSecret reports that a setting is a secret, or that there is one in it.
+func holdsSecret(s framework.Setting) bool {
+	if s.Secret || slices.ContainsFunc(s.Fields, holdsSecret) {
+		return true
+	}
+	return s.Entry != nil && holdsSecret(*s.Entry)
 }
 
 // whole checks what several keys say together.
