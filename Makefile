@@ -9,9 +9,10 @@ ARGS ?=
 # FUZZTIME is how long each fuzz target runs, SOAK how many minutes `make soak` goes on.
 FUZZTIME ?= 10s
 SOAK ?= 10
-# PROFILE=1 and POSTGRES=URL are for `make bench`.
+# PROFILE=1, POSTGRES=URL and POSTGRES2=URL are for `make bench`.
 PROFILE ?=
 POSTGRES ?=
+POSTGRES2 ?=
 # LONG_ONLY=1 makes test-all leave out the packages without long tests: what `make test` did just now.
 LONG_ONLY ?=
 # GOTEST are the flags of every test run.
@@ -92,7 +93,7 @@ verify: ## fail when `make generate` would change a file
 	@tools/setup/verify.sh $(MAKE) generate
 
 .PHONY: bench
-bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profiles in bin/profiles, POSTGRES=URL names an empty database)
+bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profiles in bin/profiles, POSTGRES=URL names an empty database, POSTGRES2=URL another one)
 	@go test -run '^$$' -bench . -benchmem ./...
 	@mkdir -p bin/profiles && go build -o bin/weirbench ./cmd/weirbench
 	@bin/weirbench webhooks $(if $(PROFILE),-profile bin/profiles)
@@ -103,7 +104,7 @@ bench: ## the benchmarks, and Weir beside its floors (PROFILE=1 keeps CPU profil
 	@bin/weirbench sinks -records 2001 -rounds 3 $(if $(PROFILE),-profile bin/profiles)
 	@bin/weirbench crowd -rounds 3 $(if $(PROFILE),-profile bin/profiles)
 	@$(if $(POSTGRES),bin/weirbench webhooks -postgres '$(POSTGRES)')
-	@$(if $(POSTGRES),bin/weirbench latency -postgres '$(POSTGRES)' -rounds 1)
+	@$(if $(POSTGRES2),bin/weirbench latency -postgres '$(POSTGRES2)' -rounds 1)
 	@go run ./tools/catalogbench
 
 .PHONY: soak

@@ -31,6 +31,8 @@ type childOptions struct {
 	Profile string
 	// Sinks are connections that deliver, beside the one that receives.
 	Sinks []benchSink
+	// Deaf keeps a node from hearing over LISTEN what others have recorded.
+	Deaf bool
 	// Trigger is the path of a trigger of the action tell, or "" for none. Aside is
 	// the address that tells of the process itself, or "".
 	Trigger, Aside string

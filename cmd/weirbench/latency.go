@@ -67,7 +67,7 @@ func latencyRound(ctx context.Context, o options, dir string, round int) (err er
 	}()
 	for node := range nodes {
 		p, err := start(ctx, childOptions{
-			Role: "weir", Dir: filepath.Join(dir, strconv.Itoa(node)), Postgres: o.postgres, Secret: secret,
+			Role: "weir", Dir: filepath.Join(dir, strconv.Itoa(node)), Postgres: o.postgres, Secret: secret, Deaf: o.postgres != "",
 			Sinks: []benchSink{{Name: "out", Settings: ways[2].settings("http://" + r.addr + "/")}},
 		})
 		if err != nil {

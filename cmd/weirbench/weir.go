@@ -47,7 +47,11 @@ func newWeir(ctx context.Context, o childOptions, connector string, settings map
 		Plugins: []framework.Plugin{hooksPlugin, pagesPlugin, httpconnector.Plugin}, Log: log,
 		OpenStore: func(ctx context.Context) (store.Store, error) {
 			var err error
-			w.store, err = open.URL(ctx, o.Postgres, o.Dir, log)
+			direct := ""
+			if o.Deaf {
+				direct = "postgres://127.0.0.1:1/nobody" // where nobody answers
+			}
+			w.store, err = open.Direct(ctx, o.Postgres, direct, o.Dir, log)
 			return w.store, err
 		},
 	})

@@ -98,8 +98,9 @@ func TestASinkAsksForTheStreamsThatItReadsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		other := store.Source{ConnectionID: "con_other", Stream: "orders"}
-		e := startEngine(t, m, sink.Spec{Sender: &receiver{}, Policy: steady()}, orders, other, store.Source{ConnectionID: orders.ConnectionID, Stream: "more"})
+		more := store.Source{ConnectionID: orders.ConnectionID, Stream: "more"}
+		e := startEngine(t, m, sink.Spec{Sender: &receiver{}, Policy: steady()}, orders, other, more)
 		stop(t, e)
-		require.Equal(t, []string{orders.ConnectionID, "con_other"}, m.asked, "all streams of the store were read")
+		require.Equal(t, []store.Source{orders, other, more}, m.asked)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,8 @@ type Store interface {
 	DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error)
 	// States lists the pieces of state of a connection by a prefix of their names.
 	States(ctx context.Context, connectionID, prefix string) ([]store.State, error)
-	// Statuses lists the status of every stream of a connection, or of all for "".
-	Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error)
+	// Heads says how far streams are.
+	Heads(ctx context.Context, sources []store.Source) ([]store.Hint, error)
 }
 
 var _ Store = store.Store(nil)
@@ -44,8 +45,9 @@ type Config struct {
 	Store Store
 	// Logger gets what happens to sinks. Without it nothing is logged.
 	Logger *slog.Logger
-	// Poll is how often the heads of streams are read, in case nobody called
-	// [Engine.Wake]: another process may have recorded something. Default 1 s.
+	// Poll is how often the heads of the sinks' streams are read, in case nobody
+	// called [Engine.Wake]: another process may have recorded something. Where they
+	// are many it is less often, but every second. Default 1 s.
 	Poll time.Duration
 	// StopTimeout is how long requests on their way may still take when a sink
 	// ends. Default 25 s.
@@ -107,28 +109,37 @@ func New(c Config) (*Engine, error) {
 
 // Run looks for what other processes have recorded until ctx ends.
 func (e *Engine) Run(ctx context.Context) {
-	ticker := time.NewTicker(e.config.Poll)
-	defer ticker.Stop()
+	look := time.NewTimer(e.config.Poll)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-look.C:
 		}
-		if e.idle() {
-			continue
-		}
-		statuses, err := e.config.Store.Statuses(ctx, "")
-		if err != nil {
-			if ctx.Err() == nil {
+		sources := e.sources()
+		if len(sources) > 0 {
+			heads, err := e.config.Store.Heads(ctx, sources)
+			if err != nil && ctx.Err() == nil {
 				e.config.Logger.Error("read the heads of streams", "err", err)
 			}
-			continue
+			for _, h := range heads {
+				e.wake(h.Source, h.Head)
+			}
 		}
-		for _, s := range statuses {
-			e.wake(store.Source{ConnectionID: s.ConnectionID, Stream: s.Stream}, s.Head)
-		}
+		look.Reset(max(e.config.Poll, min(time.Duration(len(sources))*lookCost, time.Second)))
 	}
+}
+
+// lookCost is how much longer a look at the heads waits for each stream: to look
+// costs some microseconds a stream.
+const lookCost = 200 * time.Microsecond
+
+// sources are the streams that sinks read.
+func (e *Engine) sources() []store.Source {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.readers))
 }
 
 // Identity names the connection that is a sink: Project and Connection are names,
@@ -213,13 +224,6 @@ func (e *Engine) wake(source store.Source, head int64) {
 	for _, s := range e.readers[source] {
 		s.told(source, head)
 	}
-}
-
-// idle reports that there is no sink.
-func (e *Engine) idle() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.sinks) == 0
 }
 
 // forget drops a sink that has ended.

@@ -38,8 +38,8 @@ type memory struct {
 	// slow is how long it takes until one hears of a commit.
 	slow    time.Duration
 	commits int
-	// asked are the connections whose statuses were read, "" for all.
-	asked []string
+	// asked are the streams whose heads were read.
+	asked []store.Source
 }
 
 var _ Store = (*memory)(nil)
@@ -190,13 +190,15 @@ func (m *memory) States(_ context.Context, _, prefix string) ([]store.State, err
 	return out, nil
 }
 
-func (m *memory) Statuses(_ context.Context, connectionID string) ([]store.StreamStatus, error) {
+func (m *memory) Heads(_ context.Context, sources []store.Source) ([]store.Hint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked = append(m.asked, connectionID)
-	var out []store.StreamStatus
-	for source, events := range m.events {
-		out = append(out, store.StreamStatus{ConnectionID: source.ConnectionID, Stream: source.Stream, Head: cmp.Or(m.head, int64(len(events)))})
+	m.asked = append(m.asked, sources...)
+	var out []store.Hint
+	for _, source := range sources {
+		if head := cmp.Or(m.head, int64(len(m.events[source]))); head > 0 {
+			out = append(out, store.Hint{Source: source, Head: head})
+		}
 	}
 	return out, nil
 }

@@ -100,17 +100,16 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 	if err != nil {
 		return err
 	}
-	statuses, err := s.statuses(ctx, sources)
+	known, err := s.store.Heads(ctx, sources)
 	if err != nil {
 		return err
 	}
+	heads := map[store.Source]int64{}
+	for _, h := range known {
+		heads[h.Source] = h.Head
+	}
 	for _, source := range sources {
-		l := &lane{source: source, next: 1, limit: chunkEvents, ahead: s.least(), begun: slices.Contains(s.started, source)}
-		for _, status := range statuses {
-			if status.ConnectionID == source.ConnectionID && status.Stream == source.Stream {
-				l.head = status.Head
-			}
-		}
+		l := &lane{source: source, next: 1, limit: chunkEvents, ahead: s.least(), head: heads[source], begun: slices.Contains(s.started, source)}
 		at := slices.IndexFunc(offsets, func(o store.Offset) bool { return o.Source == source })
 		switch {
 		case at >= 0:
@@ -134,32 +133,6 @@ func (s *runner) load(ctx context.Context, sources []store.Source) error {
 		s.keep(stateStarted, s.started)
 	}
 	return s.loadParked(ctx)
-}
-
-// askedFor is how many connections are asked about one by one; of more, all are.
-const askedFor = 16
-
-// statuses reads those of the connections that the sink reads from: a sink that
-// reads one of ten thousand must not read all of them to begin.
-func (s *runner) statuses(ctx context.Context, sources []store.Source) ([]store.StreamStatus, error) {
-	var ids []string
-	for _, source := range sources {
-		if !slices.Contains(ids, source.ConnectionID) {
-			ids = append(ids, source.ConnectionID)
-		}
-		if len(ids) > askedFor {
-			return s.store.Statuses(ctx, "")
-		}
-	}
-	var all []store.StreamStatus
-	for _, id := range ids {
-		some, err := s.store.Statuses(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	return all, nil
 }
 
 // loadParked reads the parked events, and the keys of those that hold others.

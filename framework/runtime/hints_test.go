@@ -29,11 +29,11 @@ type telling struct {
 
 func (s *telling) Hints() <-chan store.Hint { return s.hints }
 
-func (s *telling) Statuses(ctx context.Context, connectionID string) ([]store.StreamStatus, error) {
+func (s *telling) Heads(ctx context.Context, sources []store.Source) ([]store.Hint, error) {
 	if s.blind.Load() {
 		return nil, nil
 	}
-	return s.Store.Statuses(ctx, connectionID)
+	return s.Store.Heads(ctx, sources)
 }
 
 // heedless starts a Weir with a sink that has its first event, and whose store

@@ -199,12 +199,20 @@ func (r *Runtime) retention() store.RetentionPolicy {
 	return p
 }
 
+// sharedPoll is how often a node asks a store that it shares what others have
+// recorded: what LISTEN does not tell it leaves so late at most.
+const sharedPoll = 150 * time.Millisecond
+
 // assemble builds what works on the connections.
 func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	var err error
 	r.metrics = newMetrics(r)
+	poll := time.Duration(0)
+	if _, shared := r.store.(store.Shared); shared {
+		poll = sharedPoll
+	}
 	if r.engine, err = delivery.New(delivery.Config{
-		Store: r.store, Logger: r.log, StopTimeout: stopTimeout, Changed: func(string) { r.feed.Notify() },
+		Store: r.store, Logger: r.log, StopTimeout: stopTimeout, Poll: poll, Changed: func(string) { r.feed.Notify() },
 		Attempted: r.metrics.attempted, Notice: r.heard,
 	}); err != nil {
 		return err

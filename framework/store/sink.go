@@ -142,4 +142,7 @@ type Sinks interface {
 	DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error)
 	// DeadEvent returns one dead letter of a sink, or ErrNotFound.
 	DeadEvent(ctx context.Context, connectionID, id string) (DeadEvent, error)
+	// Heads says how far streams are, in no order. One that is unknown, or has had
+	// no events, is left out.
+	Heads(ctx context.Context, sources []Source) ([]Hint, error)
 }

@@ -89,6 +89,22 @@ func (s *Store) DeadCounts(ctx context.Context, connectionID string) (map[string
 	return counts, err
 }
 
+// Heads says how far streams are.
+func (s *Store) Heads(ctx context.Context, sources []store.Source) ([]store.Hint, error) {
+	var ids, streams []string
+	for _, source := range sources {
+		if validText(source.ConnectionID) && validText(source.Stream) {
+			ids, streams = append(ids, source.ConnectionID), append(streams, source.Stream)
+		}
+	}
+	return list(ctx, s, "read heads", `SELECT c.id, s.stream, s.head FROM unnest($1::text[], $2::text[]) w (id, stream)
+		JOIN connections c ON c.id = w.id AND c.deleted_at IS NULL
+		JOIN streams s ON s.connection = c.num AND s.stream = w.stream AND s.head > 0`,
+		func(r pgx.CollectableRow) (v store.Hint, err error) {
+			return v, r.Scan(&v.Source.ConnectionID, &v.Source.Stream, &v.Head)
+		}, ids, streams)
+}
+
 // DeadEvent returns one dead letter of a sink.
 func (s *Store) DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error) {
 	what := fmt.Sprintf("read dead letter %q", id)

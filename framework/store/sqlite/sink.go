@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"fmt"
 
 	"github.com/weirhq/weir/framework/store"
@@ -88,6 +89,24 @@ func (s *Store) DeadEvent(ctx context.Context, connectionID, id string) (store.D
 		return store.DeadEvent{}, err
 	}
 	return found[0], nil
+}
+
+// Heads says how far streams are.
+func (s *Store) Heads(ctx context.Context, sources []store.Source) ([]store.Hint, error) {
+	wanted := make([][2]string, 0, len(sources))
+	for _, source := range sources {
+		wanted = append(wanted, [2]string{source.ConnectionID, source.Stream})
+	}
+	encoded, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, fmt.Errorf("read heads: %w", err)
+	}
+	return list(ctx, s, "read heads", `SELECT c.id, s.stream, s.head FROM json_each(?) w
+		JOIN connections c ON c.id = json_extract(w.value, '$[0]') AND c.deleted_at IS NULL
+		JOIN streams s ON s.connection = c.num AND s.stream = json_extract(w.value, '$[1]') AND s.head > 0`,
+		func(r *sql.Rows, v *store.Hint) error {
+			return r.Scan(&v.Source.ConnectionID, &v.Source.Stream, &v.Head)
+		}, string(encoded))
 }
 
 // sourceStream finds a source's numbers, also by a key that the stream had: what

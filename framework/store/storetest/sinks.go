@@ -60,6 +60,29 @@ func letter(id string, at store.Position) store.DeadEvent {
 }
 
 var sinks = []contract{
+	{"HeadsAreThoseOfStreamsThatHaveEvents", func(t *testing.T, h Harness) {
+		b := setup(t, h, Settings{})
+		_, from := b.sink(t)
+		b.commit(t, b.unit(fact("t", "1")))
+		gone := b.connection(t, "gone")
+		theirs := b.unit(fact("s", "1"))
+		theirs.ConnectionID = gone.ID
+		b.commit(t, theirs)
+		at := func(c store.Connection, stream string) store.Source {
+			return store.Source{ConnectionID: c.ID, Stream: stream}
+		}
+		wanted := []store.Source{from, at(b.con, "none"), at(gone, "s"), {ConnectionID: "con_unknown", Stream: "s"}, {ConnectionID: "\xff", Stream: "\x00"}}
+		got, err := b.Heads(t.Context(), wanted)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []store.Hint{{Source: from, Head: 3}, {Source: at(gone, "s"), Head: 1}}, got)
+		require.NoError(t, b.DeleteConnection(t.Context(), gone.ID))
+		got, err = b.Heads(t.Context(), append(wanted, at(b.con, "t")))
+		require.NoError(t, err)
+		require.ElementsMatch(t, []store.Hint{{Source: from, Head: 3}, {Source: at(b.con, "t"), Head: 1}}, got)
+		got, err = b.Heads(t.Context(), nil)
+		require.NoError(t, err)
+		require.Empty(t, got)
+	}},
 	{"OffsetsMoveWithWhatTheyPass", func(t *testing.T, h Harness) {
 		b := setup(t, h, Settings{})
 		sink, from := b.sink(t)
