@@ -238,5 +238,15 @@ func TestChangesReachTheNodeThatWorksOnAConnection(t *testing.T) {
 	}
 	require.NoError(t, a.interrupt(t), a.stderr)
 	require.NoError(t, b.interrupt(t), b.stderr)
+	// A file that is read at the start adds nothing to a store that others have filled.
+	own := filepath.Join(b.Dir, "weir.yaml")
+	content, err := os.ReadFile(own)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(own, append(content, "connections: [{name: behind, class: http, stream: things, config: {endpoint: \"https://a.example\"}}]\n"...), 0o600))
+	c := startIn(t, b.Dir, "run")
+	status, _, _ := c.raw(t, http.MethodGet, path("behind"), "")
+	require.Equal(t, http.StatusNotFound, status)
+	require.Contains(t, c.stderr.String(), "run weir apply to bring it in")
+	require.NoError(t, c.interrupt(t), c.stderr)
 	require.NotContains(t, a.stderr.String()+b.stderr.String(), "canary")
 }

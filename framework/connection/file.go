@@ -65,6 +65,9 @@ type FileOptions struct {
 	Release string
 	// CreateOnly leaves connections alone that are there already.
 	CreateOnly bool
+	// Since leaves connections alone of which the file says what it said in the last
+	// revision that was made by whom it names: somebody else has changed them since.
+	Since string
 }
 
 // PlanFile compares the connections of a file, which were checked, with those of
@@ -164,9 +167,6 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 		row = &at.Configured
 		if row.Latest > 0 {
 			step.Action = ActionChange
-			if row.ManagedBy != store.ManagedByFile {
-				return step, Faults{{Message: fmt.Sprintf("connection %q is managed through the API; remove it from the file, or delete it there first", c.Name)}}
-			}
 			s, err := d.latest(ctx, at)
 			if err != nil {
 				return step, err
@@ -198,9 +198,18 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 	}
 	out.unchanged = before != nil && sameSpec(out.spec, *before)
 	step.spec = out.spec
-	if before != nil && o.CreateOnly {
-		step.Action, step.spec = ActionUnchanged, *before
-		return step, nil
+	if before != nil && (!out.unchanged || row.ManagedBy != store.ManagedByFile) {
+		same, err := d.saidBefore(ctx, *row, spec, o)
+		if err != nil {
+			return step, err
+		}
+		if same || o.CreateOnly {
+			step.Action, step.spec = ActionUnchanged, *before
+			return step, nil
+		}
+		if row.ManagedBy != store.ManagedByFile {
+			return step, Faults{{Message: fmt.Sprintf("connection %q is managed through the API; remove it from the file, or delete it there first", c.Name)}}
+		}
 	}
 	change, err := d.change(out, row, Request{File: true, Form: formKept})
 	if err != nil {
@@ -212,6 +221,35 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 	}
 	step.Changes, step.change = d.Diff(out.id, before, &out.spec), &change
 	return step, nil
+}
+
+// saidBefore reports that a file says of a connection what it said the last time.
+func (d *Desk) saidBefore(ctx context.Context, row store.Configured, spec Spec, o FileOptions) (bool, error) {
+	if o.Since == "" {
+		return false, nil
+	}
+	const most = 100
+	for number := int64(0); ; {
+		revisions, err := d.cfg.Store.Revisions(ctx, row.ID, number, most)
+		if err != nil {
+			return false, err
+		}
+		for _, r := range revisions {
+			number = r.Number
+			if r.By != o.Since {
+				continue
+			}
+			said, err := d.spec(ctx, row, r.Number)
+			if err != nil || d.cfg.Keys == nil {
+				return err == nil && sameSpec(d.hidden(spec), d.hidden(said)), err
+			}
+			sealed, faults := d.sealed(row.ID, spec, &said)
+			return len(faults) == 0 && sameSpec(sealed, said), nil
+		}
+		if len(revisions) < most {
+			return false, nil
+		}
+	}
 }
 
 // Differs reports whether a kept spec says something else than one that was

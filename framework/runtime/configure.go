@@ -45,18 +45,32 @@ func (r *Runtime) configure(ctx context.Context) error {
 	return err
 }
 
-// applyFile brings the connections of a file into the store. Where several
-// processes share the store, only those that are not there yet: each of them may
-// have another file, and weir apply is what decides.
+// applyFile brings the connections of a file into the store, as far as the file was
+// changed since it was read the last time. Where several processes share the store,
+// each of them may have another file: there it fills an empty store, and is nothing
+// but compared with what others have configured.
 func (r *Runtime) applyFile(ctx context.Context, c *config.File) error {
 	_, shared := r.store.(store.Shared)
-	options := resource.FileOptions{CreateOnly: shared}
-	if !shared {
+	options := resource.FileOptions{CreateOnly: shared, Since: byFile}
+	dry := false
+	if shared {
+		versions, err := r.store.ConfiguredVersions(ctx)
+		if err != nil {
+			return fmt.Errorf("read the configuration: %w", err)
+		}
+		dry = len(versions) > 0
+	} else {
 		options.Release = byFile
 	}
-	plan, err := r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, resource.Request{By: byFile, Message: c.Path}, false)
+	plan, err := r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, resource.Request{By: byFile, Message: c.Path}, dry)
 	if err != nil {
 		return err
+	}
+	for _, step := range plan.Steps {
+		if dry && step.Action != resource.ActionUnchanged {
+			r.log.Warn("the file says something that the store of several processes does not hold, and nothing was done; run weir apply to bring it in",
+				"project", step.Project, "connection", step.Name, "would", step.Action)
+		}
 	}
 	return r.remember(c, plan)
 }

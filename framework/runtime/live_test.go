@@ -272,3 +272,51 @@ func TestWhatDidNotOpenIsTriedAgain(t *testing.T) {
 	w.await(t, "one", "things", state("healthy"))
 	require.Equal(t, 1, strings.Count(w.log.String(), "a revision does not open"), "each try is not news")
 }
+
+// A file that is read again changes what has changed in it: what somebody else
+// changed since stays.
+func TestAFileThatIsTheSameUndoesNothing(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), seal.NewKey()
+	one := connection("one")
+	w := keyed(t, dir, key, behaviour{}, one, connection("two"))
+	// Another file, as weir apply brings it.
+	applied := func(description string) config.Connection {
+		c := connection("one")
+		c.Description = description
+		return c
+	}
+	_, err := w.Connections().ApplyFile(t.Context(), nil, []config.Connection{applied("applied")}, resource.FileOptions{}, resource.Request{By: "ada"}, false)
+	require.NoError(t, err)
+	_, err = w.Connections().Detach(t.Context(), "default", "two", resource.Request{By: "ada"})
+	require.NoError(t, err)
+	_, err = w.Connections().Patch(t.Context(), "default", "two", map[string]any{"description": "detached"}, resource.Request{By: "ada"})
+	require.NoError(t, err)
+	said := func(w *weir, name string) string {
+		v, err := w.Connections().Get(t.Context(), "default", name)
+		require.NoError(t, err)
+		require.Equal(t, resource.StateRunning, v.State)
+		return v.Description
+	}
+	require.NoError(t, w.stop())
+	w = keyed(t, dir, key, behaviour{}, one, connection("two"))
+	require.Equal(t, []string{"applied", "detached"}, []string{said(w, "one"), said(w, "two")})
+	require.NoError(t, w.stop())
+	// Changed in the file: the file's is the newer word.
+	w = keyed(t, dir, key, behaviour{}, applied("filed"), connection("two"))
+	require.Equal(t, []string{"filed", "detached"}, []string{said(w, "one"), said(w, "two")})
+	require.NoError(t, w.stop())
+	w = keyed(t, dir, key, behaviour{}, applied("filed"), connection("two"))
+	require.Equal(t, "filed", said(w, "one"))
+	require.NoError(t, w.stop())
+	// What the API manages and the file changes is refused whole.
+	two := connection("two")
+	two.Description = "filed"
+	log := &lines{}
+	_, err = runtime.New(t.Context(), runtime.Options{
+		Config:  &config.File{Listen: "127.0.0.1:0", Connections: []config.Connection{applied("more"), two}, Secrets: config.Secrets{Key: key}},
+		Plugins: []framework.Plugin{behaviour{}.plugin(), behaviour{}.outlet()}, Log: slog.New(slog.NewTextHandler(log, nil)),
+		OpenStore: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, sqlite.Options{Dir: dir}) },
+	})
+	require.ErrorContains(t, err, `"two" is managed through the API`)
+}
