@@ -78,8 +78,8 @@ func (w wanted) flat() map[string]any {
 func (w wanted) connect() map[string]any {
 	list := map[string]any{}
 	for _, one := range w.headers {
-		h := one.(map[string]any) //nolint:errcheck,forcetypeassert // header makes them
-		list[h["name"].(string)] = h["value"]
+		h, _ := one.(map[string]any)
+		list[fmt.Sprint(h["name"])] = h["value"]
 	}
 	config := map[string]any{"connector.class": w.connector, "callback.request.url": w.endpoint, "callback.request.headers": render(list), "description": w.description, "topics": "shop.things"}
 	if w.streams != nil {
@@ -176,7 +176,7 @@ func TestEveryDoorRefusesWhatIsWrong(t *testing.T) {
 	}
 	for _, c := range []bad{
 		{name: "unknown field", make: func(w *wanted) { w.extra = map[string]any{"lables": map[string]any{}} }, says: []string{"lables", "labels"}, not: connectors},
-		{name: "unknown setting", make: func(w *wanted) { w.settings = map[string]any{"compresion": "gzip"} }, says: []string{"compresion", "compression"}, not: connectors},
+		{name: "unknown setting", make: func(w *wanted) { w.settings = map[string]any{"compressoin": "gzip"} }, says: []string{"compressoin", "compression"}, not: connectors},
 		{name: "wrong type", make: func(w *wanted) { w.timeout = "soon" }, fields: []string{"timeout"}},
 		{name: "out of range", make: func(w *wanted) { w.timeout = -1 }, fields: []string{"timeout"}},
 		{name: "no http", make: func(w *wanted) { w.endpoint = "ftp://a.example" }, fields: []string{"endpoint"}, says: []string{"http"}},

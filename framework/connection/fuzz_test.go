@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	httpconnector "github.com/weirhq/weir/connectors/http"
+	httpconnector "github.com/weirhq/weir/connectors/http" //nolint:depguard // names are checked with a connector that people use
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/seal"
