@@ -374,6 +374,40 @@ func TestEventsWaitForTheirDelayAndForABatch(t *testing.T) {
 	})
 }
 
+func TestTheDelayCountsFromTheTimeOfTheRecordAndOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		time func(now time.Time) time.Time
+		wait time.Duration
+	}{
+		"now":              {func(now time.Time) time.Time { return now }, time.Minute},
+		"half a delay ago": {func(now time.Time) time.Time { return now.Add(-30 * time.Second) }, 30 * time.Second},
+		"long ago":         {func(now time.Time) time.Time { return now.Add(-time.Hour) }, 0},
+		"none":             {func(time.Time) time.Time { return time.Time{} }, time.Minute},
+		"not yet":          {func(now time.Time) time.Time { return now.AddDate(1, 0, 0) }, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, r := newMemory(), &receiver{}
+				m.record(orders, "a")
+				m.events[orders][0].Time = c.time(time.Now())
+				var at []time.Duration
+				begun := time.Now()
+				r.answer = func([]*sink.Message) sink.Answer {
+					at = append(at, time.Since(begun).Truncate(time.Second))
+					return sink.Answer{Status: map[bool]int{true: 500, false: 200}[len(at) == 1]}
+				}
+				policy := sink.Strategy{Backoff: []time.Duration{5 * time.Second}}
+				e := startEngine(t, m, sink.Spec{Sender: r, Policy: policy, Delay: time.Minute}, orders)
+				settle(3 * time.Minute)
+				stop(t, e)
+				require.Equal(t, []time.Duration{c.wait, c.wait + 5*time.Second}, at, "the delay, and then only the list's wait")
+			})
+		})
+	}
+}
+
 func TestAFailingStoreHoldsNothingUpAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -162,8 +162,9 @@ func (s *runner) read(l *lane) {
 func (s *runner) prepare(event *ingest.Event, now time.Time) *entry {
 	e := &entry{position: positionOf(event), readAt: now, bytes: len(event.Payload)}
 	if s.Delay > 0 {
+		// A time that has not come yet, by a provider's clock, is no reason to wait longer.
 		e.notBefore = now.Add(s.Delay)
-		if !event.Time.IsZero() {
+		if !event.Time.IsZero() && event.Time.Before(now) {
 			e.notBefore = event.Time.Add(s.Delay)
 		}
 	}

@@ -1,6 +1,8 @@
 package sink_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -72,43 +74,96 @@ func TestOnlySuccessSucceedsAndEachStatusHasItsRule(t *testing.T) {
 	require.Equal(t, sink.GiveUp, sink.Standard{MaxAge: time.Hour}.Decide(old).Verdict)
 }
 
-// The rules of the HTTP sink for Kafka Connect, one by one.
+// The rules of the HTTP sink for Kafka Connect, as its users know them: what becomes
+// of a message by what the receiver answers each time. "5 retries, then" stands for
+// the list of waits.
 func TestExceptionStrategiesFollowTheirRules(t *testing.T) {
 	t.Parallel()
-	flag := func(status int, body string, number int) sink.Attempt {
-		a := answered(status, number, "")
-		a.Body = []byte(body)
-		return a
+	const (
+		delivered = "delivered"
+		drop      = "dropped at once"
+		stop      = "stops at once"
+		backDrop  = "5 retries, then dropped"
+		backStop  = "5 retries, then stops"
+	)
+	// In the order of the strategies: PROGRESS_BACK_OFF_DROP_MESSAGE,
+	// PROGRESS_BACK_OFF_STOP_TASK, DROP_MESSAGE, STOP_TASK.
+	all := func(s string) [4]string { return [4]string{s, s, s, s} }
+	byStrategy := [4]string{backDrop, backStop, drop, stop}
+	for _, c := range []struct {
+		statuses []int
+		body     string
+		want     [4]string
+	}{
+		// 2xx is success unless its body has the flag.
+		{[]int{200, 201, 202, 204, 299}, ``, all(delivered)},
+		{[]int{200}, `{"message": "fine"}`, all(delivered)},
+		{[]int{200}, `{"retry": false, "message": "not found"}`, all(delivered)},
+		{[]int{200}, `{"retry": "false"}`, all(delivered)},
+		{[]int{200}, `{"retry": 1}`, all(delivered)}, // no flag
+		{[]int{200}, `{"retry": null}`, all(delivered)},
+		{[]int{200}, `[{"retry": true}]`, all(delivered)},
+		{[]int{200}, `{"retry": true`, all(delivered)}, // no JSON
+		{[]int{200, 201}, `{"retry": true, "message": "unhandled"}`, byStrategy},
+		{[]int{200}, `{"retry": "true"}`, byStrategy},
+		// Everything else that says retry: false is not tried again.
+		{[]int{400, 404, 410, 429, 500, 301, 502, 503, 504, 401, 403, 405, 406}, `{"retry": false}`, all(drop)},
+		{[]int{500}, `{"retry": "False"}`, all(drop)},
+		// Without a flag, and without an answer, it counts as retry: true.
+		{[]int{500, 501, 505, 400, 402, 404, 407, 408, 409, 410, 413, 422, 429, 300, 301, 302, 303, 304, 307, 308, 100}, ``, byStrategy},
+		{[]int{500, 404}, `{"message": "unhandled"}`, byStrategy},
+		{[]int{500, 404, 410, 429}, `{"retry": true}`, byStrategy},
+		{[]int{0}, ``, byStrategy},
+		{[]int{0}, `{"retry": false}`, byStrategy}, // of an answer that broke off nothing is believed
+		// These back off and then stop, whatever the strategy, unless there is a flag.
+		{[]int{502, 503, 504, 401, 403, 405, 406}, ``, all(backStop)},
+		{[]int{502, 503, 504, 401, 403, 405, 406}, `{"retry": true}`, byStrategy},
+	} {
+		for _, status := range c.statuses {
+			for i, strategy := range sink.ExceptionStrategies() {
+				require.Equal(t, c.want[i], fateOf(t, sink.Strategy{Strategy: strategy}, status, c.body), "%s, %d %s", strategy, status, c.body)
+			}
+			require.Equal(t, c.want[0], fateOf(t, sink.Strategy{}, status, c.body), "the default is the first")
+		}
 	}
-	def := sink.Strategy{}
-	require.Equal(t, sink.Delivered, def.Decide(flag(200, `{"message":"fine"}`, 1)).Verdict)
-	require.Equal(t, sink.Delivered, def.Decide(flag(200, `{"retry":false}`, 1)).Verdict)
-	require.Equal(t, sink.Retry, def.Decide(flag(200, `{"retry":true}`, 1)).Verdict, "an error inside a 200")
-	require.Equal(t, sink.Retry, def.Decide(flag(200, `{"retry":"true"}`, 1)).Verdict)
-	require.Equal(t, sink.GiveUp, def.Decide(flag(500, `{"retry":false}`, 1)).Verdict, "no retry, and kept as a dead letter")
-	require.Equal(t, sink.Retry, def.Decide(flag(404, `no JSON`, 1)).Verdict, "without a flag it counts as retry")
+	// The path of the flag, and the list, may be others.
+	nested := sink.Strategy{RetryFlag: "error.again"}
+	require.Equal(t, backDrop, fateOf(t, nested, 200, `{"error": {"again": true}}`))
+	require.Equal(t, delivered, fateOf(t, nested, 200, `{"retry": true, "error": "again"}`))
+	require.Equal(t, drop, fateOf(t, nested, 500, `{"error": {"again": false}}`))
+	one := sink.Strategy{Backoff: []time.Duration{time.Second}}
+	require.Equal(t, "1 retries, then dropped", fateOf(t, one, 500, ``))
+	// The list is exact: neither chance nor the receiver moves a wait.
 	waits := []time.Duration{}
 	for number := 1; number <= 5; number++ {
-		waits = append(waits, def.Decide(flag(500, "", number)).After)
+		a := answered(503, number, "86400")
+		waits = append(waits, sink.Strategy{}.Decide(a).After)
 	}
 	require.Equal(t, []time.Duration{5 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}, waits)
-	require.Equal(t, sink.GiveUp, def.Decide(flag(500, "", 6)).Verdict, "1 and 5 requests, then dropped")
+}
 
-	stop := sink.Strategy{Strategy: sink.ProgressBackOffStopTask}
-	require.Equal(t, sink.Retry, stop.Decide(flag(500, "", 5)).Verdict)
-	require.Equal(t, sink.Stop, stop.Decide(flag(500, "", 6)).Verdict)
-	require.Equal(t, sink.GiveUp, sink.Strategy{Strategy: sink.DropMessage}.Decide(flag(500, "", 1)).Verdict)
-	require.Equal(t, sink.Stop, sink.Strategy{Strategy: sink.StopTask}.Decide(flag(500, "", 1)).Verdict)
-	for _, status := range []int{502, 503, 504, 401, 403, 405, 406} {
-		for _, s := range sink.ExceptionStrategies() {
-			p := sink.Strategy{Strategy: s}
-			require.Equal(t, sink.Retry, p.Decide(flag(status, "", 1)).Verdict, "%d backs off, %s", status, s)
-			require.Equal(t, sink.Stop, p.Decide(flag(status, "", 6)).Verdict, "%d stops, %s", status, s)
-			require.Equal(t, sink.GiveUp, p.Decide(flag(status, `{"retry":false}`, 1)).Verdict, "with a flag it decides")
+// fateOf answers every attempt at a message in the same way until its fate is known;
+// status 0 stands for no whole answer.
+func fateOf(t *testing.T, p sink.Strategy, status int, body string) string {
+	t.Helper()
+	for number := 1; ; number++ {
+		a := answered(status, number, "")
+		a.Body = []byte(body)
+		if status == 0 {
+			a.Err = errors.New("connection reset")
 		}
-		require.Equal(t, sink.GiveUp, def.Decide(flag(status, `{"retry":true}`, 6)).Verdict, "with a flag the strategy decides")
+		d := p.Decide(a)
+		if d.Verdict == sink.Retry {
+			require.Less(t, number, 10, "it is tried for ever")
+			continue
+		}
+		end := map[sink.Verdict]string{sink.GiveUp: "dropped", sink.Stop: "stops"}[d.Verdict]
+		switch {
+		case d.Verdict == sink.Delivered:
+			return "delivered"
+		case number == 1:
+			return end + " at once"
+		}
+		return fmt.Sprintf("%d retries, then %s", number-1, end)
 	}
-	nested := sink.Strategy{RetryFlag: "error.again"}
-	require.Equal(t, sink.Retry, nested.Decide(flag(200, `{"error":{"again":true}}`, 1)).Verdict)
-	require.Equal(t, sink.Delivered, nested.Decide(flag(200, `{"retry":true}`, 1)).Verdict)
 }
