@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bufio"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -14,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The whole product as somebody sees it first: the binary is built, the demo
-// runs, the pages fill.
-func TestTheDemoFillsTheDashboard(t *testing.T) {
-	t.Parallel()
+// startDemo builds the product and runs its demo as somebody does who sees it for
+// the first time, and returns its address.
+func startDemo(t *testing.T) (url string) {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "weir")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/weir")
 	build.Dir = filepath.Join("..", "..", "..")
@@ -55,13 +56,19 @@ func TestTheDemoFillsTheDashboard(t *testing.T) {
 			t.Log("the demo said:\n" + said)
 		}
 	})
-	var url string
 	select {
 	case url = <-found:
 	case <-time.After(time.Minute):
 		require.Fail(t, "the demo printed no address within a minute")
 	}
+	return url
+}
 
+// The whole product as somebody sees it first: the binary is built, the demo
+// runs, the pages fill.
+func TestTheDemoFillsTheDashboard(t *testing.T) {
+	t.Parallel()
+	url := startDemo(t)
 	x := newTab(t)
 	x.open(url)
 	const state = `[...document.querySelectorAll(".streams tbody tr.row")].map((r) => r.querySelector("a").textContent + " " + r.querySelector(".state").textContent).join(", ")`
@@ -81,5 +88,42 @@ func TestTheDemoFillsTheDashboard(t *testing.T) {
 	require.Contains(t, x.text(`[data-key="checkpoint"]`), "{")
 	x.open(url + "/streams/default/demo/order_events")
 	require.Regexp(t, `^`+regexp.QuoteMeta(url)+`/webhooks/con_[0-9a-z]+/[a-z0-9_-]+$`, eval[string](x, `document.querySelector(".address").value`))
+	x.quiet()
+}
+
+func TestARunMovesOnItsPageAndIsCanceledThere(t *testing.T) {
+	t.Parallel()
+	url := startDemo(t)
+	x := newTab(t)
+	x.open(url)
+	x.until(`document.querySelector('a[href^="/actions/"]')`, time.Minute)
+	x.run(chromedp.Click(`a[href^="/actions/"]`))
+	x.until(`document.querySelector("h1")?.innerText.startsWith("Actions of ")`, patience)
+	require.Contains(t, x.text("main"), "Nothing was asked for yet.")
+	x.do(`window.sameDocument = true`)
+
+	// Somebody calls the trigger of the demo and does not wait.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/default/count-orders", strings.NewReader(`{"pause_ms": 1500}`))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Prefer", "respond-async")
+	client := &http.Client{Timeout: patience}
+	t.Cleanup(client.CloseIdleConnections)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusAccepted, response.StatusCode)
+
+	// Its progress moves, and nobody reloads the page.
+	const percent = `Number(document.querySelector(".runs tbody tr progress")?.value ?? 0)`
+	x.until(percent+" > 0", patience)
+	x.until(percent+" > "+quoteNumber(eval[float64](x, percent)), patience)
+	require.True(t, eval[bool](x, `window.sameDocument`))
+	require.Contains(t, x.text(".runs tbody tr"), "running")
+	require.Contains(t, x.text(".runs tbody tr"), " orders")
+	x.shoot("actions")
+	x.run(chromedp.Click(`form[action$="/cancel"] button`))
+	x.until(`document.querySelector(".runs tbody tr .state")?.innerText === "canceled"`, patience)
+	require.False(t, eval[bool](x, `document.querySelector('form[action$="/cancel"]') !== null`))
 	x.quiet()
 }

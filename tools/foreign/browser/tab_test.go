@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -184,6 +185,21 @@ func (x *tab) until(expression string, within time.Duration) {
 		out, err := chromedp.Run(x.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		return err == nil && out
 	}, within, 20*time.Millisecond, expression)
+}
+
+// shoot writes what the page looks like into the folder that WEIR_TEST_SHOTS names,
+// for somebody to look at; without it it does nothing.
+func (x *tab) shoot(name string) {
+	x.t.Helper()
+	folder := os.Getenv("WEIR_TEST_SHOTS")
+	if folder == "" {
+		return
+	}
+	ctx, stop := context.WithTimeout(x.ctx, patience)
+	defer stop()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	require.NoError(x.t, err)
+	require.NoError(x.t, os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o600))
 }
 
 func (x *tab) media(scheme string) {
