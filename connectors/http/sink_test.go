@@ -390,6 +390,21 @@ func TestTheFlatFormStandsForOurs(t *testing.T) {
 	require.ErrorContains(t, as.CheckSettings(map[string]any{"endpoint": "https://a.example", "pool": map[string]any{"max_total": 0}}), "pool.max_total")
 }
 
+func TestStatusesAndWaitsAreSet(t *testing.T) {
+	t.Parallel()
+	spec := openSink(t, map[string]any{
+		"endpoint": "https://receiver.example", "retry": map[string]any{"waits_sec": "5,300", "statuses": map[string]any{"4xx": "dead_letter", "404": "retry", "409": "delivered"}},
+	})
+	decide := func(status, number int) sink.Decision {
+		return spec.Policy.Decide(sink.Attempt{Answer: sink.Answer{Status: status}, Number: number, Events: 1})
+	}
+	require.Equal(t, sink.GiveUp, decide(403, 1).Verdict)
+	require.Equal(t, sink.Delivered, decide(409, 1).Verdict)
+	require.Equal(t, sink.Retry, decide(404, 2).Verdict)
+	require.GreaterOrEqual(t, decide(404, 2).After, 300*time.Second)
+	require.Equal(t, sink.GiveUp, decide(404, 3).Verdict, "as many retries as waits")
+}
+
 func TestWrongSettingsOfASinkAreAllNamed(t *testing.T) {
 	t.Parallel()
 	as, _ := connector.Plugin.AsSink()
@@ -410,6 +425,11 @@ func TestWrongSettingsOfASinkAreAllNamed(t *testing.T) {
 		`"template" and format: template`:                      {"template": "x"},
 		`"retry.backoff.sec" must be seconds`:                  {"retry": map[string]any{"backoff": map[string]any{"sec": "5,-1"}}},
 		`"filter" is no jq expression`:                         {"filter": ".a |"},
+		`"retry.statuses" says "drop" for 404`:                 {"retry": map[string]any{"statuses": map[string]any{"404": "drop"}}},
+		`"retry.statuses" names "2xx"`:                         {"retry": map[string]any{"statuses": map[string]any{"2xx": "retry"}}},
+		`"retry.statuses" names "0xx"`:                         {"retry": map[string]any{"statuses": map[string]any{"0xx": "retry"}}},
+		`"retry.statuses" says delivered for 302`:              {"retry": map[string]any{"statuses": map[string]any{"302": "delivered"}}},
+		`"retry" has waits_sec or statuses`:                    {"retry": map[string]any{"waits_sec": "5", "backoff": map[string]any{"sec": "5"}}},
 	} {
 		if _, ok := settings["endpoint"]; !ok && want != `"endpoint" is required` {
 			settings["endpoint"] = "https://receiver.example/hook"

@@ -66,6 +66,12 @@ func (s SinkSettings) Validate() error {
 	if n := s.RetryAttempts; n != nil && (*n < 0 || *n > 100) {
 		p.add("retry_attempts", "must be from 0 to 100")
 	}
+	if s.strategic() && (s.Retry.WaitsSec != nil || s.Retry.Statuses != nil) {
+		p.add("retry", "has waits_sec or statuses, which are of the standard rules, beside retry.backoff.sec or an exception strategy; keep one")
+	}
+	if _, err := s.Retry.Statuses.verdicts(); err != nil {
+		p.add("retry.statuses", "%s", err)
+	}
 	if len(s.Request.Delay.Sec) > 1 {
 		p.add("request.delay.sec", "must be one number")
 	}
@@ -132,10 +138,15 @@ func (s SinkSettings) policy() sink.Policy {
 		return sink.Strategy{Strategy: s.Exception.Strategy, Backoff: s.Retry.Backoff.Sec, RetryFlag: s.Retry.Flag}
 	}
 	attempts := 6
-	if s.RetryAttempts != nil {
+	switch {
+	case s.RetryAttempts != nil:
 		attempts = *s.RetryAttempts + 1
+	case s.Retry.WaitsSec != nil:
+		attempts = len(s.Retry.WaitsSec) + 1
 	}
+	statuses, _ := s.Retry.Statuses.verdicts() // Validate has said what is wrong
 	return sink.Standard{
+		Waits: s.Retry.WaitsSec, Statuses: statuses,
 		MaxAttempts: attempts, MaxAge: inSeconds(s.Retry.MaxAgeSec), Base: inSeconds(s.Retry.BaseSec), Cap: inSeconds(s.Retry.CapSec),
 		MaxRetryAfter: inSeconds(s.Retry.RetryAfterSec),
 	}

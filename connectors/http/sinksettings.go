@@ -3,6 +3,9 @@ package http
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,11 +67,15 @@ type Retry struct {
 		Sec seconds `json:"sec" doc:"The waits before each retry in seconds, such as 5,30,60,300,600. Setting it chooses the exception strategies."`
 	} `json:"backoff" doc:"The waits of the exception strategies."`
 	// Flag is the path of the retry flag in the answer.
-	Flag          string  `json:"flag" doc:"The path of the retry flag in the body of an answer, with dots between levels; retry unless set. It is read by the exception strategies."`
-	BaseSec       float64 `json:"base_sec" default:"5" min:"0.01" max:"3600" doc:"The bound of the first wait; each further one is twice the last, and waits are spread at random below it."`
-	CapSec        float64 `json:"cap_sec" default:"3600" min:"0.01" max:"86400" doc:"The longest wait."`
-	MaxAgeSec     float64 `json:"max_age_sec" min:"0" doc:"How long after its first try a request is tried again; 0 for no bound."`
-	RetryAfterSec float64 `json:"max_retry_after_sec" default:"3600" min:"1" max:"86400" doc:"The longest wait that Retry-After may ask for."`
+	Flag      string  `json:"flag" doc:"The path of the retry flag in the body of an answer, with dots between levels; retry unless set. It is read by the exception strategies."`
+	BaseSec   float64 `json:"base_sec" default:"5" min:"0.01" max:"3600" doc:"The bound of the first wait; each further one is twice the last, and waits are spread at random below it."`
+	CapSec    float64 `json:"cap_sec" default:"3600" min:"0.01" max:"86400" doc:"The longest wait."`
+	MaxAgeSec float64 `json:"max_age_sec" min:"0" doc:"How long after its first try a request is tried again; 0 for no bound."`
+	// WaitsSec is a list in place of waits that double.
+	WaitsSec seconds `json:"waits_sec" doc:"The waits before each retry in seconds, one by one, such as 5,300,1800; each is up to a tenth longer, at random. In place of base_sec and cap_sec. As many retries as there are waits unless retry_attempts says otherwise; the last wait is repeated."`
+	// Statuses are rules for single statuses.
+	Statuses      statusRules `json:"statuses" doc:"What some statuses mean, in place of the standard rules: a status from 300 to 599, or 3xx, 4xx or 5xx, and one of retry, delivered (not for 3xx), dead_letter, split (finds the event at fault), stop or disable."`
+	RetryAfterSec float64     `json:"max_retry_after_sec" default:"3600" min:"1" max:"86400" doc:"The longest wait that Retry-After may ask for."`
 }
 
 // Failing says what a failure means.
@@ -121,3 +128,43 @@ func (s *seconds) UnmarshalJSON(b []byte) error {
 
 // SettingType says how the lengths are written.
 func (seconds) SettingType() string { return "text" }
+
+// statusRules are what statuses mean: "404" or "4xx", and a word.
+type statusRules map[string]string
+
+// statusWords are the words of the rules.
+var statusWords = map[string]sink.Verdict{
+	"retry": sink.Retry, "delivered": sink.Delivered, "dead_letter": sink.GiveUp, "split": sink.Split, "stop": sink.Stop, "disable": sink.Disable,
+}
+
+// verdicts are the rules status by status, or what is wrong with one. A rule for a
+// single status wins over that of its class.
+func (r statusRules) verdicts() (map[int]sink.Verdict, error) {
+	verdicts := map[int]sink.Verdict{}
+	single := map[int]sink.Verdict{}
+	for _, status := range slices.Sorted(maps.Keys(r)) {
+		verdict, known := statusWords[r[status]]
+		if !known {
+			return nil, fmt.Errorf("says %q for %s; it must be one of %s", r[status], status, strings.Join(slices.Sorted(maps.Keys(statusWords)), ", "))
+		}
+		class, isClass := strings.CutSuffix(status, "xx")
+		n, err := strconv.Atoi(class)
+		if isClass {
+			n *= 100
+		}
+		switch {
+		case err != nil || len(status) != 3 || n < 300 || n > 599:
+			return nil, fmt.Errorf("names %q; it must be a status from 300 to 599, or 3xx, 4xx or 5xx", status)
+		case n < 400 && verdict == sink.Delivered:
+			return nil, fmt.Errorf("says delivered for %s; a redirect is not followed, so nobody has taken the event", status)
+		case !isClass:
+			single[n] = verdict
+			continue
+		}
+		for i := range 100 {
+			verdicts[n+i] = verdict
+		}
+	}
+	maps.Copy(verdicts, single)
+	return verdicts, nil
+}

@@ -17,7 +17,7 @@ import (
 // success and nothing else. 410 disables the sink. 400, 413, 415 and 422 blame
 // the events: a batch is split until the one at fault is alone and given up.
 // Everything else is tried again after a wait that doubles, with full jitter,
-// until MaxAttempts or MaxAge is reached. Retry-After is obeyed up to a cap. A
+// until MaxAttempts or MaxAge is reached. Statuses says otherwise for some. Retry-After is obeyed up to a cap. A
 // redirect is never followed and counts as a failure.
 type Standard struct {
 	// MaxAttempts bounds the attempts, the first included. Default 6.
@@ -30,6 +30,9 @@ type Standard struct {
 	Waits     []time.Duration
 	// MaxRetryAfter caps what Retry-After may ask for. Default 1 h.
 	MaxRetryAfter time.Duration
+	// Statuses are the verdicts of some statuses in place of those above. A status
+	// that is not 2xx is Delivered only with a whole answer.
+	Statuses map[int]Verdict
 	// Random is uniform in [0, 1). The default is that of math/rand/v2.
 	Random func() float64
 }
@@ -47,10 +50,15 @@ func (p Standard) Decide(a Attempt) Decision {
 		return Decision{Verdict: Delivered}
 	}
 	reason := describe(a.Answer)
+	verdict, ruled := p.Statuses[a.Status]
 	switch {
-	case a.Status == http.StatusGone:
+	case ruled && verdict == Delivered && a.Err == nil:
+		return Decision{Verdict: Delivered}
+	case ruled && verdict != Retry && verdict != Delivered:
+		return Decision{Verdict: verdict, Reason: reason + ", which ends it by the rule for this status", Endpoint: verdict == Stop || verdict == Disable}
+	case !ruled && a.Status == http.StatusGone:
 		return Decision{Verdict: Disable, Reason: reason + ": the receiver wants nothing any more"}
-	case slices.Contains(rejected, a.Status):
+	case !ruled && slices.Contains(rejected, a.Status):
 		return Decision{Verdict: Split, Reason: reason}
 	case a.Number >= p.MaxAttempts:
 		return Decision{Verdict: GiveUp, Reason: fmt.Sprintf("%s, after %d attempts", reason, a.Number), Endpoint: true}

@@ -74,6 +74,39 @@ func TestOnlySuccessSucceedsAndEachStatusHasItsRule(t *testing.T) {
 	require.Equal(t, sink.GiveUp, sink.Standard{MaxAge: time.Hour}.Decide(old).Verdict)
 }
 
+func TestAStatusMayHaveARuleOfItsOwn(t *testing.T) {
+	t.Parallel()
+	p := sink.Standard{Statuses: map[int]sink.Verdict{
+		404: sink.GiveUp, 409: sink.Delivered, 400: sink.Retry, 410: sink.Retry, 503: sink.Stop, 500: sink.Disable, 401: sink.Split, 200: sink.Stop,
+	}}
+	for status, want := range p.Statuses {
+		if status == 200 {
+			want = sink.Delivered // success is no matter of rules
+		}
+		require.Equal(t, want, p.Decide(answered(status, 1, "")).Verdict, status)
+	}
+	require.Equal(t, sink.GiveUp, p.Decide(answered(400, 6, "")).Verdict, "the bounds stay")
+	require.Equal(t, sink.Split, p.Decide(answered(422, 1, "")).Verdict, "the others stay")
+	require.False(t, p.Decide(answered(404, 1, "")).Endpoint, "the event's fault opens no breaker")
+	broken := answered(409, 1, "")
+	broken.Err = errors.New("it broke off")
+	require.Equal(t, sink.Retry, p.Decide(broken).Verdict)
+}
+
+func TestWaitsMayBeListed(t *testing.T) {
+	t.Parallel()
+	for _, random := range []float64{0, 0.999} {
+		p := sink.Standard{Waits: []time.Duration{5 * time.Second, 5 * time.Minute}, MaxAttempts: 4, Random: func() float64 { return random }}
+		for number, listed := range []time.Duration{5 * time.Second, 5 * time.Minute, 5 * time.Minute} {
+			after := p.Decide(answered(500, number+1, "")).After
+			require.GreaterOrEqual(t, after, listed)
+			require.LessOrEqual(t, after, listed+listed/10)
+		}
+		require.Equal(t, sink.GiveUp, p.Decide(answered(500, 4, "")).Verdict)
+		require.Equal(t, 10*time.Minute, p.Decide(answered(429, 1, "600")).After, "Retry-After is obeyed")
+	}
+}
+
 // The rules of the HTTP sink for Kafka Connect, as its users know them: what becomes
 // of a message by what the receiver answers each time. "5 retries, then" stands for
 // the list of waits.
