@@ -58,7 +58,7 @@ func (p *process) trigger(t *testing.T, path, body, lastID string) *frames {
 	}
 	client := &http.Client{Timeout: 2 * time.Minute}
 	t.Cleanup(client.CloseIdleConnections)
-	response, err := client.Do(request) //nolint:bodyclose // the test's end closes it
+	response, err := client.Do(request)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = response.Body.Close() })
 	require.Equal(t, http.StatusOK, response.StatusCode)

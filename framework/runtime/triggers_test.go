@@ -122,7 +122,7 @@ func (w *weir) call(t *testing.T, path, body string, header ...string) *call {
 	for i := 0; i+1 < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := w.client.Do(request) //nolint:bodyclose // the test's end closes it
+	response, err := w.client.Do(request)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = response.Body.Close() })
 	return &call{t: t, status: response.StatusCode, lines: bufio.NewScanner(response.Body), body: response.Body}
@@ -217,7 +217,7 @@ func TestABackfillIsTriggeredAndTellsHowFarItIs(t *testing.T) {
 	output, ok := f["output"].(map[string]any)
 	require.True(t, ok)
 	require.Equal(t, "done", output["state"], "%v", output)
-	require.Equal(t, 2.0, output["events"])
+	require.EqualValues(t, 2, output["events"])
 
 	c = w.call(t, "range", days)
 	p.say <- "the provider has forgotten"
