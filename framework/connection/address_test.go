@@ -1,0 +1,58 @@
+package connection_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	httpconnector "github.com/weirhq/weir/connectors/http"
+	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/connection"
+	"github.com/weirhq/weir/framework/seal"
+	"github.com/weirhq/weir/framework/store/sqlite"
+)
+
+// A URL with a token that stands in the operator's file is in the store sealed, or
+// without a key as it is shown; either way the file is known to say the same.
+func TestAFileKeepsTheTokensOfItsAddresses(t *testing.T) {
+	t.Parallel()
+	const token = "aBcD0efGh1jKlMnOpQrStUvWx"
+	plugins := []framework.Plugin{httpconnector.Plugin}
+	file := func(host string) config.Connection {
+		c, err := config.Parse("weir.yaml", []byte("connections:\n  - {name: out, type: sink, class: http, config: {endpoint: \"https://"+host+"/hooks/"+token+"\"}}\n"),
+			func(string) (string, bool) { return "", false }, plugins)
+		require.NoError(t, err)
+		return c.Connections[0]
+	}
+	sealing, err := seal.ParseKeys(seal.NewKey())
+	require.NoError(t, err)
+	for name, keys := range map[string]*seal.Keys{"with a key": sealing, "without": nil} {
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		desk, err := connection.NewDesk(connection.DeskConfig{Store: s, Plugins: plugins, Keys: keys})
+		require.NoError(t, err)
+		one := file("hooks.example")
+		plan, err := desk.PlanFile(t.Context(), nil, []config.Connection{one}, connection.FileOptions{})
+		require.NoError(t, err, name)
+		require.NoError(t, desk.Apply(t.Context(), plan, connection.Request{By: "file", File: true}))
+		v, err := desk.Get(t.Context(), "default", "out")
+		require.NoError(t, err)
+		require.Equal(t, "https://hooks.example/hooks/aBcD***", v.Config["endpoint"], name)
+		kept, err := s.Revision(t.Context(), v.ID, 1)
+		require.NoError(t, err)
+		require.NotContains(t, string(kept.Spec), token, name)
+
+		for host, differs := range map[string]bool{"hooks.example": false, "elsewhere.example": true} {
+			plan, err = desk.PlanFile(t.Context(), nil, []config.Connection{file(host)}, connection.FileOptions{CreateOnly: true})
+			require.NoError(t, err)
+			written, err := connection.SpecOf(file(host), plugins)
+			require.NoError(t, err)
+			require.Equal(t, differs, desk.Differs(plan.Specs()[[2]string{"default", "out"}], written), "%s: %s", name, host)
+			plan, err = desk.PlanFile(t.Context(), nil, []config.Connection{file(host)}, connection.FileOptions{})
+			require.NoError(t, err)
+			require.Equal(t, differs, plan.Changes(), "%s: %s", name, host)
+		}
+	}
+}
