@@ -17,14 +17,16 @@ import (
 func TestAShardGoesToTheNodeThatWantsItAndStaysThere(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
-	older := open(t, Options{URL: url, Node: "older", lease: short})
-	yieldAll(t, older)
+	// The one that joins last has the last shards, which a node that has too many
+	// gives up first: what the other one gets must not be those.
 	newer := open(t, Options{URL: url, Node: "newer", lease: short})
 	yieldAll(t, newer)
+	older := open(t, Options{URL: url, Node: "older", lease: short})
+	yieldAll(t, older)
 	even(t, []*Store{older, newer})
 	var mine []int
 	held, _ := older.Shards()
-	for shard, epoch := range held {
+	for shard, epoch := range slices.Backward(held[:]) {
 		if epoch != 0 && len(mine) < 3 {
 			mine = append(mine, shard)
 		}
@@ -33,15 +35,22 @@ func TestAShardGoesToTheNodeThatWantsItAndStaysThere(t *testing.T) {
 	for _, shard := range mine {
 		p.Refused[shard] = true
 	}
-	older.Prefer(p)
-	newer.Prefer(store.ShardPreference{Wanted: p.Refused})
-	moved := func() (epochs []int64) {
-		held, _ := newer.Shards()
+	of := func(s *Store) (epochs []int64) {
+		held, _ := s.Shards()
 		for _, shard := range mine {
 			epochs = append(epochs, held[shard])
 		}
 		return epochs
 	}
+	moved := func() []int64 { return of(newer) }
+	// Refused, and wanted by nobody yet: they are free, and stay so.
+	older.Prefer(p)
+	none := []int64{0, 0, 0}
+	require.Eventually(t, func() bool { return slices.Equal(of(older), none) }, 30*time.Second, 20*time.Millisecond)
+	requireBeats(t, url, 3)
+	require.Equal(t, none, of(older))
+	require.Equal(t, none, moved())
+	newer.Prefer(store.ShardPreference{Wanted: p.Refused})
 	require.Eventually(t, func() bool { return !slices.Contains(moved(), 0) }, 30*time.Second, 20*time.Millisecond)
 	even(t, []*Store{older, newer})
 
