@@ -32,7 +32,8 @@ func (a *API) change(r *http.Request, q *query) (connection.Request, error) {
 	if len(message) > 1000 {
 		q.fault("message", "has more than 1000 bytes")
 	}
-	return connection.Request{By: CallerOf(r.Context()).Name, Message: message, Key: key, IfMatch: match}, q.err()
+	caller := CallerOf(r.Context())
+	return connection.Request{By: caller.Name, Caller: caller.TokenID, Message: message, Key: key, IfMatch: match}, q.err()
 }
 
 // readObject reads a body of JSON, strictly.

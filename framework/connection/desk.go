@@ -110,6 +110,8 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 type Request struct {
 	// By is who asks, Message why; both are written into the history.
 	By, Message string
+	// Caller tells callers of one name apart: the id of the token, "" without one.
+	Caller string
 	// Key is an idempotency key of the caller's, "" for none. Of one key with the
 	// same request, the first is carried out and its answer repeated.
 	Key string

@@ -280,10 +280,13 @@ func (d *Desk) ApplyFile(ctx context.Context, projects []config.Project, connect
 		if err != nil || dry {
 			return plan, err
 		}
-		if err = d.Apply(ctx, plan, q); (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < applyTries {
-			continue
+		err = d.Apply(ctx, plan, q)
+		switch {
+		case (errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrExists)) && try < applyTries:
+		case errors.Is(err, store.ErrReused) && try == 1: // the same request may have come twice at once
+		default:
+			return plan, err
 		}
-		return plan, err
 	}
 }
 
@@ -292,7 +295,14 @@ func (d *Desk) Apply(ctx context.Context, p Plan, q Request) error {
 	if !p.Changes() {
 		return nil
 	}
-	c, err := d.request(q, "", "apply", p)
+	// What is written, too: a plan shows no secrets.
+	var specs []string
+	for _, s := range p.Steps {
+		if s.change != nil {
+			specs = append(specs, string(s.change.Spec))
+		}
+	}
+	c, err := d.request(q, "", "apply", p, specs)
 	if err != nil {
 		return err
 	}

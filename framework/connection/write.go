@@ -3,6 +3,8 @@ package connection
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +33,12 @@ func (d *Desk) request(q Request, project string, what ...any) (store.Configurat
 	key := own + store.NewCommitID()
 	if q.Key != "" {
 		// Two callers, and two projects, do not meet by the same key.
-		key = "caller/" + project + "/" + q.By + "/" + q.Key
+		name, err := encode([]string{project, q.By, q.Caller, q.Key})
+		if err != nil {
+			return store.Configuration{}, err
+		}
+		sum := sha256.Sum256(name)
+		key = "caller/" + hex.EncodeToString(sum[:])
 	}
 	return store.Configuration{Key: key, Digest: d.cfg.Keys.Digest(asked), By: q.By, Message: q.Message, At: d.cfg.Now()}, nil
 }

@@ -3,7 +3,6 @@ package httpauth
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -179,17 +178,6 @@ func (c Config) Hosts() []string {
 		return []string{"http://" + parsed.Hostname()}
 	}
 	return []string{parsed.Hostname()}
-}
-
-// CredentialHeader returns the name of the header that carries a secret, or "".
-func (c Config) CredentialHeader() string {
-	switch c.Type {
-	case APIKey, HMAC:
-		return http.CanonicalHeaderKey(c.Header)
-	case None:
-		return ""
-	}
-	return "Authorization"
 }
 
 func encoder(name string) func([]byte) string {

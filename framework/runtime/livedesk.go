@@ -34,8 +34,19 @@ func (l liveDesk) Refresh(ctx context.Context) error {
 
 // Try opens a connection and lets go of it.
 func (l liveDesk) Try(ctx context.Context, c config.Connection) error {
-	_, err := l.runtime.trial(ctx, c, "con_trial")
+	one, err := l.runtime.trial(ctx, c, "con_trial")
+	l.runtime.letGo(one)
 	return err
+}
+
+// letGo ends what trial has opened.
+func (r *Runtime) letGo(one *connection) {
+	if one == nil || one.outlet == nil || one.outlet.spec.Close == nil {
+		return
+	}
+	if err := one.outlet.spec.Close(); err != nil {
+		r.log.Warn("close a sink that was tried", "connection", one.Name, "err", err)
+	}
 }
 
 // trial makes a connection that is not scheduled.

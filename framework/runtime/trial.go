@@ -34,7 +34,7 @@ func (l liveDesk) Test(ctx context.Context, c config.Connection, connectionID st
 		return err == nil
 	}
 	c.Enabled = true
-	var one *connection
+	var one, tried *connection
 	v.OK = step("open", func(ctx context.Context) (_ string, err error) {
 		if c.Settings == nil {
 			if one = l.runtime.set.Load().byID[connectionID]; one == nil || one.binding == nil && one.outlet == nil {
@@ -43,8 +43,10 @@ func (l liveDesk) Test(ctx context.Context, c config.Connection, connectionID st
 			return "it runs already", nil
 		}
 		one, err = l.runtime.trial(ctx, c, connectionID)
+		tried = one
 		return "the settings are accepted", err
 	})
+	defer func() { l.runtime.letGo(tried) }()
 	switch {
 	case !v.OK:
 	case one.outlet != nil:

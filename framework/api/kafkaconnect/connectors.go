@@ -164,13 +164,15 @@ func (f *Face) save(r *http.Request, name string, config map[string]string, stat
 		return reply{}, errorf(http.StatusBadRequest, "Connector name configuration (%s) doesn't match connector name in the URL (%s)", inside, name)
 	}
 	ctx, p := r.Context(), project(r)
-	_, err := f.config.Desk.Get(ctx, p, connectionName(name))
+	there, err := f.config.Desk.Get(ctx, p, connectionName(name))
 	exists := err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return reply{}, err
 	case exists && fresh:
 		return reply{}, errorf(http.StatusConflict, "Connector %s already exists", name)
+	case exists && exactName(there) != name:
+		return reply{}, errorf(http.StatusConflict, "Connector %s has the name that %s would have in Weir; choose another one", exactName(there), name)
 	}
 	class, errs := f.classes.of(config)
 	if len(errs) > 0 {

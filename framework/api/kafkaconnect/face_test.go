@@ -80,6 +80,17 @@ func (s *served) refused(method, path, body string, status int, texts ...string)
 
 type document = map[string]any
 
+func TestNamesThatAreOneInWeirAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	config := `{"connector.class":"http","topics":"shop.orders","callback.request.url":"https://example.com/hook"}`
+	inner := connectionName("Orders Out")
+	var made document
+	s.call("POST", "/connectors", `{"name":"`+inner+`","config":`+config+`}`, 201, &made)
+	s.refused("PUT", "/connectors/Orders%20Out/config", config, 409, inner, "Orders Out")
+	s.refused("GET", "/connectors/Orders%20Out", "", 404)
+}
+
 // A connector lives its whole life in the order of Kafka Connect's own test of its API.
 func TestTheLifeOfAConnector(t *testing.T) {
 	t.Parallel()
