@@ -79,6 +79,10 @@ func TestASinkIsSeenMovedAndMended(t *testing.T) {
 	require.Contains(t, one, `"data":{"id":"ord_41","note":"`)
 	require.Contains(t, one, "total must be a text")
 	require.Equal(t, http.StatusBadRequest, post("/dead-letters/redeliver").status)
+	for _, a := range []answer{b.get(t, path+"/dead-letters/dlt_gone"), post("/dead-letters/redeliver?id=dlt_gone"), post("/dead-letters/discard?id=dlt_gone&reason=x")} {
+		require.Equal(t, http.StatusNotFound, a.status)
+		require.Contains(t, a.body, `has no dead letter \"dlt_gone\": it was sent again`)
+	}
 	require.JSONEq(t, `{"dead_letters":2}`, post("/dead-letters/redeliver?stream=demo.orders&rate=10").body)
 }
 
