@@ -2,10 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -63,14 +63,13 @@ type ended struct {
 
 // child is the other side of start.
 func child(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("child", flag.ContinueOnError)
-	encoded := flags.String("options", "", "options as JSON")
-	if err := flags.Parse(args); err != nil {
-		return err
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
 	}
+	// A thousand sinks are too long for an argument.
 	var o childOptions
-	if err := json.Unmarshal([]byte(*encoded), &o); err != nil {
-		return err
+	if err := json.NewDecoder(os.Stdin).Decode(&o); err != nil {
+		return fmt.Errorf("read options: %w", err)
 	}
 	work, ok := roles[o.Role]
 	if !ok {
@@ -112,7 +111,8 @@ func start(ctx context.Context, o childOptions) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, "child", "-options", string(encoded))} //nolint:gosec // it is this program
+	p := &process{cmd: exec.CommandContext(ctx, self, "child")} //nolint:gosec // it is this program
+	p.cmd.Stdin = bytes.NewReader(encoded)
 	p.cmd.Stderr = os.Stderr
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 30 * time.Second
