@@ -53,8 +53,10 @@ type receiver struct {
 	got      atomic.Int64
 	requests atomic.Int64
 	first    atomic.Int64
-	done     chan struct{}
-	once     sync.Once
+	// quarter is when a quarter of the events had come.
+	quarter atomic.Int64
+	done    chan struct{}
+	once    sync.Once
 	// seen, if it is set, hears of each body.
 	seen func(path string, body []byte)
 }
@@ -89,7 +91,11 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		r.seen(q.URL.Path, b.Bytes())
 	}
 	r.requests.Add(1)
-	if r.got.Add(int64(bytes.Count(b.Bytes(), marker))) >= r.want {
+	got := r.got.Add(int64(bytes.Count(b.Bytes(), marker)))
+	if got >= r.want/4 && r.quarter.Load() == 0 {
+		r.quarter.CompareAndSwap(0, time.Now().UnixNano())
+	}
+	if got >= r.want {
 		r.once.Do(func() { close(r.done) })
 	}
 	w.WriteHeader(http.StatusNoContent)
