@@ -31,7 +31,7 @@ func (a *app) check() *cobra.Command {
 				file = defaultConfig
 			}
 			if file != "" {
-				if err := a.checkConfig(file, format); err != nil || len(args) == 0 {
+				if err := a.checkConfig(file, format, fix, diff); err != nil || len(args) == 0 {
 					return err
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/tools/scaffold"
@@ -40,9 +41,18 @@ type problemRow struct {
 
 // checkConfig checks a configuration file against the linked connectors, with
 // the rules for streams that come from settings. It exits with 1 when the file
-// would be refused.
-func (a *app) checkConfig(file, format string) error {
+// would be refused. With fix it first mends what a machine can, with diff it prints
+// what that would change.
+func (a *app) checkConfig(file, format string, fix, diff bool) error {
 	loaded, err := config.Load(file, a.plugins)
+	if list, ok := errors.AsType[config.Problems](err); ok && (fix || diff) {
+		if err := a.mendConfig(file, list, fix); err != nil {
+			return failed(err)
+		}
+		if fix {
+			loaded, err = config.Load(file, a.plugins)
+		}
+	}
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -81,6 +91,32 @@ func (a *app) checkConfig(file, format string) error {
 	}
 	if len(problems) > 0 {
 		return &exitError{exitFailed, nil}
+	}
+	return nil
+}
+
+// mendConfig carries out the edits of problems, or prints the lines that it would
+// change.
+func (a *app) mendConfig(file string, problems config.Problems, write bool) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	mended, edits, err := config.Mend(content, problems)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s has changed meanwhile: %w; run it again", file, err)
+	case edits == 0:
+		return nil
+	case write:
+		return os.WriteFile(file, mended, 0o600)
+	}
+	before, after := strings.Split(string(content), "\n"), strings.Split(string(mended), "\n")
+	a.printf("--- %s\n+++ %s\n", file, file)
+	for i := range before {
+		if before[i] != after[i] {
+			a.printf("@@ -%d +%d @@\n-%s\n+%s\n", i+1, i+1, before[i], after[i])
+		}
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 			r.finding(subjectNode(at, f.Subject), c, f)
 		}
 	} else {
-		r.settingProblems(c, config, err)
+		r.settingProblems(c, config, plugin, err)
 	}
 	if err != nil {
 		if plugin.Dynamic() {
@@ -223,7 +223,7 @@ func (r *reader) againstConnector(c *Connection, at *connectionNodes, plugin fra
 }
 
 // settingProblems reports what is wrong with settings.
-func (r *reader) settingProblems(c *Connection, config *yaml.Node, err error) {
+func (r *reader) settingProblems(c *Connection, config *yaml.Node, plugin framework.Plugin, err error) {
 	var settings framework.SettingErrors
 	if err != nil && !errors.As(err, &settings) {
 		r.problem(config, "connection %q: %s", c.Name, err)
@@ -240,6 +240,9 @@ func (r *reader) settingProblems(c *Connection, config *yaml.Node, err error) {
 		r.problem(settingNode(config, e.Name), "%sconnection %q: %s", prefix, c.Name, e)
 		if len(r.problems) > before {
 			r.problems[before].Rule = rule
+			if rule == ruleBounds {
+				r.problems[before].Edit = toDefault(config, e.Name, plugin.Settings())
+			}
 			if r.strict && e.Name != "" {
 				r.problems[before].Path = "config." + e.Name
 			}

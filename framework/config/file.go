@@ -107,6 +107,8 @@ type Problem struct {
 	// Path is that of the value in a document, such as "config.headers[0].name",
 	// and "" in a file.
 	Path string
+	// Edit mends it, nil where only somebody who knows what is meant can.
+	Edit *Edit
 }
 
 // String formats the problem as file:line:column: message, or path: message.

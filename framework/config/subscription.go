@@ -199,7 +199,7 @@ func (r *reader) settingsOf(c *Connection, at *connectionNodes, plugin framework
 		c.Settings = canonical
 		_, err = plugin.Declare(c.Settings)
 	}
-	r.settingProblems(c, config, err)
+	r.settingProblems(c, config, plugin, err)
 	for _, w := range plugin.Warnings(c.Settings) {
 		n := settingNode(config, w.Name)
 		p := Problem{File: r.file, Line: n.Line, Column: n.Column, Message: fmt.Sprintf("connection %q: %s", c.Name, w), Rule: w.Rule}

@@ -137,6 +137,7 @@ var mends = map[string]string{
 	"SC116": "writes the zone that the schedule has",
 	"SC201": "adds a route and a function that still has to be written, in sync_<stream>.go",
 	"SC209": "hands on the handler's context",
+	"SC601": "--config weir.yaml puts the default",
 	"SC302": "adds a route and a function that still has to be written, in receive_<path>.go",
 	"SC303": "verifies at the start of the handler",
 	"SC307": "compares with hmac.Equal",

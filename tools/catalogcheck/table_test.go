@@ -117,7 +117,9 @@ func TestFixesAreInTheTable(t *testing.T) {
 	var golden string
 	scripts, err := filepath.Glob("testdata/*/*.txtar")
 	require.NoError(t, err)
-	for _, name := range scripts {
+	ofCLI, err := filepath.Glob("../../cmd/cli/testdata/script/*.txtar") // rules about weir.yaml
+	require.NoError(t, err)
+	for _, name := range slices.Concat(scripts, ofCLI) {
 		content, err := os.ReadFile(name)
 		require.NoError(t, err)
 		golden += string(content)
