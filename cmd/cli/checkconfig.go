@@ -109,7 +109,7 @@ func (a *app) mendConfig(file string, problems config.Problems, write bool) erro
 	case edits == 0:
 		return nil
 	case write:
-		return os.WriteFile(file, mended, 0o600)
+		return os.WriteFile(file, mended, 0o600) //nolint:gosec // the caller's own file
 	}
 	before, after := strings.Split(string(content), "\n"), strings.Split(string(mended), "\n")
 	a.printf("--- %s\n+++ %s\n", file, file)

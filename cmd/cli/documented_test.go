@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +79,7 @@ func TestTheRequestsOfThePagesAreTaken(t *testing.T) {
 				path, local := strings.CutPrefix(address, "localhost:9657")
 				require.True(t, local, command)
 				status, answer, _ := p.raw(t, method, path, body)
-				require.Equal(t, 2, status/100, fmt.Sprintf("%s: %d %s", command, status, answer))
+				require.Equal(t, 2, status/100, "%s: %d %s", command, status, answer)
 				made++
 				if path == "/connectors" {
 					// Nobody types faster than a sink begins.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	httpconnector "github.com/weirhq/weir/connectors/http"
+	httpconnector "github.com/weirhq/weir/connectors/http" //nolint:depguard // addresses are those of a sink that people use
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
