@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,47 @@ func words(command string) (out []string) {
 	return out
 }
 
+// shown is a request that a page shows, with the answer that it shows, "" for none.
+type shown struct{ command, method, path, body, answer string }
+
+// shownIn are the requests of a page, in their order.
+func shownIn(t *testing.T, page string) (all []shown) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + page)
+	require.NoError(t, err)
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```(?:\n```json\n(.*?)```)?").FindAllStringSubmatch(string(text), -1) {
+		for _, command := range regexp.MustCompile(`(?m)^curl (?:[^'\n]|'[^']*')*`).FindAllString(block[1], -1) {
+			one := shown{command: command, answer: block[2]}
+			address := ""
+			args := words(command)[1:]
+			for i := 0; i < len(args); i++ {
+				switch args[i] {
+				case "-X":
+					i++
+					one.method = args[i]
+				case "-d":
+					i++
+					one.body = args[i]
+				case "-H":
+					i++
+					require.Equal(t, "Content-Type: application/json", args[i], command)
+				case "-s", "-N":
+				default:
+					require.Empty(t, address, command)
+					address = args[i]
+				}
+			}
+			if one.method == "" {
+				one.method = map[bool]string{true: http.MethodPost, false: http.MethodGet}[one.body != ""]
+			}
+			one.path = regexp.MustCompile(`^(http://127\.0\.0\.1|localhost):9657`).ReplaceAllString(address, "")
+			require.True(t, strings.HasPrefix(one.path, "/"), command)
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // The requests that pages show are made, in their order.
 func TestTheRequestsOfThePagesAreTaken(t *testing.T) {
 	t.Parallel()
@@ -49,48 +91,64 @@ func TestTheRequestsOfThePagesAreTaken(t *testing.T) {
 		file     string
 		requests int
 	}{{"connections.md", 6}, {"kafka-connect.md", 5}} {
-		text, err := os.ReadFile("../../docs/" + page.file)
-		require.NoError(t, err)
-		made := 0
-		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-			for _, command := range regexp.MustCompile(`(?m)^curl (?:[^'\n]|'[^']*')*`).FindAllString(block[1], -1) {
-				method, body, address := "", "", ""
-				args := words(command)[1:]
-				for i := 0; i < len(args); i++ {
-					switch args[i] {
-					case "-X":
-						i++
-						method = args[i]
-					case "-d":
-						i++
-						body = args[i]
-					case "-H":
-						i++
-						require.Equal(t, "Content-Type: application/json", args[i], command)
-					case "-s":
-					default:
-						require.Empty(t, address, command)
-						address = args[i]
-					}
-				}
-				if method == "" {
-					method = map[bool]string{true: http.MethodPost, false: http.MethodGet}[body != ""]
-				}
-				path, local := strings.CutPrefix(address, "localhost:9657")
-				require.True(t, local, command)
-				status, answer, _ := p.raw(t, method, path, body)
-				require.Equal(t, 2, status/100, "%s: %d %s", command, status, answer)
-				made++
-				if path == "/connectors" {
-					// Nobody types faster than a sink begins.
-					require.Eventually(t, func() bool {
-						_, offsets, _ := p.raw(t, http.MethodGet, "/connectors/orders-out/offsets", "")
-						return strings.Contains(string(offsets), "shop.orders")
-					}, 20*time.Second, 10*time.Millisecond)
-				}
+		all := shownIn(t, page.file)
+		require.Len(t, all, page.requests, page.file)
+		for _, one := range all {
+			status, answer, _ := p.raw(t, one.method, one.path, one.body)
+			require.Equal(t, 2, status/100, "%s: %d %s", one.command, status, answer)
+			if one.path == "/connectors" {
+				// Nobody types faster than a sink begins.
+				require.Eventually(t, func() bool {
+					_, offsets, _ := p.raw(t, http.MethodGet, "/connectors/orders-out/offsets", "")
+					return strings.Contains(string(offsets), "shop.orders")
+				}, 20*time.Second, 10*time.Millisecond)
 			}
 		}
-		require.Equal(t, page.requests, made, page.file)
+	}
+	require.NoError(t, p.interrupt(t))
+}
+
+// Each request of the API's page is made beside the demo, and its answer has what
+// the page shows of it.
+func TestTheRequestsOfTheAPIsPageAreAnswered(t *testing.T) {
+	t.Parallel()
+	p := startIn(t, t.TempDir(), "demo", "--listen", "127.0.0.1:0")
+	status, v, _ := p.ask(t, http.MethodPost, "/api/v1/connections/code",
+		`{"name":"code","type":"source","connector":"github","streams":[],"config":{"token":"ghp_test","repos":["weirhq/weir"],"webhook_secret":"a secret of a test"}}`)
+	require.Equal(t, http.StatusOK, status, v)
+	require.Eventually(t, func() bool {
+		var list struct{ Events []any }
+		return get(t, p.url+"/api/v1/connections/demo/streams/customers/events?limit=1", &list) == http.StatusOK && len(list.Events) == 1
+	}, 60*time.Second, 100*time.Millisecond)
+	all := shownIn(t, "api.md")
+	require.Len(t, all, 12)
+	for _, one := range all {
+		want := http.StatusOK
+		switch {
+		case strings.HasSuffix(one.path, "/changes"):
+			continue // it never ends: TestListenersAreToldOfChangesUntilTheServerStops
+		case strings.Contains(one.path, "redeliver?id="):
+			want = http.StatusNotFound // that delivery is of the page
+		case strings.Contains(one.path, "lmit"):
+			want = http.StatusBadRequest
+		case strings.HasSuffix(one.path, "/run"), strings.HasSuffix(one.path, "/pause"):
+			want = 2
+		}
+		status, answer, _ := p.raw(t, one.method, one.path, one.body)
+		if want == 2 {
+			status /= 100
+		}
+		require.Equal(t, want, status, "%s: %s", one.command, answer)
+		if one.answer == "" || want == http.StatusNotFound {
+			continue
+		}
+		var onPage, here map[string]any
+		// Long lines are broken between words and after commas.
+		require.NoError(t, json.Unmarshal([]byte(strings.ReplaceAll(one.answer, "\n", " ")), &onPage), "the answer of the page to %s", one.command)
+		require.NoError(t, json.Unmarshal(answer, &here), "%s", answer)
+		for key := range onPage {
+			require.Contains(t, here, key, one.command)
+		}
 	}
 	require.NoError(t, p.interrupt(t))
 }

@@ -231,6 +231,11 @@ func (a *API) target(r *http.Request) (health.Target, error) {
 	return a.cfg.Board.Find(r.Context(), project(r), chi.URLParam(r, "connection"), chi.URLParam(r, "stream"))
 }
 
+// recorded is target for what was recorded, also of a connection that is deleted.
+func (a *API) recorded(r *http.Request) (health.Target, error) {
+	return a.cfg.Board.FindRecorded(r.Context(), project(r), chi.URLParam(r, "connection"), chi.URLParam(r, "stream"))
+}
+
 func (a *API) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
 }

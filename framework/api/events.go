@@ -25,7 +25,7 @@ func (a *API) listEvents(r *http.Request) (reply, error) {
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
-	t, err := a.target(r)
+	t, err := a.recorded(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -35,7 +35,7 @@ func (a *API) listRuns(r *http.Request) (reply, error) {
 	if err := q.err(); err != nil {
 		return reply{}, err
 	}
-	t, err := a.target(r)
+	t, err := a.recorded(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -221,7 +221,7 @@ type webhookRow struct {
 	// Processes is how many there are, Answered how many of them this is of.
 	Processes int         `json:"processes"`
 	Answered  int         `json:"answered"`
-	Recent    []recentRow `json:"recent,omitempty"`
+	Recent    []recentRow `json:"recent,omitzero"`
 }
 
 type recentRow struct {

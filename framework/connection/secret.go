@@ -291,7 +291,7 @@ func nameOf(entry any) string {
 // the same as in before keep their sealed form.
 func (d *Desk) sealed(id string, s Spec, before *Spec) (Spec, Faults) {
 	var faults Faults
-	s.Config = copyOf(s.Config)
+	s.Config, s.keptFor = copyOf(s.Config), id
 	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
 		if onlyReference.MatchString(text) || at.address && d.cfg.Keys == nil {
 			return text // only its looks say that a part of an address is secret

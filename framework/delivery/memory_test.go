@@ -141,7 +141,7 @@ func (m *memory) Commit(_ context.Context, u store.Unit) (store.Receipt, error) 
 	}
 	unsure, slow := m.unsure, m.slow
 	m.mu.Unlock()
-	time.Sleep(slow)
+	<-time.After(slow)
 	m.mu.Lock()
 	return store.Receipt{}, unsure
 }

@@ -179,6 +179,28 @@ func (b *Board) Find(ctx context.Context, project, connection, stream string) (T
 	return Target{}, unknown("stream", stream, "connection "+quote(c.Name), keys)
 }
 
+// FindRecorded is Find that also finds a stream of which there is only what was
+// recorded: that of a connection which was deleted and whose events were kept, or
+// which does not run here.
+func (b *Board) FindRecorded(ctx context.Context, project, connection, stream string) (Target, error) {
+	t, missing := b.Find(ctx, project, connection, stream)
+	if missing == nil {
+		return t, nil
+	}
+	c, err := b.Connection(ctx, project, connection)
+	if err != nil || b.Manifest(c.ID).Connector != "" {
+		return Target{}, missing
+	}
+	statuses, err := b.cfg.Store.Statuses(ctx, c.ID)
+	if err != nil {
+		return Target{}, fmt.Errorf("read the streams of connection %q: %w", c.Name, err)
+	}
+	if !slices.ContainsFunc(statuses, func(s store.StreamStatus) bool { return s.Stream == stream }) {
+		return Target{}, missing
+	}
+	return Target{Connection: c, Stream: catalog.StreamManifest{Key: stream}}, nil
+}
+
 // Views makes the views of targets, in their order. It reads a checkpoint a
 // stream: hand it a page of them.
 func (b *Board) Views(ctx context.Context, targets []Target) ([]View, error) {
