@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,5 +103,39 @@ func TestASinkAsksForTheStreamsThatItReadsAlone(t *testing.T) {
 		e := startEngine(t, m, sink.Spec{Sender: &receiver{}, Policy: steady()}, orders, other, more)
 		stop(t, e)
 		require.Equal(t, []store.Source{orders, other, more}, m.asked)
+	})
+}
+
+func TestDeadLettersAreTakenBackAsFarAsMemoryIsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, r := newMemory(), &receiver{}
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 400} })
+		m.record(orders, "a", "b", "c")
+		e := startEngine(t, m, sink.Spec{Sender: r, Policy: steady()}, orders)
+		settle(time.Second)
+		var ids []string
+		for _, letter := range m.letters() {
+			ids = append(ids, letter.ID)
+		}
+		r.answers(func([]*sink.Message) sink.Answer { return sink.Answer{Status: 503} })
+		large := func([]byte) []byte { return []byte(`"` + strings.Repeat("x", 30<<20) + `"`) }
+		_, err := e.Redeliver(t.Context(), sinkID, ids, time.Hour, large)
+		require.ErrorIs(t, err, ErrState)
+		require.ErrorContains(t, err, "name fewer")
+		require.Len(t, m.letters(), 3, "nothing has changed")
+		n, err := e.Redeliver(t.Context(), sinkID, ids[:2], time.Hour, large)
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		_, err = e.Redeliver(t.Context(), sinkID, ids[2:], 0, large)
+		require.ErrorContains(t, err, "are on their way")
+		r.answers(nil)
+		settle(3 * time.Hour)
+		n, err = e.Redeliver(t.Context(), sinkID, ids[2:], 0, large)
+		require.NoError(t, err, "there is room again")
+		require.Equal(t, 1, n)
+		settle(time.Hour)
+		stop(t, e)
+		require.Zero(t, m.rows())
 	})
 }

@@ -29,6 +29,9 @@ const (
 	maxHeld = 256 << 20
 	// maxParked is how many events of a sink may be parked; then reading stops.
 	maxParked = 10_000
+	// maxCopied is how many bytes of dead letters a sink takes back at a time: their
+	// events are held in memory until they are delivered.
+	maxCopied = 64 << 20
 )
 
 // fate is what became of an event.

@@ -163,6 +163,11 @@ type raised struct {
 // returns how many it has parked.
 func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []string, every time.Duration, edit func(payload []byte) []byte) (int, error) {
 	var letters []raised
+	size := 0
+	tooLarge := func(held int) error {
+		return fmt.Errorf("redeliver: %w: dead letters of more than %d MiB (%d MiB of earlier ones are on their way); name fewer, or a range of sequences",
+			ErrState, maxCopied>>20, held>>20)
+	}
 	for _, id := range ids {
 		letter, err := e.config.Store.DeadEvent(ctx, connectionID, id)
 		if errors.Is(err, store.ErrNotFound) && len(ids) > 1 {
@@ -185,6 +190,9 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 			}
 		}
 		letters = append(letters, raised{letter, event.Subject})
+		if size += len(letter.Event); size > maxCopied {
+			return 0, tooLarge(0)
+		}
 	}
 	// In the order that they had.
 	slices.SortStableFunc(letters, func(a, b raised) int {
@@ -194,6 +202,9 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 	err := e.change(ctx, connectionID, func(s *runner) error {
 		if s.parked.len()+len(letters) > maxParked {
 			return fmt.Errorf("redeliver: %w: %d events are parked already, and the limit is %d", ErrState, s.parked.len(), maxParked)
+		}
+		if s.parked.bytes+size > maxCopied {
+			return tooLarge(s.parked.bytes)
 		}
 		now := time.Now()
 		for i := range letters {

@@ -55,6 +55,8 @@ type parkedSet struct {
 	heap  parkedHeap
 	// keys has the entries of each entity by sequence.
 	keys map[sourceKey][]*parkedEntry
+	// bytes counts the copies of events that are held beside the log.
+	bytes int
 }
 
 type sourceKey struct {
@@ -70,8 +72,7 @@ func (p *parkedSet) len() int { return len(p.at) }
 
 // add takes an event that was parked after all others of its entity.
 func (p *parkedSet) add(e *parkedEntry) {
-	e.index = -1
-	p.at[e.Position] = e
+	p.hold(e)
 	if p.keyed && e.key != "" {
 		key := sourceKey{e.Source, e.key}
 		p.keys[key] = append(p.keys[key], e)
@@ -86,6 +87,7 @@ func (p *parkedSet) add(e *parkedEntry) {
 func (p *parkedSet) hold(e *parkedEntry) {
 	e.index = -1
 	p.at[e.Position] = e
+	p.bytes += len(e.Event)
 }
 
 // blocks reports whether an event of the entity must wait for a parked one.
@@ -124,6 +126,9 @@ func (p *parkedSet) shelve(e *parkedEntry) { e.out = false }
 
 // forget removes an event; the next of its entity is due as it says.
 func (p *parkedSet) forget(e *parkedEntry) {
+	if p.at[e.Position] == e {
+		p.bytes -= len(e.Event)
+	}
 	delete(p.at, e.Position)
 	e.settled()
 	if e.index >= 0 {
