@@ -35,6 +35,9 @@ func endings(lastError string) (n int) {
 // takes the mark back.
 func (h *Handler) claim(ctx context.Context, t Target, d delivery, row store.StoredDelivery, now time.Time) (release func(), err error) {
 	before := endings(row.LastError)
+	if _, back := h.returned.Load(row.ID); back {
+		before = 0 // no process has ended in it
+	}
 	if before >= mostEndings {
 		return nil, framework.Permanent(errors.New(row.LastError))
 	}
@@ -51,6 +54,7 @@ func (h *Handler) claim(ctx context.Context, t Target, d delivery, row store.Sto
 		return err
 	}
 	if err := keep(ctx, claimed); err != nil {
+		h.returned.Store(row.ID, true) // the mark may be written, and nothing was called
 		return nil, err
 	}
 	return func() {

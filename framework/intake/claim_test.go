@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -78,4 +79,58 @@ func TestOnlyTheFirstStoredDeliveryOfAProcessIsClaimed(t *testing.T) {
 		require.Zero(t, rows)
 		require.Equal(t, 4, after-before, "three deliveries and one claim")
 	})
+}
+
+// A store that is away when a mark is written, or what became of the call, says
+// nothing of the process.
+func TestAStoreThatIsAwayAgainAndAgainGivesNothingUp(t *testing.T) {
+	t.Parallel()
+	marks := func(u store.Unit) bool { return u.Keep != nil && endings(u.Keep.LastError) > 0 }
+	for name, arm := range map[string]func(*memory){
+		"marks are lost": func(m *memory) {
+			m.lose = func(u store.Unit) error {
+				if marks(u) {
+					return store.ErrUnavailable
+				}
+				return nil
+			}
+		},
+		"outcomes are refused": func(m *memory) {
+			m.fail = func(u store.Unit) error {
+				if !marks(u) {
+					return store.ErrUnavailable
+				}
+				return nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := synced(t, func(_ context.Context, d *framework.Delivery, _ *ingest.Buffer) error {
+					if d.Attempt == 1 {
+						return errProvider
+					}
+					return nil
+				})
+				serve(f, signedNow(t, "github", "d1"))
+				arm(f.store)
+				refused := 0
+				for range 2 * mostEndings {
+					time.Sleep(2 * time.Hour)
+					if _, err := f.RetryDue(t.Context(), time.Now()); err != nil {
+						require.ErrorIs(t, err, store.ErrUnavailable)
+						refused++
+					}
+				}
+				require.Positive(t, refused)
+				f.store.lose, f.store.fail = nil, nil
+				time.Sleep(2 * time.Hour)
+				_, err := f.RetryDue(t.Context(), time.Now())
+				require.NoError(t, err)
+				_, _, rows := f.store.counts()
+				require.Zero(t, rows, "it was handled")
+			})
+		})
+	}
 }

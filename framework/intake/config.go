@@ -164,6 +164,10 @@ type Handler struct {
 	// survived has the ids of connections that handled a stored delivery in this
 	// process, and the process is still here.
 	survived sync.Map
+	// returned has the ids of stored deliveries that are marked and in which this
+	// process has not ended: their handler came back, or was not called. They stay
+	// until what became of it is recorded.
+	returned sync.Map
 	// random is uniform in [0, 1).
 	random func() float64
 }

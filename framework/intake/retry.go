@@ -142,6 +142,8 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 			return context.Cause(ctx) // stopping: this call does not count
 		}
 		h.survived.Store(row.ConnectionID, true)
+		// Until what became of it is recorded: the row may say that the process ended.
+		h.returned.Store(row.ID, true)
 	}
 	o := Recent{ID: d.id, At: started, Verdict: Accepted, Bytes: len(d.body), Attempt: d.attempts}
 	if result.err == nil {
@@ -166,6 +168,7 @@ func (h *Handler) retry(ctx context.Context, row store.StoredDelivery, now time.
 	} else {
 		h.shelf.drop(row.ConnectionID, int64(len(row.Header)+len(row.Body)))
 	}
+	h.returned.Delete(row.ID)
 	o.Took = h.config.Now().Sub(started)
 	h.observe(t, h.endpoints.of(t), o)
 	return nil

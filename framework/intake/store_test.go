@@ -23,6 +23,8 @@ type memory struct {
 	rows   map[string]store.StoredDelivery
 	// fail is asked before a unit is written.
 	fail func(u store.Unit) error
+	// lose is asked when a unit was written: the caller does not hear of it.
+	lose func(u store.Unit) error
 	// elsewhere says that another process has the leases.
 	elsewhere bool
 }
@@ -78,6 +80,11 @@ func (m *memory) Commit(_ context.Context, u store.Unit) (store.Receipt, error) 
 	}
 	delete(m.rows, u.Settle)
 	m.units = append(m.units, u)
+	if m.lose != nil {
+		if err := m.lose(u); err != nil {
+			return store.Receipt{}, err
+		}
+	}
 	return r, nil
 }
 

@@ -417,7 +417,11 @@ func (w *world) quiesce() {
 		require.Less(w.t, tries, 10, "stored deliveries stay")
 		w.retry(faultNone)
 	}
-	require.Zero(w.t, w.stored(true), "dead letters")
+	dead, err := w.store.StoredDeliveries(context.Background(), w.connection.ID, true, w.clock.Now().Add(9000*time.Hour), 10)
+	require.NoError(w.t, err)
+	for _, d := range dead {
+		require.Fail(w.t, "dead letter", "%s after %d attempts: %s", d.ID, d.Attempts, d.LastError)
+	}
 }
 
 // readAll has the receiver read to the end, and holds what it has against the
