@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,34 @@ func TestTLSIsVerifiedUnlessSaidOtherwise(t *testing.T) {
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "canary")
 	}
+}
+
+func TestHTTP2IsSpokenWithServersThatDo(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	certificate, key := ca.issue(t, "api.test", time.Now().Add(time.Hour))
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	require.NoError(t, err)
+	var most, connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { most.Store(int32(r.ProtoMajor)) })) //nolint:gosec // 1 or 2
+	server.TLS, server.EnableHTTP2 = &tls.Config{Certificates: []tls.Certificate{pair}}, true
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	guard := httpguard.New(httpguard.Config{AllowLoopback: true})
+	t.Cleanup(guard.Close)
+	client, err := guard.NewClient(httpguard.Options{Hosts: []string{"127.0.0.1"}, TLS: httpguard.TLS{CA: ca.pem, ServerName: "api.test"}})
+	require.NoError(t, err)
+	for range 5 {
+		_, err = get(t, client, server.URL)
+		require.NoError(t, err)
+	}
+	require.Equal(t, int32(2), most.Load())
+	require.Equal(t, int32(1), connections.Load(), "one connection serves all")
 }
 
 func TestAProxyIsNotAskedForAPrivateTarget(t *testing.T) {
