@@ -419,9 +419,7 @@ func (w *world) quiesce() {
 	}
 	dead, err := w.store.StoredDeliveries(context.Background(), w.connection.ID, true, w.clock.Now().Add(9000*time.Hour), 10)
 	require.NoError(w.t, err)
-	for _, d := range dead {
-		require.Fail(w.t, "dead letter", "%s after %d attempts: %s", d.ID, d.Attempts, d.LastError)
-	}
+	require.Empty(w.t, dead, "dead letters")
 }
 
 // readAll has the receiver read to the end, and holds what it has against the
