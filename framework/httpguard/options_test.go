@@ -133,7 +133,7 @@ func TestHTTP2IsSpokenWithServersThatDo(t *testing.T) {
 	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
 	require.NoError(t, err)
 	var most, connections atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { most.Store(int32(r.ProtoMajor)) })) //nolint:gosec // 1 or 2
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { most.Store(int32(r.ProtoMajor)) }))
 	server.TLS, server.EnableHTTP2 = &tls.Config{Certificates: []tls.Certificate{pair}}, true
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
