@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -129,7 +130,8 @@ func TestBadReceiversHoldNeitherMemoryNorOtherSinks(t *testing.T) {
 		require.Equal(t, http.StatusOK, get(t, p.url+"/api/v1/connections/"+kind+"-0/offsets", &sink))
 		require.NotEmpty(t, sink.Recent, kind)
 		for _, one := range sink.Recent {
-			require.Contains(t, one.Reason, want, kind)
+			// Where the machine is busy, the second may be over before an answer is judged.
+			require.Regexp(t, regexp.QuoteMeta(want)+"|no whole answer within 1s", one.Reason, kind)
 			require.Less(t, one.Seconds, 10.0, "an attempt ends soon after its timeout of one second")
 		}
 	}
