@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -92,14 +92,16 @@ func TestBadReceiversHoldNeitherMemoryNorOtherSinks(t *testing.T) {
 		good.Add(1)
 	}))
 	t.Cleanup(server.Close)
+	// Those that answer are judged by what they say, however busy the machine is.
+	patience := map[string]int{"huge": 30, "bomb": 30, "headers": 30}
 	var file strings.Builder
 	fmt.Fprintf(&file, "connections:\n")
 	fmt.Fprintf(&file, "  - {name: in, type: trigger, config: {path: /in, method: POST, auth_token: a-token-of-callers-0123456789, action: ingest}}\n")
 	fmt.Fprintf(&file, "  - {name: good, class: http, type: sink, streams: [in.events], config: {endpoint: %q}}\n", server.URL+"/good")
 	for _, kind := range slices.Sorted(maps.Keys(badReceivers)) {
 		for i := range each {
-			fmt.Fprintf(&file, "  - {name: %s-%d, class: http, type: sink, streams: [in.events], config: {endpoint: %q, timeout_seconds: 1, order: unordered, in_flight: 8, retry.base_sec: 1}}\n",
-				kind, i, server.URL+"/"+kind)
+			fmt.Fprintf(&file, "  - {name: %s-%d, class: http, type: sink, streams: [in.events], config: {endpoint: %q, timeout_seconds: %d, order: unordered, in_flight: 8, retry.base_sec: 1}}\n",
+				kind, i, server.URL+"/"+kind, cmp.Or(patience[kind], 1))
 		}
 	}
 	dir := t.TempDir()
@@ -130,9 +132,10 @@ func TestBadReceiversHoldNeitherMemoryNorOtherSinks(t *testing.T) {
 		require.Equal(t, http.StatusOK, get(t, p.url+"/api/v1/connections/"+kind+"-0/offsets", &sink))
 		require.NotEmpty(t, sink.Recent, kind)
 		for _, one := range sink.Recent {
-			// Where the machine is busy, the second may be over before an answer is judged.
-			require.Regexp(t, regexp.QuoteMeta(want)+"|no whole answer within 1s", one.Reason, kind)
-			require.Less(t, one.Seconds, 10.0, "an attempt ends soon after its timeout of one second")
+			require.Contains(t, one.Reason, want, kind)
+			if patience[kind] == 0 {
+				require.Less(t, one.Seconds, 10.0, "an attempt ends soon after its timeout of one second")
+			}
 		}
 	}
 	require.NoError(t, p.interrupt(t), p.stderr)

@@ -129,6 +129,7 @@ func (l liveDesk) openedElsewhere(ctx context.Context, list []store.Configured, 
 	}
 	states, err := l.runtime.store.StatesOf(ctx, ids, unopenedState)
 	if err != nil {
+		l.runtime.log.WarnContext(ctx, "what other nodes say of connections cannot be read; they are shown as seen here", "err", err)
 		return
 	}
 	for _, s := range states {
