@@ -92,11 +92,8 @@ func (l *load) sendRough(ctx context.Context, next *atomic.Int64, seen *rough) (
 	last := ""
 	for ctx.Err() == nil {
 		if conn == nil {
-			conn, err = new(net.Dialer).DialContext(ctx, "tcp", l.addr)
-			switch {
-			case errors.Is(err, context.DeadlineExceeded):
-				return took, nil // the round is over
-			case err != nil:
+			// The end of the round is no error of the dialer.
+			if conn, err = new(net.Dialer).DialContext(context.WithoutCancel(ctx), "tcp", l.addr); err != nil {
 				return took, err
 			}
 			answers = bufio.NewReader(conn)
