@@ -32,7 +32,7 @@ func TestAStoreIsBackedUpRestoredAndMoved(t *testing.T) {
 		require.NoError(t, os.RemoveAll(file))
 		out, _ = run(0, "backup", file, "--data-dir", filepath.Join(dir, "a"))
 		return strings.Contains(out, "2 connections, 3 streams, 11 events")
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	out, _ = run(0, "backup", dir, "--json", "--data-dir", filepath.Join(dir, "a"))
 	var described struct {
 		File   string `json:"file"`

@@ -295,7 +295,7 @@ connections:
 	require.Eventually(t, func() bool {
 		status, _, _ := p.raw(t, http.MethodGet, "/api/v1/connections/own", "")
 		return status == http.StatusOK
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	code, out, _ = weir(t, nil, all.Plugins(), "schema")
 	require.Zero(t, code)
 	var schema map[string]any

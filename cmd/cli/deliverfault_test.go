@@ -60,7 +60,7 @@ func (b *inbox) start(t *testing.T) {
 		var err error
 		l, err = new(net.ListenConfig).Listen(t.Context(), "tcp", b.addr)
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	b.server = &http.Server{Handler: b, ReadHeaderTimeout: time.Minute}
 	go func() { _ = b.server.Serve(l) }()
 }

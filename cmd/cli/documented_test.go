@@ -101,7 +101,7 @@ func TestTheRequestsOfThePagesAreTaken(t *testing.T) {
 				require.Eventually(t, func() bool {
 					_, offsets, _ := p.raw(t, http.MethodGet, "/connectors/orders-out/offsets", "")
 					return strings.Contains(string(offsets), "shop.orders")
-				}, 20*time.Second, 10*time.Millisecond)
+				}, time.Minute, 10*time.Millisecond)
 			}
 		}
 	}

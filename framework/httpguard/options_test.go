@@ -218,7 +218,7 @@ func TestAPoolBoundsTheRequestsAtWork(t *testing.T) {
 			_ = response.Body.Close()
 		}
 		return err != nil
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	cancel()
 	require.Error(t, <-first)
 }

@@ -37,7 +37,7 @@ func TestANearlyFullDiskTurnsWebhooksAwayLetsRunsWaitAndHeals(t *testing.T) {
 	})
 	require.NoError(t, err)
 	w := serve(t, r, log)
-	require.Eventually(t, func() bool { return w.stream(t, "acme", "things").EventsTotal == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return w.stream(t, "acme", "things").EventsTotal == 1 }, time.Minute, 5*time.Millisecond)
 	status, body := w.send(t, "acme", "before")
 	require.Equal(t, http.StatusOK, status, "%s", body)
 
@@ -46,7 +46,7 @@ func TestANearlyFullDiskTurnsWebhooksAwayLetsRunsWaitAndHeals(t *testing.T) {
 		status, _ := w.do(t, http.MethodGet, "/readyz", nil, nil)
 		return status == http.StatusServiceUnavailable
 	}
-	require.Eventually(t, refused, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, refused, time.Minute, 5*time.Millisecond)
 	_, body = w.do(t, http.MethodGet, "/readyz", nil, nil)
 	require.Contains(t, string(body), "disk_low")
 	request := w.signed(t, "acme", "full")
@@ -64,8 +64,8 @@ func TestANearlyFullDiskTurnsWebhooksAwayLetsRunsWaitAndHeals(t *testing.T) {
 	require.Less(t, status, 300, "%s", body)
 
 	free.Store(200)
-	require.Eventually(t, func() bool { status, _ := w.send(t, "acme", "full"); return status == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
-	require.Eventually(t, func() bool { return w.stream(t, "acme", "others").State == "healthy" }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { status, _ := w.send(t, "acme", "full"); return status == http.StatusOK }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return w.stream(t, "acme", "others").State == "healthy" }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, int64(2), w.stream(t, "acme", "reports").EventsTotal)
 	said := log.String()
 	require.Equal(t, 1, strings.Count(said, "webhooks are refused and runs wait"))

@@ -34,7 +34,7 @@ func TestAnEntityIsErasedByItsIDWhichIsNowhereAfterwards(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, string(body), `"id":"era_`)
 	require.NotContains(t, string(body), "lovelace")
-	require.Eventually(t, func() bool { return w.stream(t, "acme", "reports").EventsTotal == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return w.stream(t, "acme", "reports").EventsTotal == 1 }, time.Minute, 5*time.Millisecond)
 	require.Contains(t, w.log.String(), "entity erased")
 	require.NotContains(t, w.log.String(), "lovelace")
 }

@@ -39,7 +39,7 @@ func TestARevisionThatGoesOnIsPaused(t *testing.T) {
 	out := map[string]any{"connector": "outlet", "type": "sink", "streams": []any{"one.things"}, "config": map[string]any{}}
 	_, err = desk.Create(ctx, "default", "out", out, who)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(got.got()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(got.got()) == 1 }, time.Minute, time.Millisecond)
 
 	opens.Store(1) // when it is tried
 	v, err := desk.Patch(ctx, "default", "out", map[string]any{"description": "new"}, who)
@@ -47,19 +47,19 @@ func TestARevisionThatGoesOnIsPaused(t *testing.T) {
 	require.Equal(t, []int64{2, 1}, []int64{v.Deployed, v.Running})
 	status, _ := w.send(t, "one", "d1")
 	require.Equal(t, http.StatusOK, status)
-	require.Eventually(t, func() bool { return len(got.got()) == 2 }, 10*time.Second, time.Millisecond, "the revision before goes on")
+	require.Eventually(t, func() bool { return len(got.got()) == 2 }, time.Minute, time.Millisecond, "the revision before goes on")
 
 	_, err = desk.SetState(ctx, "default", "out", store.DesiredPaused, who)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		_, body := w.do(t, http.MethodGet, "/api/v1/connections/out/offsets", nil, nil)
 		return strings.Contains(string(body), `"state":"paused"`)
-	}, 10*time.Second, time.Millisecond, "it delivers although it was paused")
+	}, time.Minute, time.Millisecond, "it delivers although it was paused")
 	_, err = desk.SetState(ctx, "default", "out", store.DesiredRunning, who)
 	require.NoError(t, err)
 	status, _ = w.send(t, "one", "d2")
 	require.Equal(t, http.StatusOK, status)
-	require.Eventually(t, func() bool { return len(got.got()) == 3 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(got.got()) == 3 }, time.Minute, time.Millisecond)
 }
 
 // broken is a store whose revisions nobody can read any more.

@@ -171,7 +171,7 @@ func TestASinkIsChangedPausedStoppedAndRestartedLive(t *testing.T) {
 	_, err = desk.Create(ctx, "default", "out", map[string]any{"connector": "outlet", "type": "sink", "streams": []any{"one.things"}, "config": map[string]any{}}, who)
 	require.NoError(t, err)
 	arrived := func(n int) {
-		require.Eventually(t, func() bool { return len(got.got()) >= n }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(got.got()) >= n }, time.Minute, time.Millisecond)
 	}
 	arrived(1)
 	_, err = desk.SetState(ctx, "default", "out", store.DesiredPaused, who)
@@ -179,7 +179,7 @@ func TestASinkIsChangedPausedStoppedAndRestartedLive(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := w.do(t, http.MethodGet, "/api/v1/connections/out/offsets", nil, nil)
 		return string(body) != "" && strings.Contains(string(body), `"paused"`)
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	status, _ := w.send(t, "one", "d1")
 	require.Equal(t, http.StatusOK, status)
 	v, err := desk.SetState(ctx, "default", "out", store.DesiredStopped, who)

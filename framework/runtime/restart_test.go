@@ -41,10 +41,10 @@ func TestARestartedSinkSendsNothingBesideWhatIsOnItsWay(t *testing.T) {
 	case <-time.After(time.Second):
 	}
 	close(let)
-	require.Eventually(t, func() bool { return len(got.got()) > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(got.got()) > 0 }, time.Minute, time.Millisecond)
 	status, _ := w.send(t, "one", "d1")
 	require.Equal(t, http.StatusOK, status)
-	require.Eventually(t, func() bool { return len(got.got()) > 1 }, 20*time.Second, time.Millisecond, "it goes on")
+	require.Eventually(t, func() bool { return len(got.got()) > 1 }, time.Minute, time.Millisecond, "it goes on")
 	require.Equal(t, []string{"one.things a", "one.things hook d1"}, got.got())
 }
 
@@ -70,5 +70,5 @@ func TestARunThatARestartEndsIsOver(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, runs := w.do(t, http.MethodGet, "/api/v1/connections/one/streams/things/runs", nil, nil)
 		return strings.Contains(string(runs), `"id"`) && !strings.Contains(string(runs), `"running"`)
-	}, 10*time.Second, 5*time.Millisecond, "the run is going on for ever")
+	}, time.Minute, 5*time.Millisecond, "the run is going on for ever")
 }

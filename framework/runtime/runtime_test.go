@@ -241,7 +241,7 @@ func (w *weir) stream(t *testing.T, connection, stream string) row {
 func (w *weir) await(t *testing.T, connection, stream string, done func(row) bool) row {
 	t.Helper()
 	var last row
-	require.Eventually(t, func() bool { last = w.stream(t, connection, stream); return done(last) }, 20*time.Second, 5*time.Millisecond, "%+v", &last)
+	require.Eventually(t, func() bool { last = w.stream(t, connection, stream); return done(last) }, time.Minute, 5*time.Millisecond, "%+v", &last)
 	return last
 }
 
@@ -424,7 +424,7 @@ func TestWhatIsGoingOnFinishesBeforeTheStop(t *testing.T) {
 		ready, _ := w.do(t, http.MethodGet, "/readyz", nil, nil)
 		status, _ := w.send(t, "one", "msg_2")
 		return ready == http.StatusServiceUnavailable && status == http.StatusServiceUnavailable
-	}, 10*time.Second, 5*time.Millisecond, "traffic is sent elsewhere and nothing new is taken")
+	}, time.Minute, 5*time.Millisecond, "traffic is sent elsewhere and nothing new is taken")
 	close(release)
 	require.Equal(t, http.StatusOK, <-answered)
 	require.NoError(t, <-stopped)

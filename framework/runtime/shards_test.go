@@ -120,7 +120,7 @@ func TestRunsFollowTheLeases(t *testing.T) {
 	}
 	wait := func(what string, f func() bool) {
 		t.Helper()
-		require.Eventually(t, f, 20*time.Second, 5*time.Millisecond, what)
+		require.Eventually(t, f, time.Minute, 5*time.Millisecond, what)
 	}
 	w := &weir{Runtime: r, client: &http.Client{Timeout: 20 * time.Second}}
 	t.Cleanup(w.client.CloseIdleConnections)

@@ -231,7 +231,7 @@ func TestABackfillIsTriggeredAndTellsHowFarItIs(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := w.do(t, http.MethodGet, "/api/v1/connections/old/streams/history/backfills", nil, nil)
 		return strings.Contains(string(body), `"running"`)
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	w.cancel(t, f)
 	f, _ = c.until("error")
 	require.Equal(t, "canceled", f["state"])
@@ -254,7 +254,7 @@ func TestDeadLettersAreRedeliveredByATrigger(t *testing.T) {
 		_, body := w.do(t, http.MethodGet, "/api/v1/connections/out/dead-letters", nil, nil)
 		return string(body)
 	}
-	require.Eventually(t, func() bool { return strings.Contains(letters(), "old.history") }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(letters(), "old.history") }, time.Minute, 5*time.Millisecond)
 	r.set(false)
 	c := w.call(t, "again", `{"stream": "old.histori", "rate": 0}`)
 	require.Equal(t, http.StatusUnprocessableEntity, c.status)
@@ -263,7 +263,7 @@ func TestDeadLettersAreRedeliveredByATrigger(t *testing.T) {
 	require.Contains(t, all, `did you mean \"old.history\"?`)
 	f, _ := w.call(t, "again", `{"stream": "old.history", "rate": 50}`).until("complete")
 	require.Equal(t, map[string]any{"redelivered": 1.0}, f["output"])
-	require.Eventually(t, func() bool { return len(r.got()) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.got()) == 1 }, time.Minute, 5*time.Millisecond)
 	require.NotContains(t, letters(), "old.history")
 	f, _ = w.call(t, "again", "").until("complete")
 	require.Equal(t, map[string]any{"redelivered": 0.0}, f["output"])
@@ -298,5 +298,5 @@ func TestATriggerRecordsWhatIsSentToItOnce(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := w.do(t, http.MethodGet, "/api/v1/projects/default/runs/"+accepted.RunID, nil, nil)
 		return strings.Contains(string(body), `"state":"succeeded"`)
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }

@@ -253,7 +253,7 @@ func TestACommitInOneStepThatIsRefusedIsDoneInHalves(t *testing.T) {
 	for _, kind := range []string{"t", "poison", "t"} {
 		go commit(kind, store.NewCommitID())
 	}
-	require.Eventually(t, func() bool { return e.Stats().Waiting == 3 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return e.Stats().Waiting == 3 }, time.Minute, time.Millisecond)
 	close(hold)
 	refused := 0
 	for range 4 {

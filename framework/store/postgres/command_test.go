@@ -18,7 +18,7 @@ func TestACommandIsAnsweredByTheNodeThatHasTheConnection(t *testing.T) {
 	one := open(t, Options{URL: url})
 	observer := open(t, Options{URL: url, Observe: true})
 	con := connection(t, one, "acme")
-	require.Eventually(t, func() bool { _, ok := one.Epoch(con.ID); return ok }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, ok := one.Epoch(con.ID); return ok }, time.Minute, time.Millisecond)
 	type answer struct {
 		text []byte
 		err  error
@@ -33,7 +33,7 @@ func TestACommandIsAnsweredByTheNodeThatHasTheConnection(t *testing.T) {
 		var err error
 		taken, err = one.Commands(t.Context())
 		return err == nil && len(taken) == 1
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Equal(t, "run", string(taken[0].Request))
 	again, err := one.Commands(t.Context())
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestEveryOtherNodeIsAskedAndNobodyTwice(t *testing.T) {
 	t.Parallel()
 	url := usedDatabase(t)
 	nodes := []*Store{open(t, Options{URL: url}), open(t, Options{URL: url}), open(t, Options{URL: url})}
-	require.Eventually(t, func() bool { return nodes[0].Peers() == 2 && nodes[1].Peers() == 2 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return nodes[0].Peers() == 2 && nodes[1].Peers() == 2 }, time.Minute, time.Millisecond)
 	serve := func(s *Store) (served int) {
 		taken, err := s.Commands(t.Context())
 		require.NoError(t, err)
@@ -87,7 +87,7 @@ func TestEveryOtherNodeIsAskedAndNobodyTwice(t *testing.T) {
 			served[i] += serve(s)
 		}
 		return served[1] > 0 && served[2] > 0
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	got := <-done
 	require.NoError(t, got.err)
 	require.Equal(t, 2, got.asked)
@@ -98,7 +98,7 @@ func TestEveryOtherNodeIsAskedAndNobodyTwice(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*commandPoll)
 	defer cancel()
 	done = ask(ctx)
-	require.Eventually(t, func() bool { return serve(nodes[2]) == 1 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return serve(nodes[2]) == 1 }, time.Minute, 10*time.Millisecond)
 	got = <-done
 	require.NoError(t, got.err)
 	require.Equal(t, 2, got.asked)
@@ -129,7 +129,7 @@ func TestACommandWhoseAskerHasDiedIsForgotten(t *testing.T) {
 			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM commands%'`).Scan(&n)
 		require.NoError(t, err)
 		return n > 0
-	}, 20*time.Second, 5*time.Millisecond, "it does not wait for who has locked the row")
+	}, time.Minute, 5*time.Millisecond, "it does not wait for who has locked the row")
 	require.NoError(t, other.Rollback(t.Context()))
 	require.NoError(t, <-trimmed)
 	var left string

@@ -49,7 +49,7 @@ func waits(t testing.TB, conn *pgx.Conn, n int) {
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 		require.NoError(t, err)
 		return waiting >= n
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // secondWriter is another writing process under the same lease, as there will
@@ -171,7 +171,7 @@ func TestADeadlockIsTriedAgainUnseen(t *testing.T) {
 		err := other.QueryRow(t.Context(), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks)
 		require.NoError(t, err)
 		return deadlocks > 0
-	}, 20*time.Second, 20*time.Millisecond, "there was no deadlock")
+	}, time.Minute, 20*time.Millisecond, "there was no deadlock")
 }
 
 func TestACommitWithAnUnknownOutcomeIsAskedFor(t *testing.T) {

@@ -257,10 +257,10 @@ func TestThreeNodesShareAStoreAndSurviveEachOther(t *testing.T) {
 
 	// A node that is stopped past its lease, and goes on: it is fenced, and joins again.
 	require.NoError(t, nodes[1].cmd.Process.Signal(syscall.SIGSTOP))
-	require.Eventually(t, func() bool { return shares(t, watch)[nodes[2].cmd.Process.Pid] == store.ShardCount }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return shares(t, watch)[nodes[2].cmd.Process.Pid] == store.ShardCount }, time.Minute, 100*time.Millisecond)
 	require.NoError(t, nodes[1].cmd.Process.Signal(syscall.SIGCONT))
 	spreadOver(t, watch, 30*time.Second, nodes[1:]...)
-	require.Eventually(t, func() bool { return strings.Contains(nodes[1].text(), "this process was not heard of in time") }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(nodes[1].text(), "this process was not heard of in time") }, time.Minute, 100*time.Millisecond)
 	expectEverything(t, observer, list, 90*time.Second)
 }
 

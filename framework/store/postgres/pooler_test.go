@@ -72,7 +72,7 @@ logfile = %s
 			return false
 		}
 		return conn.Close(t.Context()) == nil
-	}, 20*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	return through
 }
 
