@@ -222,7 +222,7 @@ func TestKilledProcessesLeaveTheConfigurationWhollyOldOrWhollyNew(t *testing.T) 
 	dir, keys := configured(t, ""), []string{seal.NewKey(), seal.NewKey()}
 	now, n, next := world{connections: map[string]kept{}}, 0, 0
 	hit := map[string]int{}
-	for range kills(t) / 2 {
+	for lives := 0; lives < kills(t)/2 || n <= 2*len(operations); lives++ { // fewer requests would tell nothing
 		// Another key is the first: what is kept is sealed anew by the next rotation.
 		slices.Reverse(keys)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "keys"), []byte(strings.Join(keys, "\n")), 0o600))
@@ -255,5 +255,4 @@ func TestKilledProcessesLeaveTheConfigurationWhollyOldOrWhollyNew(t *testing.T) 
 	text, err := json.Marshal(hit)
 	require.NoError(t, err)
 	t.Logf("%d requests; cut short: %s", n, text)
-	require.Greater(t, n, 2*len(operations), "too few to tell anything")
 }
