@@ -63,3 +63,9 @@ func ExampleEventKey() {
 	fmt.Printf("%q %q\n", key.Entity(), key.Subject())
 	// Output: "" "evt_1"
 }
+
+func ExampleKey_About() {
+	key := ingest.EventKey(`header X-Id "17"`).About("17")
+	fmt.Printf("%q %s\n", key.Subject(), key.Text(0, [16]byte{}))
+	// Output: "17" e/header X-Id "17"
+}

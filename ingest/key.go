@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
@@ -19,6 +20,7 @@ type Key struct {
 	kind    keyKind
 	entity  string
 	version string
+	subject string
 }
 
 type keyKind uint8
@@ -30,13 +32,15 @@ const (
 	keyEvent
 )
 
-// MaxKeyBytes bounds entity and version of a key together.
+// MaxKeyBytes bounds entity, version and subject of a key together.
 const MaxKeyBytes = 1024
 
 // VersionKey names the given version of an entity. version is whatever the
 // provider tells its versions apart by: updated_at, an etag, a revision, or the
 // id of the provider's event. Both must be non-empty.
-func VersionKey(entity, version string) Key { return Key{keyVersion, entity, version} }
+func VersionKey(entity, version string) Key {
+	return Key{kind: keyVersion, entity: entity, version: version}
+}
 
 // LatestKey names the state of an entity whose provider gives no version. The
 // payload is compared with that of the entity's latest event only, so a change
@@ -47,6 +51,14 @@ func LatestKey(entity string) Key { return Key{kind: keyLatest, entity: entity} 
 // with such a key belong to no entity.
 func EventKey(id string) Key { return Key{kind: keyEvent, entity: id} }
 
+// About returns a key that names the same and whose events say subject in place of
+// what the key says of itself: an [EventKey] may hold more than its fact's own id,
+// so that it is like no other. An empty subject changes nothing.
+func (k Key) About(subject string) Key {
+	k.subject = subject
+	return k
+}
+
 // Entity returns the id of the entity, or "" for an [EventKey].
 func (k Key) Entity() string {
 	if k.kind == keyEvent {
@@ -55,8 +67,9 @@ func (k Key) Entity() string {
 	return k.entity
 }
 
-// Subject returns what the event is about: the entity's id, or the fact's own.
-func (k Key) Subject() string { return k.entity }
+// Subject returns what the event is about: the entity's id, or the fact's own,
+// unless [Key.About] says otherwise.
+func (k Key) Subject() string { return cmp.Or(k.subject, k.entity) }
 
 // Latest reports whether the payload is compared with the entity's latest event.
 func (k Key) Latest() bool { return k.kind == keyLatest }
@@ -67,9 +80,9 @@ func (k Key) check() error {
 		return ErrNoKey
 	case k.kind == keyVersion && k.version == "":
 		return errors.New("idempotency key has no version; use ingest.LatestKey when the provider gives none")
-	case len(k.entity)+len(k.version) > MaxKeyBytes:
+	case len(k.entity)+len(k.version)+len(k.subject) > MaxKeyBytes:
 		return errors.New("idempotency key is longer than " + strconv.Itoa(MaxKeyBytes) + " bytes")
-	case !validText(k.entity) || !validText(k.version):
+	case !validText(k.entity) || !validText(k.version) || !validText(k.subject):
 		return errors.New("idempotency key is not valid UTF-8, or holds a NUL byte")
 	}
 	return nil

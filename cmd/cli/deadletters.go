@@ -38,7 +38,7 @@ func (a *app) deadLetters() *cobra.Command {
 			"Events that a sink has given up are kept with what was sent and answered, and are sent again with their id.",
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(a.listLetters(), a.showLetter(), a.redeliverLetters(), a.discardLetters())
+	command.AddCommand(a.listLetters(), a.showLetter(), a.redeliverLetters(), a.cancelRedelivery(), a.discardLetters())
 	return command
 }
 
@@ -216,27 +216,41 @@ func (f *rangeFlags) query(args []string) (url.Values, error) {
 }
 
 type changedLetters struct {
-	Deliveries  int `json:"deliveries"`
-	DeadLetters int `json:"dead_letters"`
+	Deliveries  int    `json:"deliveries"`
+	DeadLetters int    `json:"dead_letters"`
+	Redelivery  string `json:"redelivery"`
 }
 
-// changeLetters has the selected dead letters changed and returns how many.
-func (a *app) changeLetters(ctx context.Context, c *client, f *rangeFlags, connection, verb string, query url.Values, payload []byte) (int, error) {
+// changeLetters has the selected dead letters changed, and says how many, and what
+// goes on with them.
+func (a *app) changeLetters(ctx context.Context, c *client, f *rangeFlags, connection, verb string, query url.Values, payload []byte) (n int, redelivery string, err error) {
 	resource, err := c.letters(ctx, connection)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if resource == sinkLetters {
 		if f.endpoint != "" || f.state != "dead" {
-			return 0, wrongUsage(errors.New("--endpoint and --state are of webhooks; name a dead letter of a sink, --stream, --from, --to, or --all"))
+			return 0, "", wrongUsage(errors.New("--endpoint and --state are of webhooks; name a dead letter of a sink, --stream, --from, --to, or --all"))
 		}
 		query.Del("state")
 	} else if payload != nil || f.stream != "" {
-		return 0, wrongUsage(errors.New("--payload and --stream are of sinks; a webhook is handled as it came"))
+		return 0, "", wrongUsage(errors.New("--payload and --stream are of sinks; a webhook is handled as it came"))
 	}
 	var out changedLetters
 	err = c.send(ctx, http.MethodPost, c.path("connections", connection, resource, verb), query, payload, &out)
-	return out.Deliveries + out.DeadLetters, err
+	return out.Deliveries + out.DeadLetters, out.Redelivery, err
+}
+
+func (a *app) cancelRedelivery() *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: "cancel <sink> <redelivery>", Short: "End a redelivery of many; those that had no turn stay dead letters", Args: cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "redeliveries", args[1], "cancel"), nil, false)
+		},
+	}
+	c.flags(command)
+	return command
 }
 
 func (a *app) redeliverLetters() *cobra.Command {
@@ -264,11 +278,14 @@ func (a *app) redeliverLetters() *cobra.Command {
 					return err
 				}
 			}
-			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "redeliver", query, edited)
+			n, redelivery, err := a.changeLetters(command.Context(), &c, &f, args[0], "redeliver", query, edited)
 			if err != nil {
 				return err
 			}
 			a.printf("%d to be handled again\n", n)
+			if redelivery != "" {
+				a.printf("%s  weir offsets %s shows how far it is; weir dead-letters cancel %s %s ends it\n", redelivery, args[0], args[0], redelivery)
+			}
 			return nil
 		},
 	}
@@ -323,7 +340,7 @@ func (a *app) discardLetters() *cobra.Command {
 				return wrongUsage(errors.New("say with --reason why they are erased; the list shows it"))
 			}
 			query.Set("reason", reason)
-			n, err := a.changeLetters(command.Context(), &c, &f, args[0], "discard", query, nil)
+			n, _, err := a.changeLetters(command.Context(), &c, &f, args[0], "discard", query, nil)
 			if err != nil {
 				return err
 			}

@@ -80,6 +80,13 @@ type sinkAnswer struct {
 		Next   int64  `json:"next"`
 		To     int64  `json:"to"`
 	} `json:"replays"`
+	Redeliveries []struct {
+		ID     string  `json:"id"`
+		Stream *string `json:"stream"`
+		Total  int     `json:"total"`
+		Taken  int     `json:"taken"`
+		Rate   float64 `json:"rate"`
+	} `json:"redeliveries"`
 }
 
 func (a *app) offsets() *cobra.Command {
@@ -129,6 +136,17 @@ func (a *app) sinkCall(ctx context.Context, c *client, method, path string, quer
 		a.printf("%s  next %d of %d  lag %d  delivered %d  parked %d  given up %d", word(o.Stream), o.Next, o.Head, o.Lag, o.Delivered, o.Parked, o.GivenUp)
 		if o.LastError != nil {
 			a.printf("  %s", strconv.QuoteToGraphic(*o.LastError))
+		}
+		a.printf("\n")
+	}
+	for _, r := range s.Redeliveries {
+		of := "all streams"
+		if r.Stream != nil {
+			of = word(*r.Stream)
+		}
+		a.printf("%s  redelivers dead letters of %s, %d of %d taken", r.ID, of, r.Taken, r.Total)
+		if r.Rate > 0 {
+			a.printf(", %s a second", strconv.FormatFloat(r.Rate, 'g', 4, 64))
 		}
 		a.printf("\n")
 	}

@@ -153,6 +153,9 @@ func (o *outlet) Prepare(ctx context.Context, e *ingest.Event) (*sink.Message, e
 	if to != o.fixed {
 		m.Group = strings.Join(append([]string{to.method, to.url.String()}, to.headers...), "\n")
 	}
+	if bodiless(to.method) {
+		return m, nil
+	}
 	m.Body, err = o.body(ctx, sent, in)
 	if to.method == http.MethodDelete && sent.Payload == nil && o.settings.Format != formatTemplate && !o.envelope() {
 		m.Body = nil // there is nothing to say beyond what the URL says

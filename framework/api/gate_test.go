@@ -139,7 +139,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 				continue
 			case c.admin || row.Role == api.RolePublic:
 				require.False(t, turned, what)
-				if regexp.MustCompile(`^/sinks/|/offsets$|/replays|/dead-letters|\{connection\}/(stop|restart)$`).MatchString(row.Pattern) {
+				if regexp.MustCompile(`^/sinks/|/offsets$|/replays|/dead-letters|/redeliveries|\{connection\}/(stop|restart)$`).MatchString(row.Pattern) {
 					require.Contains(t, []int{http.StatusBadRequest, http.StatusConflict}, a.status, "%s: demo is no sink", what)
 					continue
 				}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -151,8 +152,9 @@ func (a *API) ofStream(r *http.Request, c store.Connection, which *store.DeadEve
 	return err
 }
 
-// letters reads which dead letters are meant. That all are must be said.
-func (a *API) letters(r *http.Request, q *query, c store.Connection) ([]string, error) {
+// letters reads which dead letters are meant: one, or a selection. That all are
+// must be said.
+func (a *API) letters(r *http.Request, q *query, c store.Connection) (id string, which store.DeadEvents, err error) {
 	id, one := q.text("id")
 	which, stream := a.selection(q)
 	all, _ := q.text("all")
@@ -163,32 +165,15 @@ func (a *API) letters(r *http.Request, q *query, c store.Connection) ([]string, 
 		q.fault("id", "is missing; name one dead letter, a stream, a time from or to, or all=true")
 	}
 	if err := q.err(); err != nil || one {
-		return []string{id}, err
+		return id, which, err
 	}
-	if err := a.ofStream(r, c, &which, stream); err != nil {
-		return nil, err
-	}
-	var ids []string
-	for len(ids) < maxLetters {
-		list, err := a.cfg.Sinks.DeadEvents(r.Context(), which, maxLimit)
-		if err != nil {
-			return nil, fmt.Errorf("list dead letters: %w", err)
-		}
-		for _, d := range list {
-			ids, which.Before = append(ids, d.ID), d.ID
-		}
-		if len(list) < maxLimit {
-			break
-		}
-	}
-	return ids[:min(len(ids), maxLetters)], nil
+	return "", which, a.ofStream(r, c, &which, stream)
 }
-
-// maxLetters is how many dead letters one request changes.
-const maxLetters = 5000
 
 type letterCount struct {
 	DeadLetters int `json:"dead_letters"`
+	// Redelivery is the id by which a redelivery of many is followed and canceled.
+	Redelivery *string `json:"redelivery,omitempty"`
 }
 
 func (a *API) redeliverDeadLetters(r *http.Request) (reply, error) {
@@ -234,22 +219,76 @@ func (a *API) changeLetters(r *http.Request, change *SinkChange, read func(q *qu
 	}
 	q := newQuery(r)
 	read(q)
-	if change.IDs, err = a.letters(r, q, c); err != nil {
+	id, which, err := a.letters(r, q, c)
+	if err != nil {
 		return reply{}, err
 	}
-	if len(change.IDs) == 0 {
-		return ok(letterCount{})
-	}
-	if q.values.Has("id") {
+	var done letterCount
+	switch {
+	case id != "":
 		// Of many, some may be settled already; the one that is named must be there.
-		if _, err := a.cfg.Sinks.DeadEvent(r.Context(), c.ID, change.IDs[0]); errors.Is(err, store.ErrNotFound) {
-			return reply{}, noLetter(c, change.IDs[0])
+		if _, err := a.cfg.Sinks.DeadEvent(r.Context(), c.ID, id); errors.Is(err, store.ErrNotFound) {
+			return reply{}, noLetter(c, id)
 		}
+		change.IDs = []string{id}
+		done.DeadLetters, err = a.cfg.Sinks.Change(r.Context(), c.ID, *change)
+	case change.Action == SinkRedeliver:
+		change.Action, change.Letters = SinkRedeliverAll, &which
+		change.Redelivery = store.NewID(delivery.RedeliveryPrefix, time.Now())
+		if done.DeadLetters, err = a.cfg.Sinks.Change(r.Context(), c.ID, *change); done.DeadLetters > 0 {
+			done.Redelivery = &change.Redelivery
+		}
+	default:
+		done.DeadLetters, err = DiscardAll(r.Context(), a.cfg.Sinks, which, change.Reason)
 	}
-	n, err := a.cfg.Sinks.Change(r.Context(), c.ID, *change)
 	if err != nil {
 		return reply{}, err
 	}
 	a.cfg.Feed.NotifyProject(project(r))
-	return ok(letterCount{n})
+	return ok(done)
+}
+
+// DiscardAll settles the dead letters of a sink that which selects with a reason, a
+// page at a time, and returns how many.
+func DiscardAll(ctx context.Context, sinks Sinks, which store.DeadEvents, reason string) (total int, err error) {
+	for {
+		list, err := sinks.DeadEvents(ctx, which, maxLimit)
+		if err != nil {
+			return total, fmt.Errorf("list dead letters: %w", err)
+		}
+		change := SinkChange{Action: SinkDiscard, Reason: reason}
+		for _, d := range list {
+			change.IDs, which.Before = append(change.IDs, d.ID), d.ID
+		}
+		if len(list) > 0 {
+			n, err := sinks.Change(ctx, which.ConnectionID, change)
+			if total += n; err != nil {
+				return total, err
+			}
+		}
+		if len(list) < maxLimit {
+			return total, nil
+		}
+	}
+}
+
+// cancelRedelivery ends a redelivery of many.
+func (a *API) cancelRedelivery(r *http.Request) (reply, error) {
+	if err := newQuery(r).err(); err != nil {
+		return reply{}, err
+	}
+	c, err := a.sinkOf(r)
+	if err != nil {
+		return reply{}, err
+	}
+	id := chi.URLParam(r, "redelivery")
+	_, err = a.cfg.Sinks.Change(r.Context(), c.ID, SinkChange{Action: SinkCancel, Redelivery: id})
+	if errors.Is(err, store.ErrNotFound) {
+		return reply{}, newProblem(http.StatusNotFound, "unknown_redelivery", "sink "+shown(c.Name)+" has no redelivery "+shown(id)+" that goes on")
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	a.cfg.Feed.NotifyProject(project(r))
+	return a.shownSink(r)
 }

@@ -42,9 +42,11 @@ const (
 	SinkStop      SinkAction = "stop"
 	SinkSeek      SinkAction = "seek"
 	SinkRedeliver SinkAction = "redeliver"
-	SinkDiscard   SinkAction = "discard"
-	SinkReplay    SinkAction = "replay"
-	SinkCancel    SinkAction = "cancel replay"
+	// SinkRedeliverAll is SinkRedeliver of any number, which Letters selects.
+	SinkRedeliverAll SinkAction = "redeliver all"
+	SinkDiscard      SinkAction = "discard"
+	SinkReplay       SinkAction = "replay"
+	SinkCancel       SinkAction = "cancel replay"
 )
 
 // SinkChange asks something of a sink.
@@ -55,8 +57,11 @@ type SinkChange struct {
 	Source store.Source
 	Next   int64
 	To     int64
-	// Replay is the id of the replay that a SinkCancel is about.
-	Replay string
+	// Replay or Redelivery is the id of what a SinkCancel is about; a
+	// SinkRedeliverAll brings that of the redelivery to begin.
+	Replay, Redelivery string
+	// Letters selects dead letters for SinkRedeliverAll.
+	Letters *store.DeadEvents
 	// IDs are dead letters. Redelivered ones are due one every so often, and
 	// carry Payload instead of their own where it is set.
 	IDs     []string
@@ -80,6 +85,7 @@ func (a *API) sinkRoutes(prefix string) {
 	a.router.Get(c+"/dead-letters/{letter}", a.answer(a.getDeadLetter))
 	a.router.Post(c+"/dead-letters/redeliver", a.answer(a.redeliverDeadLetters))
 	a.router.Post(c+"/dead-letters/discard", a.answer(a.discardDeadLetters))
+	a.router.Post(c+"/redeliveries/{redelivery}/cancel", a.answer(a.cancelRedelivery))
 }
 
 // editLimit bounds the payload of a dead letter that was edited.
@@ -100,6 +106,7 @@ func sinkTable(prefix string) []Route {
 		{http.MethodGet, c + "/dead-letters/{letter}", RoleOperator, 0, readDeadline, FaceAPI},
 		{http.MethodPost, c + "/dead-letters/redeliver", RoleOperator, editLimit, pageDeadline, FaceAPI},
 		{http.MethodPost, c + "/dead-letters/discard", RoleOperator, formLimit, pageDeadline, FaceAPI},
+		{http.MethodPost, c + "/redeliveries/{redelivery}/cancel", RoleOperator, formLimit, actDeadline, FaceAPI},
 	}
 }
 
@@ -167,7 +174,9 @@ type sinkView struct {
 	FailingSince *health.Time `json:"failing_since"`
 	Offsets      []offsetRow  `json:"offsets"`
 	Replays      []replayRow  `json:"replays"`
-	Recent       []attemptRow `json:"recent"`
+	// Redeliveries are those of many dead letters that go on; the first is at work.
+	Redeliveries []redeliveryRow `json:"redeliveries"`
+	Recent       []attemptRow    `json:"recent"`
 }
 
 // replayRow is a range that is delivered again.
@@ -178,6 +187,31 @@ type replayRow struct {
 	Next   int64        `json:"next"`
 	To     int64        `json:"to"`
 	At     *health.Time `json:"at"`
+}
+
+// redeliveryRow is a redelivery of many dead letters.
+type redeliveryRow struct {
+	ID string `json:"id"`
+	// Stream is whose dead letters are meant, null for those of all.
+	Stream *string `json:"stream"`
+	// Total is how many there were, Taken how many had their turn.
+	Total int `json:"total"`
+	Taken int `json:"taken"`
+	// Rate is how many are sent a second, 0 for as many as can be.
+	Rate float64      `json:"rate"`
+	At   *health.Time `json:"at"`
+}
+
+func redeliveryOf(one delivery.Redelivery, name func(store.Source) string) redeliveryRow {
+	row := redeliveryRow{ID: one.ID, Total: one.Total, Taken: one.Taken, At: health.TimeOrNil(one.At)}
+	if one.Source != (store.Source{}) {
+		stream := name(one.Source)
+		row.Stream = &stream
+	}
+	if one.Every > 0 {
+		row.Rate = float64(time.Second) / float64(one.Every)
+	}
+	return row
 }
 
 // attemptRow is one of the last attempts.
@@ -194,7 +228,7 @@ type attemptRow struct {
 
 // sinkView says what a sink is doing and how far it is.
 func (a *API) sinkView(ctx context.Context, c store.Connection) (sinkView, error) {
-	v := sinkView{State: "disabled", Offsets: []offsetRow{}, Replays: []replayRow{}, Recent: []attemptRow{}}
+	v := sinkView{State: "disabled", Offsets: []offsetRow{}, Replays: []replayRow{}, Redeliveries: []redeliveryRow{}, Recent: []attemptRow{}}
 	var reads []delivery.Progress
 	name, err := a.streamNames(ctx)
 	if err != nil {
@@ -215,6 +249,9 @@ func (a *API) sinkView(ctx context.Context, c store.Connection) (sinkView, error
 		}
 		for _, one := range s.Replays {
 			v.Replays = append(v.Replays, replayRow{one.ID, name(one.Source), one.From, one.Next, one.To, health.TimeOrNil(one.At)})
+		}
+		for _, one := range s.Redeliveries {
+			v.Redeliveries = append(v.Redeliveries, redeliveryOf(one, name))
 		}
 	}
 	offsets, err := a.cfg.Sinks.Offsets(ctx, c.ID)

@@ -83,7 +83,20 @@ func TestASinkIsSeenMovedAndMended(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, a.status)
 		require.Contains(t, a.body, `has no dead letter \"dlt_gone\": it was sent again`)
 	}
-	require.JSONEq(t, `{"dead_letters":2}`, post("/dead-letters/redeliver?stream=demo.orders&rate=10").body)
+	many := post("/dead-letters/redeliver?stream=demo.orders&rate=10")
+	var begun struct {
+		DeadLetters int `json:"dead_letters"`
+		Redelivery  string
+	}
+	require.NoError(t, json.Unmarshal([]byte(many.body), &begun))
+	require.Equal(t, 2, begun.DeadLetters)
+	require.Contains(t, b.get(t, path+"/offsets").body, `"redeliveries":[{"id":"`+begun.Redelivery+`","stream":"demo.orders","total":2,"taken":0,"rate":10,`)
+	a := post("/redeliveries/" + begun.Redelivery + "/cancel")
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	require.Contains(t, a.body, `"redeliveries":[]`)
+	require.JSONEq(t, `{"dead_letters":1}`, post("/dead-letters/redeliver?id=dlt_06dvr0000000000000000000").body)
+	require.JSONEq(t, `{"dead_letters":1}`, post("/dead-letters/discard?all=true&reason=tests").body)
+	require.JSONEq(t, `{"dead_letters":0}`, post("/dead-letters/discard?all=true&reason=tests").body)
 }
 
 func TestADeadLetterOfAnErasedEntityIsShownWithoutIt(t *testing.T) {

@@ -143,6 +143,9 @@ func New(cfg Config) (*Dashboard, error) {
 	}
 	d.router.Get("/sinks/{project}/{connection}", d.sink)
 	d.router.Post("/sinks/{project}/{connection}/{action}", d.actOnSink)
+	d.router.Post("/sinks/{project}/{connection}/dead-letters/redeliver", d.redeliverLetters)
+	d.router.Post("/sinks/{project}/{connection}/dead-letters/discard", d.discardLetters)
+	d.router.Post("/sinks/{project}/{connection}/redeliveries/{redelivery}/cancel", d.cancelRedelivery)
 	d.router.Get("/sinks/{project}/{connection}/dead-letters/{letter}", d.letter)
 	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/redeliver", d.redeliverLetter)
 	d.router.Post("/sinks/{project}/{connection}/dead-letters/{letter}/discard", d.discardLetter)

@@ -1,11 +1,14 @@
 package dashboard
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -85,6 +88,7 @@ type sinkBody struct {
 	Breaker           *moment
 	Offsets           []offsetLine
 	Replays           []replayLine
+	Redeliveries      []redeliveryLine
 	Recent            []attemptLine
 	Letters           []letterLine
 	MoreLetters       bool
@@ -102,6 +106,11 @@ type replayLine struct {
 	delivery.Replay
 	Name    string
 	Percent int
+}
+
+type redeliveryLine struct {
+	ID, Name, Rate, Path string
+	Taken, Total         int64
 }
 
 type attemptLine struct {
@@ -215,6 +224,19 @@ func (d *Dashboard) running(body *sinkBody, s delivery.Snapshot, offsets []store
 	for _, one := range s.Replays {
 		body.Replays = append(body.Replays, replayLine{one, name(one.Source), int(100 * (one.Next - one.From) / max(one.To-one.From+1, 1))})
 	}
+	for _, one := range s.Redeliveries {
+		line := redeliveryLine{
+			ID: one.ID, Name: "all", Rate: "unbounded", Path: body.Path + "/redeliveries/" + url.PathEscape(one.ID),
+			Taken: int64(one.Taken), Total: int64(one.Total),
+		}
+		if one.Source != (store.Source{}) {
+			line.Name = name(one.Source)
+		}
+		if one.Every > 0 {
+			line.Rate = strconv.FormatFloat(float64(time.Second)/float64(one.Every), 'g', 4, 64) + "/s"
+		}
+		body.Redeliveries = append(body.Redeliveries, line)
+	}
 	for _, one := range s.Recent {
 		line := attemptLine{Recent: one, Name: name(one.Source), Took: took(one.Took), Text: visible(one.Reason), When: moment{one.At, relative(one.At, now)}}
 		line.Word, line.Mark = outcomeWords(one.Verdict)
@@ -263,6 +285,8 @@ type letterBody struct {
 	First                         *moment
 	Event, Request, Response      string
 	Cut                           bool
+	// Payload is the event's data where it may be edited here, and can be.
+	Payload string
 }
 
 // letter shows one dead letter.
@@ -292,6 +316,10 @@ func (d *Dashboard) letter(w http.ResponseWriter, r *http.Request) {
 		if encoded, err := e.MarshalJSON(); err == nil {
 			body.Event, body.Cut = pretty(encoded, shownPayload)
 		}
+		var indented bytes.Buffer
+		if len(e.Payload) <= shownPayload/2 && json.Indent(&indented, e.Payload, "", "  ") == nil && indented.Len() <= shownPayload {
+			body.Payload = indented.String()
+		}
 	}
 	d.render(w, r, http.StatusOK, "letter.html", page{Title: "Dead letter of " + c.Name, SignedIn: d.cfg.Sessions.NeedsSignIn(), Body: body})
 }
@@ -311,30 +339,87 @@ func (d *Dashboard) actOnSink(w http.ResponseWriter, r *http.Request) {
 	d.changeSink(w, r, api.SinkChange{Action: action})
 }
 
-// redeliverLetter sends a dead letter again and shows the sink.
+// redeliverLetter sends a dead letter again, with the payload in the form if there
+// is one, and shows the sink.
 func (d *Dashboard) redeliverLetter(w http.ResponseWriter, r *http.Request) {
-	d.changeSink(w, r, api.SinkChange{Action: api.SinkRedeliver, IDs: []string{chi.URLParam(r, "letter")}})
+	change := api.SinkChange{Action: api.SinkRedeliver, IDs: []string{chi.URLParam(r, "letter")}}
+	if edited := r.PostFormValue("payload"); edited != "" {
+		// What a form has made of the lines is taken back.
+		var payload bytes.Buffer
+		if err := json.Compact(&payload, []byte(edited)); err != nil {
+			unprocessable(w, r, "the edited data is no JSON: "+err.Error())
+			return
+		}
+		change.Payload = payload.Bytes()
+	}
+	d.changeSink(w, r, change)
+}
+
+// redeliverLetters sends all dead letters of a sink again, so many a second as the
+// form says, and shows the sink.
+func (d *Dashboard) redeliverLetters(w http.ResponseWriter, r *http.Request) {
+	rate, err := strconv.ParseFloat(r.PostFormValue("rate"), 64)
+	if err != nil || !(rate >= 0.001 && rate <= maxRate) {
+		unprocessable(w, r, fmt.Sprintf("say how many dead letters a second are sent again: 0.001 to %d", maxRate))
+		return
+	}
+	d.changeSink(w, r, api.SinkChange{
+		Action: api.SinkRedeliverAll, Redelivery: store.NewID(delivery.RedeliveryPrefix, time.Now()), Letters: &store.DeadEvents{},
+		Every: time.Duration(float64(time.Second) / rate),
+	})
+}
+
+// cancelRedelivery ends a redelivery of many and shows the sink.
+func (d *Dashboard) cancelRedelivery(w http.ResponseWriter, r *http.Request) {
+	d.changeSink(w, r, api.SinkChange{Action: api.SinkCancel, Redelivery: chi.URLParam(r, "redelivery")})
 }
 
 // discardLetter settles a dead letter with a reason and shows the sink.
 func (d *Dashboard) discardLetter(w http.ResponseWriter, r *http.Request) {
-	reason := r.PostFormValue("reason")
-	if n := len(reason); n == 0 || n > maxNote {
-		ErrorPage(w, r, http.StatusBadRequest, "No reason", fmt.Sprintf("say in 1 to %d bytes why the dead letter is discarded", maxNote))
+	if reason, ok := noteOf(w, r); ok {
+		d.changeSink(w, r, api.SinkChange{Action: api.SinkDiscard, IDs: []string{chi.URLParam(r, "letter")}, Reason: reason})
+	}
+}
+
+// discardLetters settles all dead letters of a sink with a reason and shows it.
+func (d *Dashboard) discardLetters(w http.ResponseWriter, r *http.Request) {
+	reason, ok := noteOf(w, r)
+	if !ok {
 		return
 	}
-	d.changeSink(w, r, api.SinkChange{Action: api.SinkDiscard, IDs: []string{chi.URLParam(r, "letter")}, Reason: reason})
+	d.onSink(w, r, func(ctx context.Context, connectionID string) error {
+		_, err := api.DiscardAll(ctx, d.cfg.Sinks, store.DeadEvents{ConnectionID: connectionID}, reason)
+		return err
+	})
+}
+
+// noteOf reads why dead letters are discarded, or answers that it must be said.
+func noteOf(w http.ResponseWriter, r *http.Request) (reason string, ok bool) {
+	reason = r.PostFormValue("reason")
+	if n := len(reason); n == 0 || n > maxNote {
+		ErrorPage(w, r, http.StatusBadRequest, "No reason", fmt.Sprintf("say in 1 to %d bytes why it is discarded", maxNote))
+		return "", false
+	}
+	return reason, true
 }
 
 // maxNote bounds the reason for discarding a dead letter.
 const maxNote = 500
 
 func (d *Dashboard) changeSink(w http.ResponseWriter, r *http.Request, change api.SinkChange) {
+	d.onSink(w, r, func(ctx context.Context, connectionID string) error {
+		_, err := d.cfg.Sinks.Change(ctx, connectionID, change)
+		return err
+	})
+}
+
+// onSink does something with the sink that the path names and shows it.
+func (d *Dashboard) onSink(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, connectionID string) error) {
 	c, err := d.sinkOf(r)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), 25*time.Second)
 		defer cancel()
-		_, err = d.cfg.Sinks.Change(ctx, c.ID, change)
+		err = do(ctx, c.ID)
 	}
 	if err != nil {
 		d.fail(w, r, err)

@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,4 +68,26 @@ func TestADeadLetterIsShownRedeliveredAndDiscarded(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, send(h, http.MethodPost, path+"dlt_06dvr0000000000000000001/redeliver").Code)
 	require.Contains(t, words(page(t, h, "/sinks/default/outbound")), "Nothing was given up.")
 	require.Equal(t, http.StatusNotFound, send(h, http.MethodGet, path+"dlt_0").Code)
+}
+
+func TestDeadLettersAreEditedAndSettledTogether(t *testing.T) {
+	t.Parallel()
+	const path = "/sinks/default/outbound/dead-letters/"
+	h := open(t, dashboardtest.Busy(noon).WithSinks(noon))
+	require.Contains(t, page(t, h, path+"dlt_06dvr0000000000000000000"), "&#34;total&#34;: 12.50\n}</textarea>")
+	require.Equal(t, http.StatusUnprocessableEntity, post(h, path+"dlt_06dvr0000000000000000000/redeliver", url.Values{"payload": {`{"total":`}}).Code)
+	require.Equal(t, http.StatusSeeOther, post(h, path+"dlt_06dvr0000000000000000000/redeliver", url.Values{"payload": {"{\r\n\"total\": 1e400}"}}).Code)
+
+	for rate, status := range map[string]int{"": 422, "0": 422, "NaN": 422, "20000": 422, "50": 303} {
+		require.Equal(t, status, post(h, path+"redeliver", url.Values{"rate": {rate}}).Code, rate)
+	}
+	html := page(t, h, "/sinks/default/outbound")
+	require.Contains(t, words(html), "all 50/s 0 of 1 Cancel")
+	_, rest, _ := strings.Cut(html, `action="/sinks/default/outbound/redeliveries/`)
+	id, _, _ := strings.Cut(rest, "/cancel")
+	require.Equal(t, http.StatusSeeOther, send(h, http.MethodPost, "/sinks/default/outbound/redeliveries/"+id+"/cancel").Code)
+	require.NotContains(t, page(t, h, "/sinks/default/outbound"), id)
+	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, path+"discard").Code, "a reason is needed")
+	require.Equal(t, http.StatusSeeOther, post(h, path+"discard", url.Values{"reason": {"tests"}}).Code)
+	require.Contains(t, words(page(t, h, "/sinks/default/outbound")), "Nothing was given up.")
 }

@@ -29,6 +29,10 @@ type Store interface {
 	Offsets(ctx context.Context, connectionID string) ([]store.Offset, error)
 	// ParkedEvents lists the parked events of a sink after a position.
 	ParkedEvents(ctx context.Context, connectionID string, after store.Position, limit int) ([]store.ParkedEvent, error)
+	// DeadEvents lists dead letters of a sink.
+	DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error)
+	// CountDeadEvents counts them.
+	CountDeadEvents(ctx context.Context, which store.DeadEvents) (int, error)
 	// DeadEvent returns one dead letter of a sink.
 	DeadEvent(ctx context.Context, connectionID, id string) (store.DeadEvent, error)
 	// States lists the pieces of state of a connection by a prefix of their names.

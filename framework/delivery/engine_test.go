@@ -111,7 +111,7 @@ func TestGivenUpEventsBecomeDeadLettersAndTheStreamGoesOn(t *testing.T) {
 		require.Equal(t, []string{"a1", "b2", "c5"}, r.received())
 		letters := m.letters()
 		require.Len(t, letters, 3)
-		require.Equal(t, []any{int64(2), 3, 200, "POST /"}, []any{letters[0].Sequence, letters[0].Attempts, letters[0].Status, string(letters[0].Request)})
+		require.Equal(t, []any{int64(2), 3, 200, "POST /\n" + `{"n": 2}`}, []any{letters[0].Sequence, letters[0].Attempts, letters[0].Status, string(letters[0].Request)})
 		require.Contains(t, letters[1].Reason, "no such field")
 		require.Contains(t, letters[2].Reason, "panic: prepare")
 		event, err := DecodeEvent(letters[0].Event)

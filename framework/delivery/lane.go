@@ -176,7 +176,7 @@ func (s *runner) prepare(event *ingest.Event, now time.Time) *entry {
 	case err != nil:
 		e.fate = dead
 		e.message = &sink.Message{Event: event}
-		letter := s.letter(e, sink.Answer{}, "prepare: "+err.Error(), 0, now)
+		letter := s.letter(e, sink.Answer{}, "prepare: "+err.Error(), 0, now, 1)
 		e.bury = &letter
 	case message == nil:
 		e.fate = skipped

@@ -168,6 +168,30 @@ func (m *memory) ParkedEvents(_ context.Context, _ string, after store.Position,
 	return out, nil
 }
 
+func (m *memory) DeadEvents(_ context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []store.DeadEvent
+	for _, id := range slices.Sorted(maps.Keys(m.dead)) {
+		d := m.dead[id]
+		meant := d.Discarded == which.Discarded && (which.Source == store.Source{} || which.Source == d.Source) && id > which.After &&
+			(which.Before == "" || id < which.Before) && (which.From.IsZero() || !d.DeadAt.Before(which.From)) && (which.To.IsZero() || d.DeadAt.Before(which.To))
+		if meant {
+			d.Event, d.Request, d.Response = nil, nil, nil
+			out = append(out, d)
+		}
+	}
+	if !which.OldestFirst {
+		slices.Reverse(out)
+	}
+	return out[:min(limit, len(out))], nil
+}
+
+func (m *memory) CountDeadEvents(ctx context.Context, which store.DeadEvents) (int, error) {
+	all, err := m.DeadEvents(ctx, which, 1<<30)
+	return len(all), err
+}
+
 func (m *memory) DeadEvent(_ context.Context, _, id string) (store.DeadEvent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,11 +1,9 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/weirhq/weir/framework/sink"
@@ -29,6 +27,8 @@ type Snapshot struct {
 	// delivered again.
 	Streams []Progress
 	Replays []Replay
+	// Redeliveries are those of many dead letters that go on, the first at work.
+	Redeliveries []Redelivery
 }
 
 // Progress is where a sink is in a stream, as its process knows it.
@@ -44,6 +44,10 @@ func (e *Engine) Snapshot(ctx context.Context, connectionID string) (snapshot Sn
 		snapshot = Snapshot{
 			State: s.state, Order: s.Order, InFlight: s.inFlight, Parked: s.parked.len(), BreakerUntil: s.breaker.until,
 			FailingSince: s.failingFrom, Recent: s.recent.newest(), Streams: []Progress{}, Replays: s.replays(),
+			Redeliveries: []Redelivery{},
+		}
+		for _, r := range s.redeliveries {
+			snapshot.Redeliveries = append(snapshot.Redeliveries, *r)
 		}
 		for _, l := range s.lanes {
 			if l.replay == nil {
@@ -160,7 +164,8 @@ type raised struct {
 
 // Redeliver parks dead letters again, due one after the other every so often,
 // with what edit makes of each event; a nil edit leaves them as they are. It
-// returns how many it has parked.
+// returns how many it has parked. All are held in memory; [Engine.RedeliverAll] is
+// for many.
 func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []string, every time.Duration, edit func(payload []byte) []byte) (int, error) {
 	var letters []raised
 	size := 0
@@ -194,10 +199,6 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 			return 0, tooLarge(0)
 		}
 	}
-	// In the order that they had.
-	slices.SortStableFunc(letters, func(a, b raised) int {
-		return cmp.Or(cmp.Compare(a.ConnectionID, b.ConnectionID), cmp.Compare(a.Position.ConnectionID, b.Position.ConnectionID), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Sequence, b.Sequence))
-	})
 	count := 0
 	err := e.change(ctx, connectionID, func(s *runner) error {
 		if s.parked.len()+len(letters) > maxParked {
@@ -206,25 +207,7 @@ func (e *Engine) Redeliver(ctx context.Context, connectionID string, ids []strin
 		if s.parked.bytes+size > maxCopied {
 			return tooLarge(s.parked.bytes)
 		}
-		now := time.Now()
-		for i := range letters {
-			letter := &letters[i]
-			s.pending.Raise = append(s.pending.Raise, letter.ID)
-			if s.parked.at[letter.Position] != nil {
-				continue // raised twice
-			}
-			key := letter.key
-			if s.Order == sink.Ordered {
-				key = wholeStream
-			}
-			p := &parkedEntry{key: key, ParkedEvent: store.ParkedEvent{
-				Position: letter.Position, ParkedAt: now, NextAttemptAt: now.Add(time.Duration(count) * every),
-				LastError: letter.Reason, Status: letter.Status, Event: letter.Event,
-			}}
-			s.parked.add(p)
-			s.parkRow(p.ParkedEvent)
-			count++
-		}
+		count = s.parkAgain(letters, time.Now(), every)
 		return nil
 	})
 	return count, err

@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,7 +43,7 @@ func (s *runner) returned(w *work, a sink.Answer, took time.Duration) {
 		s.split(w, half)
 	case sink.GiveUp:
 		for _, e := range w.entries {
-			letter := s.letter(e, a, d.Reason, w.attempts+1, w.first)
+			letter := s.letter(e, a, d.Reason, w.attempts+1, w.first, len(w.entries))
 			e.fate, e.bury = dead, &letter
 		}
 		s.unhold(w)
@@ -251,7 +253,7 @@ func (s *runner) retried(l *lane, p *parkedEntry, e *entry, err error, a sink.An
 		s.parkRow(p.ParkedEvent)
 		s.parked.again(p)
 	case sink.GiveUp, sink.Split:
-		s.buryParked(l, p, s.letter(e, a, d.Reason, p.Attempts+1, p.ParkedAt))
+		s.buryParked(l, p, s.letter(e, a, d.Reason, p.Attempts+1, p.ParkedAt, 1))
 	case sink.Stop, sink.Disable:
 		s.parked.again(p)
 		s.stopped(stateAfter(d.Verdict), d.Reason)
@@ -297,16 +299,50 @@ func (s *runner) judge(l *lane, d sink.Decision, a sink.Answer, events int, took
 	}
 }
 
-// letter makes a dead letter of an entry.
-func (s *runner) letter(e *entry, a sink.Answer, reason string, attempts int, first time.Time) store.DeadEvent {
+// letter makes a dead letter of an entry, which was sent in a batch of so many.
+func (s *runner) letter(e *entry, a sink.Answer, reason string, attempts int, first time.Time, of int) store.DeadEvent {
 	now := time.Now()
 	encoded, err := EncodeEvent(e.message.Event)
 	if err != nil {
 		s.log.Error("encode a dead letter", "err", err)
 	}
 	return store.DeadEvent{
-		ID: store.NewID("dlt_", now), Position: e.position, Event: encoded, Reason: reason, Attempts: attempts, Status: a.Status,
-		Request: a.Request, Response: a.Body[:min(len(a.Body), store.MaxResponseBytes)], FirstAt: first, DeadAt: now,
+		ID: store.NewID("dlt_", s.letterTime(now)), Position: e.position, Event: encoded, Reason: reason, Attempts: attempts, Status: a.Status,
+		Request: sent(a.Request, e.message.Body, of), Response: upTo(a.Body, store.MaxResponseBytes), FirstAt: first, DeadAt: now,
+	}
+}
+
+// sent is what was sent of one event: the head of the request, and of its body the
+// event's own part, however many others it carried.
+func sent(head, part []byte, of int) []byte {
+	if len(head) == 0 {
+		return nil
+	}
+	out := upTo(head, store.MaxRequestBytes)
+	if of > 1 {
+		out = fmt.Appendf(out, "\n(one of %d events in the body; its part of it:)\n", of)
+	} else if len(part) > 0 {
+		out = append(out, '\n')
+	}
+	room := max(store.MaxRequestBytes-len(out), 0)
+	if out = append(out, part[:min(len(part), room)]...); len(part) > room {
+		out = fmt.Appendf(out, "\n(%d more bytes)", len(part)-room)
+	}
+	return out
+}
+
+// upTo is a copy of the beginning of b, which keeps no more of it in memory.
+func upTo(b []byte, most int) []byte { return slices.Clip(bytes.Clone(b[:min(len(b), most)])) }
+
+// letterTime is the time of the next dead letter's id: letters of one millisecond
+// sort in the order in which they were made.
+func (s *runner) letterTime(now time.Time) time.Time {
+	for {
+		last := s.lettered.Load()
+		next := max(now.UnixMilli(), last+1)
+		if s.lettered.CompareAndSwap(last, next) {
+			return time.UnixMilli(next)
+		}
 	}
 }
 

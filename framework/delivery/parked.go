@@ -55,8 +55,8 @@ type parkedSet struct {
 	heap  parkedHeap
 	// keys has the entries of each entity by sequence.
 	keys map[sourceKey][]*parkedEntry
-	// bytes counts the copies of events that are held beside the log.
-	bytes int
+	// copies are the events that are held beside the log, bytes what they take.
+	copies, bytes int
 }
 
 type sourceKey struct {
@@ -87,7 +87,15 @@ func (p *parkedSet) add(e *parkedEntry) {
 func (p *parkedSet) hold(e *parkedEntry) {
 	e.index = -1
 	p.at[e.Position] = e
-	p.bytes += len(e.Event)
+	p.count(e, 1)
+}
+
+// count counts an event that comes or goes.
+func (p *parkedSet) count(e *parkedEntry, by int) {
+	if e.Event != nil {
+		p.copies += by
+		p.bytes += by * len(e.Event)
+	}
 }
 
 // blocks reports whether an event of the entity must wait for a parked one.
@@ -127,7 +135,7 @@ func (p *parkedSet) shelve(e *parkedEntry) { e.out = false }
 // forget removes an event; the next of its entity is due as it says.
 func (p *parkedSet) forget(e *parkedEntry) {
 	if p.at[e.Position] == e {
-		p.bytes -= len(e.Event)
+		p.count(e, -1)
 	}
 	delete(p.at, e.Position)
 	e.settled()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/framework/sink"
@@ -64,6 +65,13 @@ type runner struct {
 	recent      ring
 	// begun are replays as they were stored, until the lanes are there.
 	begun [][]byte
+	// redeliveries are those that go on, the first at work; raising says that its
+	// next letters are being read, raiseAgain delays that after a failure.
+	redeliveries []*Redelivery
+	raising      bool
+	raiseAgain   time.Time
+	// lettered is the time of the last dead letter's id, in milliseconds.
+	lettered atomic.Int64
 	// waiters hear what becomes of the next commit.
 	waiters []chan error
 }
@@ -312,6 +320,7 @@ func (s *runner) step() {
 				s.read(l)
 			}
 		}
+		s.raise(s.stepped)
 		s.dispatch()
 	}
 	s.commit()
@@ -362,6 +371,9 @@ func (s *runner) nap() time.Duration {
 			earlier(s.breaker.until)
 		}
 		if due, ok := s.parked.due(); ok && due.After(now) {
+			earlier(due)
+		}
+		if due := s.raiseDue(); due.After(now) {
 			earlier(due)
 		}
 		for _, l := range s.lanes {

@@ -125,6 +125,11 @@ func (s *runner) loadState(ctx context.Context) error {
 			if isReplay(one.Name) {
 				s.begun = append(s.begun, one.Value)
 			}
+			if isRedelivery(one.Name) {
+				if err := s.loadRedelivery(one.Value); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if err := json.Unmarshal(one.Value, into); err != nil {

@@ -8,15 +8,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/action"
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
+	"github.com/weirhq/weir/framework/delivery"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/trigger"
+	"github.com/weirhq/weir/framework/webhook"
 	"github.com/weirhq/weir/ingest"
 )
 
@@ -253,10 +256,10 @@ func (r *Runtime) backfill(ctx context.Context, c *connection, stream string, sp
 }
 
 const (
-	// redeliverPage is how many dead letters are sent again at once.
-	redeliverPage = 500
-	// redeliverMost is how many one run sends again; a run after it takes the rest.
-	redeliverMost = 100_000
+	// redeliverLook is how often the progress of a redelivery is looked at.
+	redeliverLook = 500 * time.Millisecond
+	// lastAsk is how long a run that was canceled may take to end what it began.
+	lastAsk = 10 * time.Second
 )
 
 // deadLetters reads which dead letters of a sink are meant, and how far apart they
@@ -299,41 +302,32 @@ func (r *Runtime) sourceNamed(project, id string) (source store.Source, reason s
 	return source, "is no stream of the project, written as connection.stream" + framework.Suggest(id, known)
 }
 
-// redeliver lets the dead letters of a sink wait for their turn again, the oldest
-// first, and no more of them than are due.
+// redeliver sends the dead letters of a sink again, and follows until each had its
+// turn. A run that is canceled ends it.
 func (r *Runtime) redeliver(ctx context.Context, c *connection, which store.DeadEvents, every time.Duration, progress framework.Progress) (out redeliverOutput, err error) {
-	var ids []string
-	for len(ids) < redeliverMost {
-		letters, err := r.store.DeadEvents(ctx, which, redeliverPage)
+	desk, id := sinkDesk{r.store, r}, store.NewID(delivery.RedeliveryPrefix, time.Now())
+	ask := api.SinkChange{Action: api.SinkRedeliverAll, Redelivery: id, Letters: &which, Every: every}
+	if out.Redelivered, err = desk.Change(ctx, c.ID, ask); err != nil {
+		return out, err
+	}
+	for {
+		s, err := desk.Snapshot(ctx, c.ID)
 		if err != nil {
 			return out, err
 		}
-		for i := range letters {
-			ids = append(ids, letters[i].ID)
+		at := slices.IndexFunc(s.Redeliveries, func(one delivery.Redelivery) bool { return one.ID == id })
+		if at < 0 {
+			return out, nil
 		}
-		if len(letters) < redeliverPage {
-			break
-		}
-		which.Before = ids[len(ids)-1]
-	}
-	slices.Reverse(ids) // they are listed newest first
-	total := len(ids)
-	for page := range slices.Chunk(ids, redeliverPage) {
-		n, err := (sinkDesk{r.store, r}).Change(ctx, c.ID, api.SinkChange{Action: api.SinkRedeliver, IDs: page, Every: every})
-		out.Redelivered += n
-		if err != nil {
-			return out, err
-		}
-		total -= len(page)
-		progress(100*(len(ids)-total)/len(ids), fmt.Sprintf("%d of %d dead letters wait for their turn", out.Redelivered, len(ids)))
-		if total == 0 {
-			break
-		}
-		if err := pause(ctx, time.Duration(len(page))*every); err != nil {
-			return out, err
+		one := s.Redeliveries[at]
+		progress(100*one.Taken/max(one.Total, 1), fmt.Sprintf("%d of %d dead letters were taken", one.Taken, one.Total))
+		if err := pause(ctx, redeliverLook); err != nil {
+			ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAsk)
+			defer cancel()
+			_, failed := desk.Change(ended, c.ID, api.SinkChange{Action: api.SinkCancel, Redelivery: id})
+			return out, errors.Join(err, failed)
 		}
 	}
-	return out, nil
 }
 
 // ingest records an event, once for each key.
@@ -341,7 +335,13 @@ func (r *Runtime) ingest(ctx context.Context, c *connection, payload json.RawMes
 	stream, eventType := c.trigger.settings.Events()
 	out := ingest.NewBuffer([]string{stream}, ingest.DeliveryLimits())
 	now := time.Now()
-	err := ingest.Canonical(out, catalog.Webhook[json.RawMessage](stream), eventType, payload, ingest.Options{IdempotencyKey: ingest.EventKey(key), Time: now})
+	// The key says where the sender's id was found, so that no two are alike; the
+	// subject is that id.
+	named := ingest.EventKey(key)
+	if id := webhook.DeliveryID(key); utf8.ValidString(id) && !strings.ContainsRune(id, 0) {
+		named = named.About(id)
+	}
+	err := ingest.Canonical(out, catalog.Webhook[json.RawMessage](stream), eventType, payload, ingest.Options{IdempotencyKey: named, Time: now})
 	emissions, poison := out.Seal()
 	if err = errors.Join(err, poison); err != nil {
 		return nil, framework.Permanent(err)

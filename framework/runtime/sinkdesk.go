@@ -79,7 +79,15 @@ func (o local) change(ctx context.Context, connectionID string, c *api.SinkChang
 	case api.SinkReplay:
 		_, err = e.Replay(ctx, connectionID, c.Source, c.Next, c.To)
 	case api.SinkCancel:
+		if c.Redelivery != "" {
+			return 0, e.CancelRedelivery(ctx, connectionID, c.Redelivery)
+		}
 		err = e.CancelReplay(ctx, connectionID, c.Replay)
+	case api.SinkRedeliverAll:
+		if c.Letters == nil {
+			return 0, errors.New("redeliver: nothing says which dead letters are meant")
+		}
+		n, err = e.RedeliverAll(ctx, connectionID, c.Redelivery, *c.Letters, c.Every)
 	case api.SinkRedeliver:
 		var edit func([]byte) []byte
 		if c.Payload != nil {

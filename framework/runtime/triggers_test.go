@@ -286,6 +286,7 @@ func TestATriggerRecordsWhatIsSentToItOnce(t *testing.T) {
 	require.Contains(t, form["output"], "id")
 	_, body := w.do(t, http.MethodGet, "/api/v1/connections/in/streams/events/events", nil, nil)
 	require.Contains(t, string(body), `{"n": 9007199254740993}`)
+	require.Contains(t, string(body), `"subject":"k1"`, "the sender's own id")
 	require.Contains(t, string(body), `{"a":"1","b":"2"}`)
 	require.Equal(t, http.StatusUnprocessableEntity, w.call(t, "in", `{"n":`, "Content-Type", "application/json").status)
 	// A caller who does not wait finds the end where it is told to look.

@@ -40,7 +40,8 @@ type Answer struct {
 	Body []byte
 	// Err says why there was no answer, without secrets.
 	Err error
-	// Request describes what was sent, without secrets, for people.
+	// Request describes the head of what was sent, without secrets, for people. Of
+	// its body the message's own part is shown beside it.
 	Request []byte
 }
 

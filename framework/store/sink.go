@@ -101,8 +101,8 @@ type DeadEvent struct {
 	Attempts int
 	// Status is that of the last answer, 0 for none.
 	Status int
-	// Request and Response are what was sent last, without secrets, and the
-	// beginning of what came back.
+	// Request and Response are what was sent of it last, without secrets, and the
+	// beginning of what came back: at most MaxRequestBytes and MaxResponseBytes.
 	Request, Response []byte
 	// FirstAt is when it was tried first, DeadAt when it was given up.
 	FirstAt, DeadAt time.Time
@@ -121,12 +121,19 @@ type DeadEvents struct {
 	Discarded    bool
 	// From and To bound DeadAt, half-open.
 	From, To time.Time
-	// Before is the id of the dead letter that the page ends before: newest come first.
-	Before string
+	// Before and After are ids of dead letters, between which those are that are
+	// meant; Before is the last of a page, which has the newest first.
+	Before, After string
+	// OldestFirst lists them the other way round: After is the last of a page.
+	OldestFirst bool
 }
 
-// MaxResponseBytes bounds what is kept of an answer to a sink.
-const MaxResponseBytes = 16 << 10
+// Bounds of what is kept of a request of a sink, but for the line that says that it
+// was cut, and of the answer to it.
+const (
+	MaxRequestBytes  = 16 << 10
+	MaxResponseBytes = 16 << 10
+)
 
 // Sinks is the part of a store that keeps what sinks have delivered.
 type Sinks interface {
@@ -137,6 +144,8 @@ type Sinks interface {
 	ParkedEvents(ctx context.Context, connectionID string, after Position, limit int) ([]ParkedEvent, error)
 	// DeadEvents lists dead letters, newest first, without Event, Request and Response.
 	DeadEvents(ctx context.Context, which DeadEvents, limit int) ([]DeadEvent, error)
+	// CountDeadEvents counts the dead letters that which selects.
+	CountDeadEvents(ctx context.Context, which DeadEvents) (int, error)
 	// DeadCounts counts the dead letters that nobody has settled, by sink; of one,
 	// or of all for "". A sink without any is left out.
 	DeadCounts(ctx context.Context, connectionID string) (map[string]int64, error)

@@ -139,6 +139,13 @@ func (s sinksOf) Change(_ context.Context, connectionID string, c api.SinkChange
 		s.states = append(s.states, delivery.StateWrites(connectionID, one.snapshot)...)
 	case c.Action == api.SinkRedeliver:
 		one.letters = slices.DeleteFunc(one.letters, func(l store.DeadEvent) bool { return slices.Contains(c.IDs, l.ID) })
+	case c.Action == api.SinkRedeliverAll:
+		one.snapshot.Redeliveries = append(one.snapshot.Redeliveries, delivery.Redelivery{
+			ID: c.Redelivery, Source: c.Letters.Source, Every: c.Every, Total: len(one.letters), At: s.now,
+		})
+		return len(one.letters), s.broken
+	case c.Action == api.SinkCancel && c.Redelivery != "":
+		one.snapshot.Redeliveries = slices.DeleteFunc(one.snapshot.Redeliveries, func(r delivery.Redelivery) bool { return r.ID == c.Redelivery })
 	case c.Action == api.SinkDiscard:
 		for i := range one.letters {
 			if slices.Contains(c.IDs, one.letters[i].ID) {

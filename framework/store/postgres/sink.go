@@ -46,28 +46,53 @@ func (s *Store) ParkedEvents(ctx context.Context, connectionID string, after sto
 
 func bounded(limit int) int { return min(max(limit, 0), maxRows) }
 
-// DeadEvents lists dead letters of sinks, newest first.
-func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error) {
-	if !validText(which.ConnectionID, which.Source.ConnectionID, which.Source.Stream, which.Before) {
-		return nil, nil
-	}
+// deadEvents are the dead letters that a selection means, after what is read of them.
+func deadEvents(which store.DeadEvents) (from string, args []any) {
 	optional := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
 		}
 		return &t
 	}
-	return list(ctx, s, "list dead letters", `SELECT k.id, d.id, d.source_id, d.stream_key, d.sequence, d.reason, d.attempts, d.status, d.first_at, d.dead_at,
-			d.discarded, d.note
-		FROM dead_events d JOIN connections k ON k.num = d.connection AND k.deleted_at IS NULL
+	from = `FROM dead_events d JOIN connections k ON k.num = d.connection AND k.deleted_at IS NULL
 		WHERE ($1 = '' OR k.id = $1) AND d.discarded = $2 AND ($3 = '' OR d.source_id = $3) AND ($4 = '' OR d.stream_key = $4)
-			AND ($5::timestamptz IS NULL OR d.dead_at >= $5) AND ($6::timestamptz IS NULL OR d.dead_at < $6) AND ($7 = '' OR d.id COLLATE "C" < $7)
-		ORDER BY d.id COLLATE "C" DESC LIMIT $8`,
+			AND ($5::timestamptz IS NULL OR d.dead_at >= $5) AND ($6::timestamptz IS NULL OR d.dead_at < $6)
+			AND ($7 = '' OR d.id COLLATE "C" < $7) AND ($8 = '' OR d.id COLLATE "C" > $8)`
+	return from, []any{
+		which.ConnectionID, which.Discarded, which.Source.ConnectionID, which.Source.Stream,
+		optional(which.From), optional(which.To), which.Before, which.After,
+	}
+}
+
+// DeadEvents lists dead letters of sinks, newest first.
+func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error) {
+	if !validText(which.ConnectionID, which.Source.ConnectionID, which.Source.Stream, which.Before, which.After) {
+		return nil, nil
+	}
+	from, args := deadEvents(which)
+	order := "DESC"
+	if which.OldestFirst {
+		order = "ASC"
+	}
+	return list(ctx, s, "list dead letters", `SELECT k.id, d.id, d.source_id, d.stream_key, d.sequence, d.reason, d.attempts, d.status, d.first_at, d.dead_at,
+			d.discarded, d.note `+from+` ORDER BY d.id COLLATE "C" `+order+` LIMIT $9`,
 		func(r pgx.CollectableRow) (v store.DeadEvent, err error) {
 			return v, r.Scan(&v.ConnectionID, &v.ID, &v.Source.ConnectionID, &v.Stream, &v.Sequence, &v.Reason, &v.Attempts, &v.Status,
 				moment{&v.FirstAt}, moment{&v.DeadAt}, &v.Discarded, &v.Note)
-		}, which.ConnectionID, which.Discarded, which.Source.ConnectionID, which.Source.Stream,
-		optional(which.From), optional(which.To), which.Before, bounded(limit))
+		}, append(args, bounded(limit))...)
+}
+
+// CountDeadEvents counts the dead letters that which selects.
+func (s *Store) CountDeadEvents(ctx context.Context, which store.DeadEvents) (int, error) {
+	if !validText(which.ConnectionID, which.Source.ConnectionID, which.Source.Stream, which.Before, which.After) {
+		return 0, nil
+	}
+	from, args := deadEvents(which)
+	n, err := list(ctx, s, "count dead letters", "SELECT count(*) "+from, func(r pgx.CollectableRow) (n int, err error) { return n, r.Scan(&n) }, args...)
+	if err != nil {
+		return 0, err
+	}
+	return n[0], nil
 }
 
 // DeadCounts counts the dead letters of sinks that nobody has settled.

@@ -185,6 +185,17 @@ var sinks = []contract{
 		require.Empty(t, counts)
 		require.Equal(t, "dlt_1", ids(store.DeadEvents{Before: "dlt_2"}))
 		require.Equal(t, "dlt_2", ids(store.DeadEvents{From: start.Add(time.Minute), To: start.Add(2 * time.Minute)}))
+		require.Equal(t, "dlt_1 dlt_2 dlt_3", ids(store.DeadEvents{ConnectionID: sink.ID, OldestFirst: true}))
+		require.Equal(t, "dlt_2 dlt_3", ids(store.DeadEvents{After: "dlt_1", OldestFirst: true}))
+		require.Equal(t, "dlt_2", ids(store.DeadEvents{After: "dlt_1", Before: "dlt_3"}))
+		for want, which := range map[int]store.DeadEvents{
+			3: {ConnectionID: sink.ID, Source: from}, 2: {After: "dlt_1"}, 1: {From: start.Add(time.Minute), To: start.Add(2 * time.Minute)},
+			0: {ConnectionID: b.con.ID},
+		} {
+			n, err := b.CountDeadEvents(t.Context(), which)
+			require.NoError(t, err)
+			require.Equal(t, want, n, which)
+		}
 		require.Empty(t, ids(store.DeadEvents{ConnectionID: b.con.ID}))
 		require.Empty(t, ids(store.DeadEvents{Source: store.Source{Stream: "other"}}))
 		require.Equal(t, int64(1), b.letters(t, store.DeadEvents{Before: "dlt_2"})[0].Sequence, "a known id is left alone")
