@@ -41,7 +41,7 @@ type problemRow struct {
 
 // checkConfig checks a configuration file against the linked connectors, with
 // the rules for streams that come from settings. It exits with 1 when the file
-// would be refused. With fix it first mends what a machine can, with diff it prints
+// would be refused, with 2 when it is no YAML. With fix it first mends what a machine can, with diff it prints
 // what that would change.
 func (a *app) checkConfig(file, format string, fix, diff bool) error {
 	loaded, err := config.Load(file, a.plugins)
@@ -88,6 +88,9 @@ func (a *app) checkConfig(file, format string, fix, diff bool) error {
 		}
 	default:
 		return wrongUsage(fmt.Errorf("--format %s is for packages; a configuration file is reported as text or json", format))
+	}
+	if problems.Unparsable() {
+		return &exitError{exitUsage, nil}
 	}
 	if len(problems) > 0 {
 		return &exitError{exitFailed, nil}

@@ -10,10 +10,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weirhq/weir/framework/config"
+	"github.com/weirhq/weir/framework/reference"
 )
 
 // client calls the management API of a running Weir.
@@ -25,11 +30,16 @@ type client struct {
 	admin   string
 	project string
 	http    *http.Client
+	// command is whose flags these are, and listed names the file that says where
+	// the server listens, "" for none.
+	command *cobra.Command
+	listed  string
 }
 
 // serverFlags adds the flags that say which server is meant.
 func (c *client) serverFlags(command *cobra.Command) {
-	command.Flags().StringVar(&c.server, "server", "http://127.0.0.1:9657", "address of the running server")
+	c.command = command
+	command.Flags().StringVar(&c.server, "server", defaultServer, "address of the running server, without it as weir.yaml says")
 	command.Flags().StringVar(&c.token, "token", "", "token of the management API, as weir token create makes it")
 	command.Flags().StringVar(&c.admin, "admin-token", "", "admin token of the server, for want of another")
 }
@@ -55,6 +65,61 @@ func (p problem) Error() string {
 		return p.Detail
 	}
 	return p.Title
+}
+
+// defaultServer is where a server is that nothing else is said of.
+const defaultServer = "http://127.0.0.1:9657"
+
+// find has the server be the one that the file in this folder is of, where none is
+// named.
+func (c *client) find() {
+	if c.command == nil || c.command.Flags().Changed("server") || c.server != defaultServer {
+		return
+	}
+	file := defaultConfig
+	if given := c.command.Flags().Lookup("config"); given != nil && given.Value.String() != "" {
+		file = given.Value.String()
+	}
+	if server := serverOf(file); server != "" {
+		c.server, c.listed = server, file
+	}
+}
+
+// serverOf is where this machine reaches the server of a configuration file; ""
+// for a file that does not say it. What else is wrong with it does not matter here.
+func serverOf(file string) string {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > config.MaxFileBytes {
+		return ""
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	var says struct {
+		Listen string `yaml:"listen"`
+		Cert   string `yaml:"tls_cert"`
+	}
+	if yaml.Unmarshal(content, &says) != nil || says.Listen == "" {
+		return ""
+	}
+	listen, err := reference.Policy{Free: true}.Expand(says.Listen)
+	if err != nil {
+		return ""
+	}
+	scheme := "http://"
+	if says.Cert != "" {
+		scheme = "https://"
+	}
+	return scheme + localAddress(listen)
+}
+
+// place is where the server was looked for, and why there.
+func (c *client) place() string {
+	if c.listed != "" {
+		return c.where() + " (listen of " + c.listed + ")"
+	}
+	return c.where()
 }
 
 // where is the server's address as it may be shown.
@@ -87,6 +152,7 @@ func (c *client) sendAs(ctx context.Context, method, path string, query url.Valu
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
+	c.find()
 	target := strings.TrimSuffix(c.server, "/") + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -107,7 +173,7 @@ func (c *client) sendAs(ctx context.Context, method, path string, query url.Valu
 		if errors.Is(err, context.Canceled) {
 			return failed(errors.New("interrupted"))
 		}
-		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run or weir demo, or set --server", c.where()))
+		return unreachable(fmt.Errorf("no Weir answers at %s; start one with weir run or weir demo, or set --server", c.place()))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))

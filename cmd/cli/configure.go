@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
 )
 
@@ -40,9 +42,12 @@ func (a *app) apply() *cobra.Command {
 			"resolved by the server, which reads the names that secrets.env of its own file lists. Where no server\n" +
 			"answers and --server is not given, the store itself is changed, as weir.yaml (--config) names it.",
 		RunE: func(command *cobra.Command, _ []string) error {
-			content, err := os.ReadFile(file)
+			content, err := a.fileOrInput(&file)
 			if err != nil {
-				return wrongUsage(fmt.Errorf("read %s: %w", file, err))
+				return wrongUsage(err)
+			}
+			if file == "" && !yes && !dryRun && a.terminal != nil {
+				return wrongUsage(errors.New("a file from standard input leaves nothing to ask on; give --yes or --dry-run"))
 			}
 			query := url.Values{"dry_run": {"true"}, "prune": {strconv.FormatBool(prune)}}
 			var would plan
@@ -55,7 +60,7 @@ func (a *app) apply() *cobra.Command {
 			}
 			if store != nil {
 				defer func() { _ = store.close() }() // what was committed is on disk
-				if would, err = store.apply(ctx, a, file, connection.FileOptions{Prune: prune}, "", true); err != nil {
+				if would, err = store.apply(ctx, file, content, connection.FileOptions{Prune: prune}, "", true); err != nil {
 					return err
 				}
 			}
@@ -75,7 +80,7 @@ func (a *app) apply() *cobra.Command {
 				query.Set("message", message)
 			}
 			if store != nil {
-				_, err = store.apply(ctx, a, file, connection.FileOptions{Prune: prune}, message, false)
+				_, err = store.apply(ctx, file, content, connection.FileOptions{Prune: prune}, message, false)
 			} else {
 				var did plan
 				err = c.sendAs(ctx, http.MethodPost, "/api/v1/apply", query, "application/yaml", content, &did)
@@ -89,12 +94,35 @@ func (a *app) apply() *cobra.Command {
 	}
 	c.flags(command)
 	f.register(command)
-	command.Flags().StringVarP(&file, "file", "f", defaultConfig, "file with projects and connections")
+	command.Flags().StringVarP(&file, "file", "f", defaultConfig, "file with projects and connections, - for standard input")
 	command.Flags().StringVar(&message, "message", "", "why, for the history")
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
 	command.Flags().BoolVar(&prune, "prune", false, "delete connections that a file made and this one does not name")
 	command.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return command
+}
+
+// fileOrInput reads a file to apply; file becomes "" for standard input.
+func (a *app) fileOrInput(file *string) ([]byte, error) {
+	from := a.term.In
+	if *file != "-" {
+		f, err := os.Open(*file)
+		if err != nil {
+			return nil, fmt.Errorf("read the file to apply: %w", err)
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		from = f
+	} else {
+		*file = ""
+	}
+	content, err := io.ReadAll(io.LimitReader(from, config.MaxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the file to apply: %w", err)
+	}
+	if len(content) > config.MaxFileBytes {
+		return nil, fmt.Errorf("the file to apply is larger than %d bytes", config.MaxFileBytes)
+	}
+	return content, nil
 }
 
 // signs stand before what a plan does.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/store"
@@ -94,7 +96,7 @@ func (a *app) reach(command *cobra.Command, c *client, f *directFlags, file stri
 		return nil, failed(errors.Join(err, s.Close()))
 	}
 	if !f.explicit() {
-		a.notef("no Weir answers at %s; working on %s\n", c.where(), where)
+		a.notef("no Weir answers at %s; working on %s\n", c.place(), where)
 	}
 	return &direct{desk, s.Close}, nil
 }
@@ -113,7 +115,7 @@ func (a *app) settings(f *directFlags, file string) (*config.File, error) {
 	switch {
 	case path != "":
 		var err error
-		if loaded, err = a.loadFile(path); err != nil {
+		if loaded, err = loadProcess(path, a.plugins); err != nil {
 			return nil, err
 		}
 	case !f.explicit():
@@ -124,11 +126,11 @@ func (a *app) settings(f *directFlags, file string) (*config.File, error) {
 	return loaded, nil
 }
 
-// loadFile reads a file as weir run does.
-func (a *app) loadFile(path string) (*config.File, error) {
-	loaded, err := config.Load(path, a.plugins)
+// loadProcess reads which store and keys a file means.
+func loadProcess(path string, plugins []framework.Plugin) (*config.File, error) {
+	loaded, err := config.LoadProcess(path, plugins)
 	if problems, ok := errors.AsType[config.Problems](err); ok {
-		return nil, failed(fmt.Errorf("%s is not valid; nothing was changed:\n%w", path, problems))
+		return nil, failed(invalidFile(path, problems))
 	}
 	if err != nil {
 		return nil, wrongUsage(err)
@@ -136,11 +138,18 @@ func (a *app) loadFile(path string) (*config.File, error) {
 	return loaded, nil
 }
 
+func invalidFile(path string, problems config.Problems) error {
+	return fmt.Errorf("%s is not valid; nothing was changed:\n%w", path, problems)
+}
+
 // apply is what POST /api/v1/apply does.
-func (d *direct) apply(ctx context.Context, a *app, file string, o connection.FileOptions, message string, dry bool) (plan, error) {
-	loaded, err := a.loadFile(file)
+func (d *direct) apply(ctx context.Context, file string, content []byte, o connection.FileOptions, message string, dry bool) (plan, error) {
+	loaded, err := d.ReadFile(ctx, cmp.Or(file, "the input"), content, true)
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		return plan{}, failed(invalidFile(cmp.Or(file, "the input"), problems))
+	}
 	if err != nil {
-		return plan{}, err
+		return plan{}, failed(err)
 	}
 	did, err := d.ApplyFile(ctx, loaded.Projects, loaded.Connections, o, connection.Request{By: byCLI, Message: message}, dry)
 	if err != nil {

@@ -90,7 +90,8 @@ func (a *app) doctor() *cobra.Command {
 	command.Flags().StringVarP(&file, "config", "c", "weir.yaml", "configuration file")
 	command.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	command.Flags().BoolVar(&offline, "offline", false, "do not call the hosts of the connections")
-	command.Flags().StringVar(&c.server, "server", "http://127.0.0.1:9657", "address of the running server")
+	c.command = command
+	command.Flags().StringVar(&c.server, "server", defaultServer, "address of the running server, without it as weir.yaml says")
 	command.Flags().StringVar(&c.project, "project", "default", "project of the connections that are asked for")
 	command.PreRun = func(*cobra.Command, []string) { c.token = f.token }
 	return command
@@ -236,7 +237,7 @@ func (d *doctor) server(ctx context.Context, c *client) {
 	if err := c.call(ctx, http.MethodGet, c.path("streams"), map[string][]string{"limit": {"1000"}}, &list); err != nil {
 		coded, ok := errors.AsType[*exitError](err)
 		if ok && coded.code == exitUnreachable {
-			d.add("streams", "skipped", "", "no Weir answers at %s", c.where())
+			d.add("streams", "skipped", "", "no Weir answers at %s", c.place())
 			return
 		}
 		d.add("streams", "error", "give --admin-token, or look at the server's log", "%v", err)

@@ -25,7 +25,7 @@ func (a *API) applyFile(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	file, err := a.cfg.Connections.ReadFile(content)
+	file, err := a.cfg.Connections.ReadFile(r.Context(), "weir.yaml", content, false)
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		p := newProblem(http.StatusUnprocessableEntity, "invalid_file", "the file is not valid; nothing was changed:\n"+problems.Error())
 		for _, one := range problems {

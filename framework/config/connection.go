@@ -61,6 +61,7 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		{"config", keep(&at.config, func(n *yaml.Node) { c.Settings = r.settings(n) })},
 		{"endpoints", keep(&at.endpoints, r.endpoints(&c.Endpoints))},
 	})
+	r.hidden(&c, n, at)
 	if displayName != "" && c.DisplayName != "" && displayName != c.DisplayName {
 		r.problem(n, "display_name and displayName are the same thing with two values; keep one")
 	}
@@ -73,7 +74,7 @@ func (r *reader) connection(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	} else if !namePattern.MatchString(c.Name) && c.Name != "" {
 		r.problem(at.name, "connection name %q does not match %s", c.Name, namePattern)
 	}
-	if c.Project != "default" && !slices.ContainsFunc(f.Projects, func(p Project) bool { return p.Name == c.Project }) {
+	if c.Project != "default" && !slices.ContainsFunc(f.Projects, func(p Project) bool { return p.Name == c.Project }) && !slices.Contains(r.arriving.Projects, c.Project) {
 		r.problem(at.at(at.project), "project %q is not listed under projects", c.Project)
 	}
 	if c.Name != "" && slices.ContainsFunc(f.Connections, func(o Connection) bool { return o.Project == c.Project && o.Name == c.Name }) {

@@ -57,15 +57,10 @@ func CheckDocument(document map[string]any, s Surroundings) (c Connection, warni
 
 // node returns a value as the reader walks it. Its line stands for its path.
 func (r *reader) node(value any, path string, depth int) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Line: len(r.paths)}
+	n := scalar(value)
+	n.Line = len(r.paths)
 	r.paths = append(r.paths, path)
 	switch v := value.(type) {
-	case nil:
-		n.Tag, n.Value = "!!null", "null"
-	case string:
-		n.Tag, n.Value = "!!str", v
-	case bool:
-		n.Tag, n.Value = "!!bool", strconv.FormatBool(v)
 	case map[string]any:
 		n.Kind, n.Tag = yaml.MappingNode, "!!map"
 		for _, name := range slices.Sorted(maps.Keys(v)) {
@@ -85,8 +80,22 @@ func (r *reader) node(value any, path string, depth int) *yaml.Node {
 			}
 			n.Content = append(n.Content, r.node(one, path+"["+strconv.Itoa(i)+"]", depth+1))
 		}
+	}
+	return n
+}
+
+// scalar returns the node of a value that is neither a map nor a list.
+func scalar(value any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode}
+	switch v := value.(type) {
+	case nil:
+		n.Tag, n.Value = "!!null", "null"
+	case string:
+		n.Tag, n.Value = "!!str", v
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(v)
 	default:
-		n.Value, n.Tag = fmt.Sprint(v), "!!int"
+		n.Tag, n.Value = "!!int", fmt.Sprint(v)
 		if number, ok := v.(json.Number); ok {
 			n.Value = number.String()
 		}

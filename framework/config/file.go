@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +108,8 @@ type Problem struct {
 	// Path is that of the value in a document, such as "config.headers[0].name",
 	// and "" in a file.
 	Path string
+	// unparsable says that nothing of the file could be read.
+	unparsable bool
 	// Edit mends it, nil where only somebody who knows what is meant can.
 	Edit *Edit
 }
@@ -124,6 +127,11 @@ func (p Problem) String() string {
 
 // Problems are all errors of a configuration file.
 type Problems []Problem
+
+// Unparsable reports that the file is no YAML, so that nothing of it was checked.
+func (p Problems) Unparsable() bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.unparsable })
+}
 
 // Error lists every problem, one a line.
 func (p Problems) Error() string {

@@ -39,6 +39,16 @@ func ReservedProjects() []string {
 // Load reads and checks the file at path against the linked connectors. Its
 // error is [Problems], or that of opening the file.
 func Load(path string, plugins []framework.Plugin) (*File, error) {
+	return load(path, plugins, &reader{resolve: &resolver{env: os.LookupEnv}})
+}
+
+// LoadProcess is Load for what a file says of the process: its connections are left
+// alone.
+func LoadProcess(path string, plugins []framework.Plugin) (*File, error) {
+	return load(path, plugins, &reader{resolve: &resolver{env: os.LookupEnv}, process: true})
+}
+
+func load(path string, plugins []framework.Plugin, r *reader) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -52,7 +62,7 @@ func Load(path string, plugins []framework.Plugin) (*File, error) {
 	if len(content) > MaxFileBytes {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, MaxFileBytes)
 	}
-	return Parse(path, content, os.LookupEnv, plugins)
+	return parse(path, content, plugins, r)
 }
 
 // Parse checks the content of a configuration file. path names it in problems,
@@ -62,10 +72,9 @@ func Parse(path string, content []byte, env func(string) (string, bool), plugins
 }
 
 // ParseConnections is Parse for the connections and projects of a file that comes
-// from elsewhere: what it says of the process is left alone, and lookup says what
-// its references stand for.
-func ParseConnections(path string, content []byte, lookup func(reference string) (string, error), plugins []framework.Plugin) (*File, error) {
-	return parse(path, content, plugins, &reader{resolve: &resolver{lookup: lookup}, part: true})
+// from elsewhere: what it says of the process is left alone.
+func ParseConnections(path string, content []byte, in Arriving, plugins []framework.Plugin) (*File, error) {
+	return parse(path, content, plugins, &reader{resolve: &resolver{lookup: in.Lookup}, part: true, arriving: in})
 }
 
 func parse(path string, content []byte, plugins []framework.Plugin, r *reader) (*File, error) {
@@ -134,7 +143,7 @@ func syntaxProblems(path string, err error) error {
 	if strings.Contains(message, "cannot start any token") {
 		message += "; a tab cannot indent, use spaces"
 	}
-	problem := Problem{File: path, Line: 1, Column: 1, Message: "not valid YAML: " + unknownAnchor.ReplaceAllString(message, "unknown anchor; put values that begin with * into quotes")}
+	problem := Problem{File: path, Line: 1, Column: 1, unparsable: true, Message: "not valid YAML: " + unknownAnchor.ReplaceAllString(message, "unknown anchor; put values that begin with * into quotes")}
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		problem.Line, _ = strconv.Atoi(m[1])
 		if m[2] != "" {
@@ -184,7 +193,11 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 		}},
 		{"retention", r.retention(&f.Retention)},
 		{"projects", r.list("projects", func(n *yaml.Node) { r.project(n, f) })},
-		{"connections", r.list("connections", func(n *yaml.Node) { connections = append(connections, n) })},
+		{"connections", r.list("connections", func(n *yaml.Node) {
+			if !r.process {
+				connections = append(connections, n)
+			}
+		})},
 	}
 	for i := range fields {
 		if r.part && !slices.Contains([]string{"projects", "connections", "retention"}, fields[i].name) {

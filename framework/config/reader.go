@@ -35,8 +35,12 @@ type reader struct {
 	// which is which. paths are then those that the lines of nodes stand for.
 	strict bool
 	paths  []string
-	// part reads connections and projects of a file, and nothing else.
-	part bool
+	// part reads connections and projects of a file, and nothing else, and arriving
+	// is what they meet.
+	part     bool
+	arriving Arriving
+	// process reads all but the connections.
+	process bool
 }
 
 // maxProblems bounds what is reported at once.

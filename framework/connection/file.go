@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,6 +208,10 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 			step.Action, step.spec = ActionUnchanged, *before
 			return step, nil
 		}
+		if row.ManagedBy != store.ManagedByFile && out.unchanged {
+			step.Action = ActionUnchanged // it stays the API's
+			return step, nil
+		}
 		if row.ManagedBy != store.ManagedByFile {
 			return step, Faults{{Message: fmt.Sprintf("connection %q is managed through the API; remove it from the file, or delete it there first", c.Name)}}
 		}
@@ -324,8 +329,49 @@ func (d *Desk) Apply(ctx context.Context, p Plan, q Request) error {
 	return nil
 }
 
-// ReadFile reads a weir.yaml that comes through the API: its references may read
-// what those of connections that come through the API may.
-func (d *Desk) ReadFile(content []byte) (*config.File, error) {
-	return config.ParseConnections("weir.yaml", content, d.cfg.References.Lookup, d.cfg.Plugins)
+// ReadFile reads a weir.yaml that is to be applied; path names it in what is wrong
+// with it. Its references may read what those of connections that come through the
+// API may, or everything when it is the operator's own. "***" in it keeps the
+// secret that is there.
+func (d *Desk) ReadFile(ctx context.Context, path string, content []byte, own bool) (*config.File, error) {
+	policy := d.cfg.References
+	if own {
+		policy = d.policy(store.ManagedByFile)
+	}
+	projects, err := d.projectNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	in := config.Arriving{Lookup: policy.Lookup, Projects: projects, Kept: func(document map[string]any) (map[string]any, config.Problems) {
+		settings, problems, err := d.kept(ctx, document)
+		failed = cmp.Or(failed, err)
+		return settings, problems
+	}}
+	file, err := config.ParseConnections(path, content, in, d.cfg.Plugins)
+	if failed != nil {
+		return nil, failed
+	}
+	return file, err
+}
+
+// kept returns the settings of a connection in a file with the secrets that it
+// shows as ***.
+func (d *Desk) kept(ctx context.Context, document map[string]any) (map[string]any, config.Problems, error) {
+	project, _ := document["project"].(string)
+	name, _ := document["name"].(string)
+	row, s, err := d.find(ctx, cmp.Or(project, store.DefaultProject), name)
+	before := &s
+	if errors.Is(err, store.ErrNotFound) {
+		before, err = nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var problems config.Problems
+	for _, f := range d.restoreDocument(row.ID, document, before) {
+		problems = append(problems, config.Problem{Path: f.Path, Message: f.Message})
+	}
+	settings, _ := document["config"].(map[string]any)
+	return settings, problems, nil
 }

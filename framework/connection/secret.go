@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/httpguard"
 	"github.com/weirhq/weir/framework/seal"
 )
 
 // Hidden stands for a secret that is not shown. Written back, it keeps the secret.
-const Hidden = "***"
+const Hidden = config.Hidden
 
 // plainHeaders are the headers whose values are no secrets.
 var plainHeaders = []string{"content-type", "accept", "user-agent"}

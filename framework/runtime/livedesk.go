@@ -56,8 +56,8 @@ func (r *Runtime) trial(ctx context.Context, c config.Connection, id string) (on
 	}
 	one.ID = id
 	switch {
-	case !c.Enabled:
-		return one, nil
+	case !c.Enabled, one.trigger != nil:
+		return one, nil // a trigger is open when it is prepared
 	case c.Type == typeSink:
 		return one, r.openSink(ctx, one)
 	}

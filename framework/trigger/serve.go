@@ -152,6 +152,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t Target) *refus
 	if no != nil {
 		return no
 	}
+	// The connection may have been changed while the body came: what it says now
+	// counts.
+	if t, no = h.still(r, t); no != nil {
+		return no
+	}
 	request := webhook.Request{
 		Method: r.Method, URI: r.URL.RequestURI(), Header: r.Header, Body: body, TLS: r.TLS,
 		Remote: webhook.ClientIP(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), h.cfg.TrustedProxies),
@@ -203,6 +208,24 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t Target) *refus
 		return nil
 	}
 	return h.follow(w, r, id, 0)
+}
+
+// still is the target of a request as it is now.
+func (h *Handler) still(r *http.Request, was Target) (Target, *refusal) {
+	_, path, _ := splitPath(r.URL.EscapedPath())
+	t, allowed := h.cfg.Targets.Lookup(was.Project, path, r.Method)
+	no := notFound()
+	switch {
+	case len(allowed) == 0:
+	case t.Prepare == nil:
+		no = wrongMethod(allowed)
+	case t.Verifier == nil:
+		no = unverified("")
+	default:
+		return t, nil
+	}
+	no.unread = false
+	return t, no
 }
 
 // answerHandshake answers a request by which a sender learns that the trigger is

@@ -34,6 +34,7 @@ type bench struct {
 	store  *sqlite.Store
 	engine *action.Engine
 	con    store.Connection
+	table  *Table
 	// do is what the trigger carries out.
 	do func(ctx context.Context, r Request, progress framework.Progress) ([]byte, error)
 }
@@ -48,6 +49,7 @@ func setup(t *testing.T, change func(*Config)) *bench {
 	b.engine, err = action.New(action.Config{Store: opened, Coalesce: time.Nanosecond})
 	require.NoError(t, err)
 	table := &Table{}
+	b.table = table
 	cfg := Config{Targets: table, Runs: b.engine, Run: opened.ActionRun}
 	if change != nil {
 		change(&cfg)
