@@ -17,21 +17,21 @@ import (
 )
 
 // oneOfEach are connections as the API takes them, one of each class and with
-// everything that a connection may have.
-var oneOfEach = map[string]string{
-	"polled": `{"connector":"http","type":"source","labels":{"a":"b"},"displayName":"Pölled","config":{"endpoint":"http://127.0.0.1:1/x","stream":"rows",
-		"authentication":{"type":"bearer","token":"canary-polled-1"},"headers":[{"name":"X-Key","value":"canary-header-1"}],"schedule":"@yearly"}}`,
-	"pushed": `{"connector":"http","type":"source","config":{"mode":"push","path":"in","stream":"hooks","auth":"bearer","webhook_secret":["canary-pushed-12345","canary-pushed-67890"]}}`,
-	"pay":    `{"connector":"stripe","type":"source","streams":["events"],"rate_limit":"10/s","budget":"shared","retention":{"events_age":"720h"},"config":{"api_key":"sk_test_canary","webhook_secret":["whsec_canary0123456789"]}}`,
-	"told":   `{"connector":"alerts","type":"source","config":{"webhook_secret":"canary-alerts-0123456789"}}`,
-	"sent": `{"connector":"http","type":"sink","streams":["pushed.*"],"start":"latest","enabled":false,"config":{"endpoint":"https://hooks.slack.com/services/T00/B00/canarY0123456789abcdefgH",
-		"headers":[{"name":"Authorization","value":"canary-first-1"},{"name":"Authorization","value":"canary-second-1"}],"retry.backoff.sec":"1,2","exception.strategy":"STOP_TASK"}}`,
-	"flat":    `{"type":"webhook","name":"flat","fullUrl":"http://127.0.0.1:1/x","timeout":3,"headerList":[{"name":"X-A","value":"canary-flat-1"}],"streams":["pushed.hooks"],"description":"d"}`,
-	"drafted": `{"type":"webhook","name":"drafted","fullUrl":"http://127.0.0.1:1/x","deployToWorker":false}`,
-	"lines":   `{"connector":"file","type":"sink","streams":["pushed.hooks"],"config":{"path":"out.jsonl"}}`,
-	"shown":   `{"connector":"stdout","type":"sink","config":{}}`,
-	"called":  `{"type":"trigger","config":{"path":"/called","method":"POST","auth_token":["canary-called-01234"],"action":"ingest"}}`,
-	"open":    `{"type":"trigger","config":{"path":"/open","method":"*","auth_token":null,"action":"sync","target":"polled.rows"}}`,
+// everything that a connection may have; sources before those that name them.
+var oneOfEach = [][2]string{
+	{"polled", `{"connector":"http","type":"source","labels":{"a":"b"},"displayName":"Pölled","config":{"endpoint":"http://127.0.0.1:1/x","stream":"rows",
+		"authentication":{"type":"bearer","token":"canary-polled-1"},"headers":[{"name":"X-Key","value":"canary-header-1"}],"schedule":"@yearly"}}`},
+	{"pushed", `{"connector":"http","type":"source","config":{"mode":"push","path":"in","stream":"hooks","auth":"bearer","webhook_secret":["canary-pushed-12345","canary-pushed-67890"]}}`},
+	{"pay", `{"connector":"stripe","type":"source","streams":["events"],"rate_limit":"10/s","budget":"shared","retention":{"events_age":"720h"},"config":{"api_key":"sk_test_canary","webhook_secret":["whsec_canary0123456789"]}}`},
+	{"told", `{"connector":"alerts","type":"source","config":{"webhook_secret":"canary-alerts-0123456789"}}`},
+	{"sent", `{"connector":"http","type":"sink","streams":["pushed.*"],"start":"latest","enabled":false,"config":{"endpoint":"https://hooks.slack.com/services/T00/B00/canarY0123456789abcdefgH",
+		"headers":[{"name":"Authorization","value":"canary-first-1"},{"name":"Authorization","value":"canary-second-1"}],"retry.backoff.sec":"1,2","exception.strategy":"STOP_TASK"}}`},
+	{"flat", `{"type":"webhook","name":"flat","fullUrl":"http://127.0.0.1:1/x","timeout":3,"headerList":[{"name":"X-A","value":"canary-flat-1"}],"streams":["pushed.hooks"],"description":"d"}`},
+	{"drafted", `{"type":"webhook","name":"drafted","fullUrl":"http://127.0.0.1:1/x","deployToWorker":false}`},
+	{"lines", `{"connector":"file","type":"sink","streams":["pushed.hooks"],"config":{"path":"out.jsonl"}}`},
+	{"shown", `{"connector":"stdout","type":"sink","config":{}}`},
+	{"called", `{"type":"trigger","config":{"path":"/called","method":"POST","auth_token":["canary-called-01234"],"action":"ingest"}}`},
+	{"open", `{"type":"trigger","config":{"path":"/open","method":"*","auth_token":null,"action":"sync","target":"polled.rows"}}`},
 }
 
 // What weir get prints changes nothing when it is applied, also to connections
@@ -40,13 +40,13 @@ func TestWhatIsPrintedIsAppliedAsItIs(t *testing.T) {
 	t.Parallel()
 	p := startIn(t, configured(t, ""), "run")
 	base := "/api/v1/projects/default/connections/"
-	for name, body := range oneOfEach {
-		status, v, _ := p.ask(t, http.MethodPost, base+name, body)
-		require.Equal(t, http.StatusOK, status, "%s: %v", name, v)
+	for _, one := range oneOfEach {
+		status, v, _ := p.ask(t, http.MethodPost, base+one[0], one[1])
+		require.Equal(t, http.StatusOK, status, "%s: %v", one[0], v)
 	}
 	status, v, _ := p.ask(t, http.MethodPost, "/api/v1/projects", `{"name":"eu"}`)
 	require.Equal(t, http.StatusOK, status, v)
-	status, v, _ = p.ask(t, http.MethodPost, "/api/v1/projects/eu/connections/polled", oneOfEach["polled"])
+	status, v, _ = p.ask(t, http.MethodPost, "/api/v1/projects/eu/connections/polled", oneOfEach[0][1])
 	require.Equal(t, http.StatusOK, status, v)
 	status, v, _ = p.ask(t, http.MethodPost, "/connectors", `{"name":"Made Elsewhere","initial_state":"PAUSED","config":{"connector.class":"http",
 		"topics":"pushed.hooks","callback.request.url":"http://127.0.0.1:1/","callback.request.headers":"{\"apikey\":\"canary-connect\"}","errors.tolerance":"all"}}`)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -188,6 +189,9 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, routers []part) {
 	}
 	if row.BodyLimit != OwnLimit {
 		if r.ContentLength > row.BodyLimit {
+			if row.Face != FaceIntake {
+				swallow(w, r)
+			}
 			g.refuse(w, r, ProblemOf(&http.MaxBytesError{Limit: row.BodyLimit}), page)
 			return
 		}
@@ -328,6 +332,20 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, p *Problem, page b
 		return
 	}
 	g.write(w, r, p)
+}
+
+// swallowed bounds what is read of a body that is refused for its size.
+const swallowed = 32 << 20
+
+// swallow reads the body of a caller who was let in and sends too much: many
+// programs read no answer before they have sent all of it, and would see nothing but
+// a connection that broke.
+func swallow(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength > swallowed || r.Header.Get("Expect") != "" {
+		return
+	}
+	setDeadlines(w, time.Now().Add(refusalWait))
+	_, _ = io.Copy(io.Discard, r.Body) // it is refused, whatever comes
 }
 
 // write answers with a problem in the form that its path has.

@@ -98,7 +98,7 @@ func (a *API) shownProject(r *http.Request, p store.Project, err error) (reply, 
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(newProjectRow(p))
+	return reply{status: http.StatusOK, value: newProjectRow(p), header: http.Header{"Etag": {connection.ProjectETag(p)}}}, nil
 }
 
 func (a *API) getProject(r *http.Request) (reply, error) {

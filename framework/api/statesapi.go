@@ -64,6 +64,19 @@ func (a *API) restartConfigured(r *http.Request) (reply, error) {
 	if a.beforeRevisions(r, c) {
 		return a.restartSink(r)
 	}
+	q, err := a.change(r, newQuery(r))
+	if err != nil {
+		return reply{}, err
+	}
+	if q.IfMatch != "" && q.IfMatch != "*" {
+		v, err := a.cfg.Connections.Get(r.Context(), c.Project, c.Name)
+		if err == nil && v.ETag() != q.IfMatch {
+			err = connection.ErrPrecondition
+		}
+		if err != nil {
+			return reply{}, unknownConnection(err, c.Name)
+		}
+	}
 	v, err := a.cfg.Connections.Restart(r.Context(), c.Project, c.Name)
 	if err != nil {
 		return reply{}, unknownConnection(err, c.Name)
@@ -104,6 +117,12 @@ type stateView struct {
 
 // shownState answers with the sink, or with the streams of a source.
 func (a *API) shownState(r *http.Request, c store.Connection, v connection.View) (reply, error) {
+	out, err := a.stateOf(r, c, v)
+	out.header = http.Header{"Etag": {v.ETag()}}
+	return out, err
+}
+
+func (a *API) stateOf(r *http.Request, c store.Connection, v connection.View) (reply, error) {
 	if c.Type == typeSink && a.cfg.Sinks != nil && c.Enabled {
 		return a.settledSink(r)
 	}

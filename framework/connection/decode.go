@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -33,6 +35,9 @@ func Decode(body []byte) (map[string]any, error) {
 	case bytes.IndexByte(body, 0) >= 0:
 		return nil, malformed("it holds a NUL byte")
 	}
+	if HalfCharacter(body) {
+		return nil, malformed("it holds an escape of half a character, such as \\ud800 without its other half")
+	}
 	// The depth is bounded before anything recursive reads it.
 	if err := checkDepth(body); err != nil {
 		return nil, err
@@ -51,6 +56,37 @@ func Decode(body []byte) (map[string]any, error) {
 		return nil, malformed("it must be an object in braces")
 	}
 	return object, nil
+}
+
+// HalfCharacter reports that JSON holds an escape of one half of a surrogate pair
+// without the other: it stands for no character, and would be kept as another one.
+func HalfCharacter(body []byte) bool {
+	for i := 0; i+1 < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		if first := escaped(body[i:]); utf16.IsSurrogate(first) {
+			if i+6 > len(body) || utf16.DecodeRune(first, escaped(body[i+6:])) == utf8.RuneError {
+				return true
+			}
+			i += 6
+		}
+		i++ // what is escaped begins no escape
+	}
+	return false
+}
+
+// escaped is the character of the escape of four digits that a text begins with,
+// -1 when it begins with none.
+func escaped(text []byte) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 func malformed(format string, args ...any) error {

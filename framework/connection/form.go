@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/weirhq/weir/framework"
 )
@@ -53,7 +55,11 @@ func FromWebhook(flat map[string]any) (document map[string]any, paths map[string
 			put(settings, f.path, value)
 		}
 	}
-	if extra, ok := flat["config"].(map[string]any); ok {
+	extra, ok := flat["config"].(map[string]any)
+	switch {
+	case flat["config"] != nil && !ok:
+		faults = append(faults, Fault{Path: "config", Message: "must be an object: the settings that the flat form has no name for"})
+	case ok:
 		for name, value := range extra {
 			if _, twice := settings[name]; twice && name != "pool" {
 				faults = append(faults, Fault{Path: "config." + name, Message: "stands in the flat form under another name; keep one"})
@@ -143,7 +149,9 @@ func (f Faults) Renamed(paths map[string]string) Faults {
 	for i := range out {
 		for from, to := range paths {
 			if rest, ok := cutPath(out[i].Path, from); ok {
+				was := strings.TrimPrefix(out[i].Path, "config.")
 				out[i].Path = to + rest
+				out[i].Message = strings.ReplaceAll(out[i].Message, strconv.Quote(was), strconv.Quote(to+rest))
 			}
 		}
 	}

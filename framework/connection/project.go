@@ -78,26 +78,75 @@ func (d *Desk) DescribeProject(ctx context.Context, name, description string, q 
 	if err != nil {
 		return p, err
 	}
+	if !matches(p, q) {
+		return p, ErrPrecondition
+	}
 	return d.changeProject(ctx, store.ProjectChange{Name: name, Description: description, Version: p.Version}, q, "change project")
 }
 
 // DeleteProject deletes a project that has no connections.
 func (d *Desk) DeleteProject(ctx context.Context, name string, q Request) (store.Project, error) {
-	p, err := d.Project(ctx, name)
-	if err != nil {
+	p, done, err := d.deletedProject(ctx, name, q)
+	if err != nil || done {
+		return p, err
+	}
+	if p, err = d.Project(ctx, name); err != nil {
 		return p, err
 	}
 	if name == store.DefaultProject {
 		return p, fmt.Errorf("project %q is always there: %w", name, ErrState)
 	}
-	_, err = d.changeProject(ctx, store.ProjectChange{Name: name, Version: p.Version, Delete: true}, q, "delete project")
+	if !matches(p, q) {
+		return p, ErrPrecondition
+	}
+	_, err = d.changeProject(ctx, store.ProjectChange{Name: name, Version: p.Version, Delete: true}, q, deleteProject)
 	return p, err
 }
+
+// ProjectETag names the version of a project.
+func ProjectETag(p store.Project) string {
+	return fmt.Sprintf("\"%s.%d.%d\"", p.Name, p.CreatedAt.UnixMicro(), p.Version)
+}
+
+// matches reports that a project is the one that a request means to change.
+func matches(p store.Project, q Request) bool {
+	return q.IfMatch == "" || q.IfMatch == "*" || q.IfMatch == ProjectETag(p)
+}
+
+// deletedProject is the project that the same request has deleted before.
+func (d *Desk) deletedProject(ctx context.Context, name string, q Request) (p store.Project, done bool, err error) {
+	if q.Key == "" {
+		return p, false, nil
+	}
+	c, err := d.request(q, name, deleteProject, name, "")
+	if err != nil {
+		return p, false, err
+	}
+	digest, answer, ok, err := d.cfg.Store.Requested(ctx, c.Key)
+	switch {
+	case err != nil || !ok:
+		return p, false, err
+	case string(digest) != string(c.Digest):
+		return p, false, store.ErrReused
+	}
+	return p, true, decodeInto(answer, &p)
+}
+
+const deleteProject = "delete project"
 
 func (d *Desk) changeProject(ctx context.Context, change store.ProjectChange, q Request, what string) (store.Project, error) {
 	c, err := d.request(q, change.Name, what, change.Name, change.Description)
 	if err != nil {
 		return store.Project{}, err
+	}
+	if what == deleteProject {
+		was, err := d.Project(ctx, change.Name)
+		if err != nil {
+			return was, err
+		}
+		if c.Answer, err = encode(was); err != nil {
+			return was, err
+		}
 	}
 	c.Projects = []store.ProjectChange{change}
 	if _, err := d.configure(ctx, c); err != nil || change.Delete {

@@ -272,6 +272,9 @@ func (d *Desk) Create(ctx context.Context, project, name string, document map[st
 	if err == nil && row.Latest > 0 {
 		return View{}, fmt.Errorf("connection %q: %w", name, store.ErrExists)
 	}
+	if q.IfMatch != "" {
+		return View{}, ErrPrecondition // there is nothing yet that it could be
+	}
 	var adopted *store.Configured
 	if err == nil {
 		adopted = &row // it was made before there were revisions

@@ -58,8 +58,9 @@ const (
 	// longRun is a number of letters and digits in a row that no word has, when
 	// both are among them; longWord is one that no word has at all.
 	longRun, longWord = 16, 25
-	// longMixed is the length of what has capitals, small letters and digits.
-	longMixed = 20
+	// longMixed is the length of what has capitals, small letters and digits, or so
+	// many capitals among small letters as no name of words has.
+	longMixed, manyCapitals = 20, 6
 )
 
 // uuid is a UUID: as often a key as a name.
@@ -71,10 +72,14 @@ func looksSecret(s string) bool {
 		return false
 	}
 	var upper, lower, digits bool
+	capitals := 0
 	var run, runDigits, runLetters int
 	for _, c := range s {
 		letter := unicode.IsLetter(c)
 		digit := unicode.IsDigit(c)
+		if unicode.IsUpper(c) {
+			capitals++
+		}
 		upper, lower, digits = upper || unicode.IsUpper(c), lower || unicode.IsLower(c), digits || digit
 		if !letter && !digit {
 			run, runDigits, runLetters = 0, 0, 0
@@ -90,7 +95,7 @@ func looksSecret(s string) bool {
 			return true
 		}
 	}
-	return uuid.MatchString(s) || len(s) >= longMixed && upper && lower && digits
+	return uuid.MatchString(s) || len(s) >= longMixed && upper && lower && (digits || capitals >= manyCapitals)
 }
 
 // ShownAddress returns the text of a setting that holds one URL, or a template of

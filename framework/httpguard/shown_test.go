@@ -44,6 +44,8 @@ func TestASettingIsShownSoFarThatItIsKnownAgain(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"https://hooks.slack.example/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXXX":       "https://hooks.slack.example/services/T00000000/B00000000/XXXX***",
+		"https://hooks.slack.example/services/T00/B00/aBcDeFgHiJkLmNoPqRsTuVwX":                    "https://hooks.slack.example/services/T00/B00/aBcD***",
+		"https://api.example/v1/getCustomerInvoices":                                               "https://api.example/v1/getCustomerInvoices",
 		"https://discord.example/api/webhooks/123456789012345678/aBcD_efGh-1jKlMnOpQrStUvWxYz?a=b": "https://discord.example/api/webhooks/123456789012345678/aBcD***?a=b",
 		"https://fn.azure.example/api/run?code=aBcDefGh1jKlMnOpQrStUvWxYz0123456789==&clientId=x":  "https://fn.azure.example/api/run?code=***&clientId=x",
 		"https://u:p@acme.example/{{ .subject }}/0123456789abcdef0123?api_key=x&sort_key=name#t":   "https://***@acme.example/{{ .subject }}/0123***?api_key=***&sort_key=name#t",

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/weirhq/weir/framework/connection"
 )
 
 // readBody returns the body of a request, which must be one JSON value.
@@ -21,6 +23,9 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	if !utf8.Valid(body) {
 		return nil, errorf(http.StatusBadRequest, "the request body is not UTF-8")
+	}
+	if connection.HalfCharacter(body) {
+		return nil, errorf(http.StatusBadRequest, "the request body holds an escape of half a character, such as \\ud800 without its other half")
 	}
 	if !json.Valid(body) {
 		return nil, errorf(http.StatusBadRequest, "the request body is not JSON, or more than one value")
