@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/framework"
@@ -94,16 +95,20 @@ func (c DeskConfig) withDefaults() DeskConfig {
 	return c
 }
 
-// Desk carries out what operators ask of connections. It keeps nothing between
-// calls and may be used by many at once.
-type Desk struct{ cfg DeskConfig }
+// Desk carries out what operators ask of connections. It may be used by many at
+// once.
+type Desk struct {
+	cfg DeskConfig
+	// secrets are the patterns of connectors by key and type: they never change.
+	secrets sync.Map
+}
 
 // NewDesk returns a desk.
 func NewDesk(cfg DeskConfig) (*Desk, error) {
 	if cfg.Store == nil || len(cfg.Plugins) == 0 {
 		return nil, errors.New("desk of connections: Store and Plugins are required")
 	}
-	return &Desk{cfg.withDefaults()}, nil
+	return &Desk{cfg: cfg.withDefaults()}, nil
 }
 
 // Request says who asks for a change, and under which conditions.
@@ -169,11 +174,11 @@ func (d *Desk) Runnable(ctx context.Context, in store.Deployment, projects []str
 	}
 	// A rename and a move keep the revisions as they are.
 	s.Project, s.Name = in.Project, in.Name
-	settings, err := d.unseal(in.ID, s)
+	s.Extra = nil // nothing here runs on it
+	s, err := d.unseal(in.ID, s)
 	if err != nil {
 		return config.Connection{}, err
 	}
-	s.Config = settings
 	document, err := s.document()
 	if err != nil {
 		return config.Connection{}, err

@@ -83,13 +83,14 @@ func (d *Desk) flat(id string, s *Spec) map[string]leaf {
 		return out
 	}
 	flatten("", document, out)
-	eachSecret(copyOf(s.Config), secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+	kept := changeable(*s)
+	d.eachSecret(&kept, func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
 		plain := text
 		if seal.IsSealed(text) {
-			if opened, err := d.cfg.Keys.Open(id, at.path, text); err == nil {
+			if opened, err := d.cfg.Keys.Open(id, at.key(), text); err == nil {
 				plain = opened
 			}
 		}
@@ -98,7 +99,7 @@ func (d *Desk) flat(id string, s *Spec) map[string]leaf {
 			b, _ := encode(at.shown(plain)) // a text always encodes
 			l.shown = string(b)
 		}
-		out["config."+at.path] = l
+		out[at.member()] = l
 		return text
 	})
 	return out

@@ -183,7 +183,10 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 	if row != nil {
 		out.id = row.ID
 	}
-	if faults := d.identity(c, row, store.ManagedByFile); len(faults) > 0 {
+	// What runs is what the file says; of what is kept for others *** keeps the old.
+	extra := Spec{Extra: spec.Extra}
+	faults := d.restore(out.id, &extra, before)
+	if faults = append(faults, d.identity(c, row, store.ManagedByFile)...); len(faults) > 0 {
 		for i := range faults {
 			faults[i].Message = fmt.Sprintf("connection %q: %s %s", c.Name, faults[i].Path, faults[i].Message)
 		}
@@ -192,7 +195,6 @@ func (d *Desk) planConnection(ctx context.Context, c config.Connection, at *stor
 	if d.cfg.Keys == nil {
 		out.spec = d.hidden(spec)
 	} else {
-		var faults Faults
 		if out.spec, faults = d.sealed(out.id, spec, before); len(faults) > 0 {
 			return step, faults
 		}

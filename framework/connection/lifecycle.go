@@ -167,7 +167,7 @@ func (d *Desk) Rollback(ctx context.Context, project, name string, number int64,
 		if err != nil {
 			return nil, err
 		}
-		if s.Config, err = d.unseal(row.ID, s); err != nil {
+		if s, err = d.unseal(row.ID, s); err != nil {
 			return nil, Faults{{Message: err.Error()}}
 		}
 		return s.document()
@@ -307,6 +307,6 @@ func (d *Desk) Revision(ctx context.Context, project, name string, number int64)
 	if err != nil {
 		return Spec{}, err
 	}
-	s.Config, _ = d.mask(row.ID, s)
+	s, _ = d.mask(row.ID, s)
 	return s, nil
 }

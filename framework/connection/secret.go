@@ -3,6 +3,7 @@ package connection
 import (
 	"crypto/hmac"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,15 +27,42 @@ var onlyReference = regexp.MustCompile(`^((Bearer|Basic|Token|Bot) )?\$\{[^{}]+\
 
 // secretPattern is where a connector's settings hold secrets.
 type secretPattern struct {
-	path string
+	steps []string
 	// address says that it is a URL, of which a part may be secret.
 	address bool
 }
 
-// place is where a secret stands in settings.
+// place is where a secret stands: in the settings, or among what is kept for others.
 type place struct {
 	path    string
 	address bool
+	extra   bool
+}
+
+// key names the place among all of a connection. Secrets are sealed for it.
+func (p place) key() string {
+	if p.extra {
+		return extraMember + "." + p.path
+	}
+	return p.path
+}
+
+// member is the path of the place in the document of a connection.
+func (p place) member() string {
+	if p.extra {
+		return p.key()
+	}
+	return "config." + p.path
+}
+
+// in returns the text that stands there in a spec.
+func (p place) in(s *Spec) (text string, ok bool) {
+	if p.extra {
+		text, ok = s.Extra[p.path]
+		return text, ok
+	}
+	text, ok = framework.SettingAt(s.Config, p.path).(string)
+	return text, ok
 }
 
 // shown is what stands for a secret that is not shown.
@@ -50,20 +78,30 @@ func (p place) hides(text string) bool {
 	return text == Hidden || p.address && strings.Contains(text, Hidden) && httpguard.ShownAddress(text) == text
 }
 
-// eachSecret calls f with every secret text in settings and its place, and puts
-// what f returns there. settings is changed. An address in which nothing is secret
-// is left out.
-func eachSecret(settings map[string]any, patterns []secretPattern, f func(at place, text string) string) {
-	for _, pattern := range patterns {
-		steps := strings.Split(strings.ReplaceAll(pattern.path, "[]", ".[]"), ".")
-		walkSecret(settings, "", steps, func(path, text string) string {
-			at := place{path, pattern.address}
+// eachSecret calls f with every secret text of a spec and its place, and puts what
+// f returns there. The spec must be one that can be changed, see changeable. An
+// address in which nothing is secret is left out.
+func (d *Desk) eachSecret(s *Spec, f func(at place, text string) string) {
+	for _, pattern := range d.patterns(s.Connector, s.Type) {
+		walkSecret(s.Config, "", pattern.steps, func(path, text string) string {
+			at := place{path: path, address: pattern.address}
 			if at.address && !seal.IsSealed(text) && !at.hides(text) && at.shown(text) == text {
 				return text
 			}
 			return f(at, text)
 		})
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.Extra)) {
+		if text := s.Extra[name]; SecretExtra(name, text) {
+			s.Extra[name] = f(place{path: name, extra: true}, text)
+		}
+	}
+}
+
+// changeable returns s with settings and extra that are its own.
+func changeable(s Spec) Spec {
+	s.Config, s.Extra = copyOf(s.Config), maps.Clone(s.Extra)
+	return s
 }
 
 func walkSecret(at any, path string, steps []string, f func(path, text string) string) any {
@@ -117,20 +155,27 @@ func secretLeaf(at any, path string, f func(path, text string) string) any {
 	return at
 }
 
-// secretPatterns say where the settings of a connector hold secrets.
-func secretPatterns(plugins []framework.Plugin, connector, kind string) []secretPattern {
-	p, ok := pluginOf(plugins, connector, kind)
+// patterns say where the settings of a connector hold secrets.
+func (d *Desk) patterns(connector, kind string) []secretPattern {
+	of := [2]string{connector, kind}
+	if known, ok := d.secrets.Load(of); ok {
+		list, _ := known.([]secretPattern)
+		return list
+	}
+	p, ok := pluginOf(d.cfg.Plugins, connector, kind)
 	if !ok {
 		return nil
 	}
-	var patterns []secretPattern
-	for _, path := range p.SecretSettings() {
-		patterns = append(patterns, secretPattern{path: path})
+	var list []secretPattern
+	add := func(paths []string, address bool) {
+		for _, path := range paths {
+			list = append(list, secretPattern{strings.Split(strings.ReplaceAll(path, "[]", ".[]"), "."), address})
+		}
 	}
-	for _, path := range p.AddressSettings() {
-		patterns = append(patterns, secretPattern{path: path, address: true})
-	}
-	return patterns
+	add(p.SecretSettings(), false)
+	add(p.AddressSettings(), true)
+	d.secrets.Store(of, list)
+	return list
 }
 
 // copied returns a copy of settings that can be changed.
@@ -157,82 +202,87 @@ func copyOf(settings map[string]any) map[string]any {
 	return m
 }
 
-// mask hides the secrets in a copy of settings. fingerprints tells two of them
-// apart by their paths.
-func (d *Desk) mask(id string, s Spec) (config map[string]any, fingerprints map[string]string) {
-	config, fingerprints = copyOf(s.Config), map[string]string{}
-	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+// mask returns s with its secrets hidden. fingerprints tells two of them apart by
+// their places.
+func (d *Desk) mask(id string, s Spec) (masked Spec, fingerprints map[string]string) {
+	s, fingerprints = changeable(s), map[string]string{}
+	d.eachSecret(&s, func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
 		plain := text
 		if seal.IsSealed(text) {
-			opened, err := d.cfg.Keys.Open(id, at.path, text)
+			opened, err := d.cfg.Keys.Open(id, at.key(), text)
 			if err != nil {
 				return Hidden
 			}
 			plain = opened
 		}
-		fingerprints[at.path] = ""
+		fingerprints[at.key()] = ""
 		if !at.hides(plain) {
-			fingerprints[at.path] = d.cfg.Keys.Fingerprint(plain)
+			fingerprints[at.key()] = d.cfg.Keys.Fingerprint(plain)
 		}
 		return at.shown(plain)
 	})
-	return config, fingerprints
+	return s, fingerprints
 }
 
-// unseal returns a copy of settings with the secrets in it.
-func (d *Desk) unseal(id string, s Spec) (map[string]any, error) {
-	config := copyOf(s.Config)
+// unseal returns s with the secrets in it.
+func (d *Desk) unseal(id string, s Spec) (Spec, error) {
+	s = changeable(s)
 	var errs []error
-	eachSecret(config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+	d.eachSecret(&s, func(at place, text string) string {
 		if !seal.IsSealed(text) {
 			if at.hides(text) {
-				errs = append(errs, &framework.SettingError{Name: at.path, Reason: "is not kept: it stands in the operator's file alone; give it again"})
+				errs = append(errs, &framework.SettingError{Name: at.key(), Reason: "is not kept: it stands in the operator's file alone; give it again"})
 			}
 			return text
 		}
-		plain, err := d.cfg.Keys.Open(id, at.path, text)
+		plain, err := d.cfg.Keys.Open(id, at.key(), text)
 		if err != nil {
-			errs = append(errs, &framework.SettingError{Name: at.path, Reason: "cannot be opened: " + err.Error()})
+			errs = append(errs, &framework.SettingError{Name: at.key(), Reason: "cannot be opened: " + err.Error()})
 		}
 		return plain
 	})
-	return config, errors.Join(errs...)
+	return s, errors.Join(errs...)
 }
 
 // restore puts the secrets of before where *** was written back. What there was
-// no secret for is a fault.
+// no secret for is a fault. s is changed.
 func (d *Desk) restore(id string, s *Spec, before *Spec) Faults {
 	var faults Faults
 	old := map[string]string{}
 	if before != nil {
-		config := copyOf(before.Config)
-		eachSecret(config, secretPatterns(d.cfg.Plugins, before.Connector, before.Type), func(at place, text string) string {
+		kept := changeable(*before)
+		d.eachSecret(&kept, func(at place, text string) string {
 			if seal.IsSealed(text) {
-				if plain, err := d.cfg.Keys.Open(id, at.path, text); err == nil {
+				if plain, err := d.cfg.Keys.Open(id, at.key(), text); err == nil {
 					text = plain
 				}
 			}
-			old[at.path] = text
+			if !at.extra || !at.hides(text) {
+				old[at.member()] = text
+			}
 			return text
 		})
 	}
 	moved := movedEntries(before, s)
-	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+	d.eachSecret(s, func(at place, text string) string {
+		fault := func(message string) { faults = append(faults, Fault{Path: at.member(), Message: message}) }
 		switch {
 		case seal.IsSealed(text):
-			faults = append(faults, Fault{Path: "config." + at.path, Message: "is what a sealed secret looks like; give the secret itself, or \"***\" to keep the old one"})
+			fault("is what a sealed secret looks like; give the secret itself, or \"***\" to keep the old one")
 		case at.hides(text):
-			was, ok := old[moved(at.path)]
+			now := at
+			if !at.extra {
+				now.path = moved(at.path)
+			}
+			was, ok := old[now.member()]
 			switch {
 			case !ok && text == Hidden:
-				faults = append(faults, Fault{Path: "config." + at.path, Message: "is \"***\", which keeps the old secret, and there is none; give the secret"})
+				fault("is \"***\", which keeps the old secret, and there is none; give the secret")
 			case !ok || text != Hidden && text != at.shown(was):
-				faults = append(faults, Fault{
-					Path: "config." + at.path, Message: "holds \"***\" and is not the URL that was shown; give all of the new URL, or the shown one as it is to keep the old one",
-				})
+				fault("holds \"***\" and is not the URL that was shown; give all of the new URL, or the shown one as it is to keep the old one")
 			default:
 				return was
 			}
@@ -292,21 +342,22 @@ func nameOf(entry any) string {
 // the same as in before keep their sealed form.
 func (d *Desk) sealed(id string, s Spec, before *Spec) (Spec, Faults) {
 	var faults Faults
-	s.Config, s.keptFor = copyOf(s.Config), id
-	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+	s = changeable(s)
+	s.keptFor = id
+	d.eachSecret(&s, func(at place, text string) string {
 		if onlyReference.MatchString(text) || at.address && d.cfg.Keys == nil {
 			return text // only its looks say that a part of an address is secret
 		}
 		if before != nil {
-			if was, ok := framework.SettingAt(before.Config, at.path).(string); ok && seal.IsSealed(was) {
-				if plain, err := d.cfg.Keys.Open(id, at.path, was); err == nil && hmac.Equal([]byte(plain), []byte(text)) {
+			if was, ok := at.in(before); ok && seal.IsSealed(was) {
+				if plain, err := d.cfg.Keys.Open(id, at.key(), was); err == nil && hmac.Equal([]byte(plain), []byte(text)) {
 					return was
 				}
 			}
 		}
-		out, err := d.cfg.Keys.Seal(id, at.path, text)
+		out, err := d.cfg.Keys.Seal(id, at.key(), text)
 		if err != nil {
-			faults = append(faults, Fault{Path: "config." + at.path, Message: "cannot be kept: " + err.Error() + "; or write it as a reference such as ${NAME}"})
+			faults = append(faults, Fault{Path: at.member(), Message: "cannot be kept: " + err.Error() + "; or write it as a reference such as ${NAME}"})
 		}
 		return out
 	})
@@ -316,13 +367,13 @@ func (d *Desk) sealed(id string, s Spec, before *Spec) (Spec, Faults) {
 // hidden returns s with what is shown in place of the secrets that are no
 // references: for what stands in the operator's file, which has them.
 func (d *Desk) hidden(s Spec) Spec {
-	s.Config = copyOf(s.Config)
-	eachSecret(s.Config, secretPatterns(d.cfg.Plugins, s.Connector, s.Type), func(at place, text string) string {
+	s = changeable(s)
+	d.eachSecret(&s, func(at place, text string) string {
 		if onlyReference.MatchString(text) {
 			return text
 		}
 		if at.address && seal.IsSealed(text) {
-			plain, err := d.cfg.Keys.Open(s.keptFor, at.path, text)
+			plain, err := d.cfg.Keys.Open(s.keptFor, at.key(), text)
 			if err != nil {
 				return Hidden
 			}

@@ -106,10 +106,10 @@ func (d *Desk) observe(ctx context.Context, rows []store.Configured) []Observati
 // observed shows a connection of which something was seen.
 func (d *Desk) observed(row store.Configured, s Spec, seen Observation) View {
 	v := View{
-		ID: row.ID, Spec: s, Form: row.Form, Revision: row.Latest, Deployed: row.Deployed, ManagedBy: row.ManagedBy,
+		ID: row.ID, Form: row.Form, Revision: row.Latest, Deployed: row.Deployed, ManagedBy: row.ManagedBy,
 		CreatedAt: row.CreatedAt, UpdatedAt: row.ChangedAt,
 	}
-	v.Config, v.Fingerprints = d.mask(row.ID, s)
+	v.Spec, v.Fingerprints = d.mask(row.ID, s)
 	if v.UpdatedAt.IsZero() {
 		v.UpdatedAt = v.CreatedAt
 	}

@@ -161,28 +161,59 @@ func sameSpec(a, b Spec) bool {
 // restoreDocument brings the settings of a document into canonical form, and puts
 // back the secrets that it shows as ***.
 func (d *Desk) restoreDocument(id string, document map[string]any, before *Spec) Faults {
-	settings, ok := document["config"].(map[string]any)
 	connector, _ := document["connector"].(string)
 	if class, is := document["class"].(string); is && connector == "" {
 		connector = class
 	}
 	kind, _ := document["type"].(string)
+	s := Spec{Connector: connector, Type: cmp.Or(kind, TypeSource), Config: d.canonical(document, connector, kind), Extra: extraOf(document)}
+	faults := d.restore(id, &s, before)
+	if s.Config != nil {
+		document["config"] = s.Config
+	}
+	if s.Extra != nil {
+		extra := map[string]any{}
+		for name, text := range s.Extra {
+			extra[name] = text
+		}
+		document[extraMember] = extra
+	}
+	return faults
+}
+
+// canonical returns the settings of a document in canonical form, or nil where the
+// check says what is wrong with them.
+func (d *Desk) canonical(document map[string]any, connector, kind string) map[string]any {
+	settings, ok := document["config"].(map[string]any)
 	plugin, known := pluginOf(d.cfg.Plugins, connector, cmp.Or(kind, TypeSource))
 	if !ok || !known {
-		return nil // the check says what is wrong
+		return nil
 	}
 	settings = copyOf(settings)
-	if kind == TypeSink || kind == TypeTrigger {
-		canonical, err := plugin.Canonical(settings)
-		if err != nil {
+	if kind != TypeSink && kind != TypeTrigger {
+		return settings
+	}
+	canonical, err := plugin.Canonical(settings)
+	if err != nil {
+		return nil
+	}
+	return canonical
+}
+
+// extraOf returns what a document keeps for others, or nil where the check says what
+// is wrong with it.
+func extraOf(document map[string]any) map[string]string {
+	written, ok := document[extraMember].(map[string]any)
+	if !ok {
+		return nil
+	}
+	extra := make(map[string]string, len(written))
+	for name, value := range written {
+		if extra[name], ok = value.(string); !ok {
 			return nil
 		}
-		settings = canonical
 	}
-	s := Spec{Connector: connector, Type: cmp.Or(kind, TypeSource), Config: settings}
-	faults := d.restore(id, &s, before)
-	document["config"] = s.Config
-	return faults
+	return extra
 }
 
 // identity refuses what a connection cannot become.
@@ -362,7 +393,7 @@ func (d *Desk) Replace(ctx context.Context, project, name string, document map[s
 func (d *Desk) Patch(ctx context.Context, project, name string, patch map[string]any, q Request) (View, error) {
 	q.Form = formKept
 	return d.edit(ctx, project, name, q, func(row store.Configured, s Spec) (map[string]any, error) {
-		s.Config, _ = d.mask(row.ID, s)
+		s, _ = d.mask(row.ID, s)
 		document, err := s.document()
 		if err != nil {
 			return nil, err

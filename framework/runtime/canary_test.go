@@ -228,8 +228,10 @@ func TestNoSecretComesOut(t *testing.T) {
 
 	// The same connection once more, made through the API: its secrets are kept.
 	settings := leakySettingsOf(w.provider)
-	view, err := w.Connections().Create(t.Context(), "default", "kept", map[string]any{"type": "source", "connector": "leaky", "config": settings},
-		resource.Request{By: "test"})
+	view, err := w.Connections().Create(t.Context(), "default", "kept", map[string]any{
+		"type": "source", "connector": "leaky", "config": settings,
+		"extra": map[string]any{"sasl.jaas.config": `x required password="` + canaryNested + `";`, "ssl.key.password": canaryKey, "connection.url": "jdbc:x://u:" + canaryNested + "@db/x"},
+	}, resource.Request{By: "test"})
 	require.NoError(t, err)
 	said["the view of it"] = fmt.Sprintf("%+v", view)
 	_, err = w.Connections().Create(t.Context(), "default", "refused", map[string]any{
@@ -242,6 +244,14 @@ func TestNoSecretComesOut(t *testing.T) {
 			return ask(http.MethodPost, "/api/v1/connections/kept/sync/"+s, admin, "") == http.StatusBadGateway
 		}, time.Minute, 5*time.Millisecond, s)
 	}
+	// At the other face: read, written back as it was read, and with another secret.
+	_, read := w.do(t, http.MethodGet, "/connectors/kept/config", admin.Clone(), nil)
+	said["its configuration for Kafka Connect"] = string(read)
+	require.Contains(t, string(read), `"sasl.jaas.config":"***"`)
+	require.Equal(t, http.StatusOK, ask(http.MethodPut, "/connectors/kept/config", admin, string(read)))
+	require.Equal(t, http.StatusOK, ask(http.MethodPatch, "/connectors/kept/config", admin, fmt.Sprintf(`{"consumer.override.password":%q}`, canaryNested)))
+	require.Equal(t, http.StatusOK, ask(http.MethodPut, "/connector-plugins/leaky/config/validate", admin,
+		fmt.Sprintf(`{"name":"x","connector.class":"leaky","ssl.key.password":%q,"connection.url":"jdbc:x://u:%s@db/x"}`, canaryNested, canaryNested)))
 	// A token is shown once and kept nowhere.
 	status, answer := w.do(t, http.MethodPost, "/api/v1/tokens", admin.Clone(), []byte(`{"name":"ci","role":"admin"}`))
 	require.Equal(t, http.StatusCreated, status)
@@ -297,7 +307,7 @@ func TestNoSecretComesOut(t *testing.T) {
 			}
 			path := strings.NewReplacer("{project}", "default", "{connection}", connection, "{stream}", s, "{run_id}", runs.Runs[0].ID,
 				"{action}", "run", "{path}", "in", "{backfill}", "bfl_1",
-				"{delivery}", deliveries.Deliveries[0].ID, "{letter}", "dlt_1", "{app_id}", "default", "{name}", "weir.js", "{token}", "tok_1", "{replay}", "rpl_1", "{logger}", "root", "{connector}", "leaky", "{task}", "0", "{plugin}", "leaky", "{revision}", "1").Replace(route.Pattern)
+				"{delivery}", deliveries.Deliveries[0].ID, "{letter}", "dlt_1", "{app_id}", "default", "{name}", "weir.js", "{token}", "tok_1", "{replay}", "rpl_1", "{logger}", "root", "{connector}", connection, "{task}", "0", "{plugin}", "leaky", "{revision}", "1").Replace(route.Pattern)
 			require.NotContains(t, path, "{", "a parameter that this test does not know")
 			header := admin
 			if route.Face == api.FaceDashboard {

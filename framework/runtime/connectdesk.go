@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/framework/api/kafkaconnect"
 	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/scheduler"
+	"github.com/weirhq/weir/framework/seal"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -120,7 +121,7 @@ func connectError(err error) error {
 	case errors.As(err, &faults):
 		invalid := &kafkaconnect.InvalidError{}
 		for _, f := range faults {
-			path := strings.TrimPrefix(f.Path, "config.")
+			path := strings.TrimPrefix(strings.TrimPrefix(f.Path, "config."), seal.ExtraMember+".")
 			if path == "connector" || path == "class" {
 				path = "connector.class"
 			}

@@ -25,7 +25,7 @@ import (
 )
 
 // keyed runs a Weir without a file that has a key to seal secrets with.
-func keyed(t *testing.T, dir, key string, b behaviour, connections ...config.Connection) *weir {
+func keyed(t testing.TB, dir, key string, b behaviour, connections ...config.Connection) *weir {
 	t.Helper()
 	log := &lines{}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -161,7 +161,7 @@ func run(t *testing.T, dir string, b behaviour, connections ...config.Connection
 }
 
 // serve runs a runtime until the test ends, and waits until it is ready.
-func serve(t *testing.T, r *runtime.Runtime, log *lines) *weir {
+func serve(t testing.TB, r *runtime.Runtime, log *lines) *weir {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -178,7 +178,7 @@ func serve(t *testing.T, r *runtime.Runtime, log *lines) *weir {
 	return w
 }
 
-func (w *weir) do(t *testing.T, method, path string, header http.Header, body []byte) (int, []byte) {
+func (w *weir) do(t testing.TB, method, path string, header http.Header, body []byte) (int, []byte) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, w.URL()+path, bytes.NewReader(body))
 	require.NoError(t, err)

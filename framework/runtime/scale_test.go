@@ -23,46 +23,10 @@ import (
 func TestTenThousandConnections(t *testing.T) {
 	t.Parallel()
 	testneed.Long(t)
-	const sources, sinks = 8000, 2000
 	dir, key := t.TempDir(), seal.NewKey()
-	keys, err := seal.ParseKeys(key)
-	require.NoError(t, err)
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
-	require.NoError(t, err)
-	all := store.Configuration{Key: "fill", At: time.Now()}
-	add := func(spec resource.Spec) {
-		id := store.NewID("con_", time.Now())
-		for name, value := range spec.Config {
-			sealed, err := keys.Seal(id, name, value.(string)) //nolint:errcheck,forcetypeassert // they are texts
-			require.NoError(t, err)
-			spec.Config[name] = sealed
-		}
-		document, err := spec.MarshalJSON()
-		require.NoError(t, err)
-		all.Connections = append(all.Connections, store.ConnectionChange{Configured: store.Configured{
-			Connection: store.Connection{ID: id, Project: spec.Project, Name: spec.Name, Connector: spec.Connector, Type: spec.Type, Enabled: true},
-			State:      store.DesiredRunning, Latest: 1, Deployed: 1, ManagedBy: store.ManagedByAPI,
-		}, Spec: document})
-	}
-	for i := range sources {
-		add(resource.Spec{
-			Project: "default", Name: fmt.Sprintf("source-%05d", i), Connector: "test", Type: "source", Enabled: true,
-			Config: map[string]any{"webhook_secret": secret, "key": "canary-key-0123456789"},
-		})
-	}
-	for i := range sinks {
-		add(resource.Spec{
-			Project: "default", Name: fmt.Sprintf("sink-%05d", i), Connector: "outlet", Type: "sink", Enabled: true,
-			Streams: []string{fmt.Sprintf("source-%05d.things", i)}, Config: map[string]any{},
-		})
-	}
-	begun := time.Now()
-	_, err = s.Configure(t.Context(), all)
-	require.NoError(t, err)
-	written := time.Since(begun)
-	require.NoError(t, s.Close())
+	written := fill(t, dir, key, 8000, 2000, store.DesiredRunning)
 
-	begun = time.Now()
+	begun := time.Now()
 	w := keyed(t, dir, key, behaviour{deliver: func([]*sink.Message) sink.Answer { return sink.Answer{Status: 200} }})
 	started := time.Since(begun)
 	desk := w.Connections()
@@ -99,4 +63,59 @@ func TestTenThousandConnections(t *testing.T) {
 		written.Round(time.Millisecond), started.Round(time.Millisecond), pages[50].Round(time.Microsecond), pages[98].Round(time.Microsecond),
 		changes[5].Round(time.Millisecond), changes[9].Round(time.Millisecond))
 	require.Less(t, started, time.Minute)
+}
+
+// fill writes connections into a new store, and says how long the store took.
+func fill(tb testing.TB, dir, key string, sources, sinks int, state store.Desired) time.Duration {
+	tb.Helper()
+	keys, err := seal.ParseKeys(key)
+	require.NoError(tb, err)
+	s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: dir})
+	require.NoError(tb, err)
+	all := store.Configuration{Key: "fill", At: time.Now()}
+	add := func(spec resource.Spec) {
+		id := store.NewID("con_", time.Now())
+		for name, value := range spec.Config {
+			sealed, err := keys.Seal(id, name, value.(string)) //nolint:errcheck,forcetypeassert // they are texts
+			require.NoError(tb, err)
+			spec.Config[name] = sealed
+		}
+		document, err := spec.MarshalJSON()
+		require.NoError(tb, err)
+		all.Connections = append(all.Connections, store.ConnectionChange{Configured: store.Configured{
+			Connection: store.Connection{ID: id, Project: spec.Project, Name: spec.Name, Connector: spec.Connector, Type: spec.Type, Enabled: true},
+			State:      state, Latest: 1, Deployed: 1, ManagedBy: store.ManagedByAPI,
+		}, Spec: document})
+	}
+	for i := range sources {
+		add(resource.Spec{
+			Project: "default", Name: fmt.Sprintf("source-%05d", i), Connector: "test", Type: "source", Enabled: true,
+			Config: map[string]any{"webhook_secret": secret, "key": "canary-key-0123456789"},
+		})
+	}
+	for i := range sinks {
+		add(resource.Spec{
+			Project: "default", Name: fmt.Sprintf("sink-%05d", i), Connector: "outlet", Type: "sink", Enabled: true,
+			Streams: []string{fmt.Sprintf("source-%05d.things", i)}, Config: map[string]any{},
+		})
+	}
+	begun := time.Now()
+	_, err = s.Configure(tb.Context(), all)
+	require.NoError(tb, err)
+	written := time.Since(begun)
+	require.NoError(tb, s.Close())
+	return written
+}
+
+// BenchmarkPageOfConnections reads pages of 100 connections by the API, beside
+// which nothing is at work.
+func BenchmarkPageOfConnections(b *testing.B) {
+	dir, key := b.TempDir(), seal.NewKey()
+	fill(b, dir, key, 160, 40, store.DesiredPaused)
+	w := keyed(b, dir, key, behaviour{deliver: func([]*sink.Message) sink.Answer { return sink.Answer{Status: 200} }})
+	b.ReportAllocs()
+	for b.Loop() {
+		status, _ := w.do(b, http.MethodGet, "/api/v1/connections?limit=100", nil, nil)
+		require.Equal(b, http.StatusOK, status)
+	}
 }

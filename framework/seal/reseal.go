@@ -16,7 +16,8 @@ const maxDepth = 100
 
 // Reseal seals every secret of a connection with the first key that was sealed
 // with another one. document is JSON, and root names the member of it that holds
-// the settings; "" is the document itself. Everything else stays byte for byte. n
+// the settings; "" is the document itself. The paths of what is in [ExtraMember]
+// beside it begin with its name. Everything else stays byte for byte. n
 // is how many were sealed anew. Those that do not open stay as they are; the error
 // names the path of each, and the document is still good.
 func (k *Keys) Reseal(connectionID string, document []byte, root string) (out []byte, n int, err error) {
@@ -101,7 +102,8 @@ func sealedTexts(document []byte, root string) ([]sealedText, error) {
 	}
 	var below []sealedText
 	for _, text := range w.found {
-		if path, ok := strings.CutPrefix(text.path, root+"."); ok {
+		path, ok := strings.CutPrefix(text.path, root+".")
+		if ok || strings.HasPrefix(text.path, ExtraMember+".") {
 			text.path = path
 			below = append(below, text)
 		}

@@ -20,6 +20,9 @@ type Revisions interface {
 // SettingsMember is the member of a revision's spec that holds the settings.
 const SettingsMember = "config"
 
+// ExtraMember is the member that holds what is kept for others.
+const ExtraMember = "extra"
+
 // Rotated is what a [Keys.Rotate] did.
 type Rotated struct {
 	// Revisions is how many were looked at, and Secrets how many secrets stand in

@@ -235,7 +235,11 @@ func result(read *reading, config map[string]string, errs []keyError) map[string
 		add(d)
 	}
 	for _, w := range read.warned {
-		add(definition{Name: w.key, Type: "STRING", Importance: "LOW", Width: "NONE", DisplayName: w.key, Group: groupUnknown, Dependents: []string{}, Doc: "Warning: " + w.key + " " + w.message + "."})
+		kind := "STRING"
+		if read.hidden[w.key] {
+			kind = "PASSWORD"
+		}
+		add(definition{Name: w.key, Type: kind, Importance: "LOW", Width: "NONE", DisplayName: w.key, Group: groupUnknown, Dependents: []string{}, Doc: "Warning: " + w.key + " " + w.message + "."})
 	}
 	// Keys that were written by another of their names.
 	for _, key := range slices.Sorted(maps.Keys(of)) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/framework"
+	"github.com/weirhq/weir/framework/connection"
 )
 
 // Keys that are not settings of a connector.
@@ -184,6 +185,7 @@ func (c *class) read(name string, config map[string]string) *reading {
 			spelled = append(spelled, key)
 		} else {
 			r.spec.Extra[key] = text
+			r.hidden[key] = connection.SecretExtra(key, text)
 			r.warned = append(r.warned, keyError{key, "is kept and returned; it has no effect here" + framework.Suggest(key, r.order)})
 		}
 	}
