@@ -9,18 +9,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/weirhq/weir/framework/httpguard"
 )
 
 // redactor takes secrets out of texts that leave a connector.
-type redactor struct{ secrets *strings.Replacer }
+type redactor struct {
+	// secrets are looked for in every spelling. Most connectors never say anything, so
+	// that the spellings are made when a text is to be cleaned.
+	secrets func() *strings.Replacer
+}
 
 // minRedacted is the length below which a secret is not looked for: shorter
 // ones would blank ordinary words. A short secret is warned about at the start.
 const minRedacted = 6
 
 func newRedactor(secrets []string) redactor {
+	return redactor{sync.OnceValue(func() *strings.Replacer { return replacerOf(secrets) })}
+}
+
+func replacerOf(secrets []string) *strings.Replacer {
 	var all []string
 	for _, s := range secrets {
 		for _, spelling := range spellings(s) {
@@ -35,7 +44,7 @@ func newRedactor(secrets []string) redactor {
 	for _, spelling := range slices.Compact(all) {
 		pairs = append(pairs, spelling, "***")
 	}
-	return redactor{strings.NewReplacer(pairs...)}
+	return strings.NewReplacer(pairs...)
 }
 
 // spellings returns secret in the forms in which a program comes upon it: as it
@@ -67,7 +76,7 @@ func spellings(secret string) []string {
 func (r redactor) text(s string) string {
 	// Settings first: their spellings are looked for whole.
 	if r.secrets != nil {
-		s = r.secrets.Replace(s)
+		s = r.secrets().Replace(s)
 	}
 	// net/http puts whole URLs into its errors.
 	return httpguard.Shown(s)

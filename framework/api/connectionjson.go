@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,20 +16,14 @@ type (
 	move  = func(ctx context.Context, project, name string, revision int64, q connection.Request) (connection.View, error)
 )
 
-// MarshalJSON writes the connection with what runs of it.
-func (c configuredRow) MarshalJSON() ([]byte, error) {
+// appendTo writes the connection with what runs of it.
+func (c configuredRow) appendTo(b *bytes.Buffer) error {
 	if c.Type != connection.TypeSink && len(c.Streams) == 0 {
 		c.Streams = c.running
 	}
-	view, err := c.View.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	endpoints, err := json.Marshal(map[string]any{"endpoints": c.endpoints})
-	if err != nil {
-		return nil, err
-	}
-	return append(append(bytes.TrimSuffix(view, []byte("}")), ','), endpoints[1:]...), nil
+	return c.AppendJSON(b, struct {
+		Endpoints []endpointRow `json:"endpoints"`
+	}{c.endpoints})
 }
 
 // oneOf reads a word.

@@ -142,14 +142,19 @@ func fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 // says so in its type.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := appendJSON(&b, v); err != nil {
 		// Answers hold text, numbers and raw JSON that was checked before.
 		http.Error(w, "encode answer", http.StatusInternalServerError)
 		return
 	}
 	writeBytes(w, status, contentType, b.Bytes())
+}
+
+// appendJSON writes v as answers have it.
+func appendJSON(b *bytes.Buffer, v any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 func writeBytes(w http.ResponseWriter, status int, contentType string, body []byte) {

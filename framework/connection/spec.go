@@ -55,20 +55,18 @@ var more = []string{"rate_limit", "budget", "retention", "endpoints"}
 
 // MarshalJSON writes the canonical form: keys in one order, nothing escaped that
 // need not be.
-func (s Spec) MarshalJSON() ([]byte, error) {
+func (s Spec) MarshalJSON() ([]byte, error) { return encodeObject(s.parts()...) }
+
+// parts are objects that are the spec together.
+func (s Spec) parts() []any {
 	type plain Spec
 	if s.Config == nil {
 		s.Config = map[string]any{}
 	}
-	b, err := encode(plain(s))
-	if err != nil || len(s.More) == 0 {
-		return b, err
+	if len(s.More) == 0 {
+		return []any{plain(s)}
 	}
-	rest, err := encode(s.More)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(b[:len(b)-1:len(b)-1], ','), rest[1:]...), nil
+	return []any{plain(s), s.More}
 }
 
 // UnmarshalJSON reads what MarshalJSON has written.
@@ -118,6 +116,30 @@ func encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode connection: %w", err)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// appendObject writes objects, of which none is empty, as one. Who encodes values
+// that marshal themselves has each of them read once more.
+func appendObject(b *bytes.Buffer, parts ...any) error {
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false)
+	for i, part := range parts {
+		at := b.Len()
+		if err := encoder.Encode(part); err != nil {
+			return fmt.Errorf("encode connection: %w", err)
+		}
+		b.Truncate(b.Len() - len("}\n"))
+		if i > 0 {
+			b.Bytes()[at] = ','
+		}
+	}
+	return b.WriteByte('}')
+}
+
+func encodeObject(parts ...any) ([]byte, error) {
+	var b bytes.Buffer
+	err := appendObject(&b, parts...)
+	return b.Bytes(), err
 }
 
 // document is the spec as JSON decodes it, for checks.

@@ -30,6 +30,14 @@ const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 // MarshalJSON writes the view as the API shows it: the keys of the spec, and what
 // is known beside them.
 func (v View) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	err := v.AppendJSON(&b)
+	return b.Bytes(), err
+}
+
+// AppendJSON is MarshalJSON into b, with the members of more, objects that are not
+// empty, beside those of the view.
+func (v View) AppendJSON(b *bytes.Buffer, more ...any) error {
 	if v.Streams == nil {
 		v.Streams = []string{}
 	}
@@ -42,19 +50,12 @@ func (v View) MarshalJSON() ([]byte, error) {
 	if f.Warnings == nil {
 		f.Warnings = Faults{}
 	}
-	spec, err := encode(v.Spec)
-	if err != nil {
-		return nil, err
-	}
-	rest, err := encode(struct {
+	parts := append(v.parts(), struct {
 		viewFields
 		CreatedAt string `json:"created_at"`
 		UpdatedAt string `json:"updated_at"`
 	}{f, v.CreatedAt.UTC().Format(timeFormat), v.UpdatedAt.UTC().Format(timeFormat)})
-	if err != nil {
-		return nil, err
-	}
-	return append(append(spec[:len(spec)-1:len(spec)-1], ','), rest[1:]...), nil
+	return appendObject(b, append(parts, more...)...)
 }
 
 // UnmarshalJSON reads what MarshalJSON has written.
