@@ -82,6 +82,8 @@ func (c Config) validate() error {
 type Call struct {
 	// ConnectionID is who was asked, TargetID whose action it is, "" for none.
 	ConnectionID, TargetID string
+	// Project and Connection are the names of who was asked, for the log.
+	Project, Connection string
 	// Action is its name, as triggers write it; Origin says who asked.
 	Action, Origin string
 	// Timeout bounds the run. Required.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,13 +92,31 @@ func frames(t *testing.T, e *Engine, id string, after int64) (all []Frame) {
 	w, err := e.Watch(t.Context(), id, after)
 	require.NoError(t, err)
 	for {
-		f, ok, err := w.Next(t.Context())
+		f, ok, err := w.Next(t.Context(), nil)
 		require.NoError(t, err)
 		if !ok {
 			return all
 		}
 		all = append(all, f)
 	}
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func percents(all []Frame) (out []int) {
@@ -147,6 +167,23 @@ func TestARunTellsItsProgressAndItsOutput(t *testing.T) {
 	}
 	_, err := b.Watch(t.Context(), "run_unknown", 0)
 	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestTheLogSaysWhyAnActionFailed(t *testing.T) {
+	t.Parallel()
+	var text lines
+	b := setup(t, Config{Log: slog.New(slog.NewTextHandler(&text, nil))})
+	for _, err := range []error{nil, errors.New("the provider is away")} {
+		c := b.call(func(context.Context, framework.Progress) ([]byte, error) { return []byte("1"), err })
+		c.Project, c.Connection = "default", "hook"
+		id, started := b.Start(t.Context(), c)
+		require.NoError(t, started)
+		frames(t, b.Engine, id, 0)
+		require.NoError(t, b.Stop(t.Context()))
+		require.Equal(t, err != nil, strings.Contains(text.String(), fmt.Sprintf(
+			`msg="an action failed" project=default connection=hook action=shop.reindex run=%s class=transient err="the provider is away"`, id)), text.String())
+		b.Engine = b.engine(t, b.cfg)
+	}
 }
 
 func TestReportsThatFollowEachOtherCloselyAreOne(t *testing.T) {
@@ -246,7 +283,7 @@ func TestNothingIsShownThatIsNotDurable(t *testing.T) {
 	<-reported
 	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	_, _, err = w.Next(short)
+	_, _, err = w.Next(short, nil)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	_, err = b.Start(t.Context(), b.call(nil))
 	require.ErrorIs(t, err, store.ErrUnavailable, "what cannot be written is not begun")
@@ -273,7 +310,7 @@ func TestAStopWaitsAndThenInterrupts(t *testing.T) {
 	defer cancel()
 	close(release)
 	e.CloseWatchers()
-	_, _, err = w.Next(t.Context())
+	_, _, err = w.Next(t.Context(), nil)
 	require.ErrorIs(t, err, ErrClosed)
 	require.NoError(t, e.Stop(ctx))
 	_, err = e.Start(t.Context(), c)

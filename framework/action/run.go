@@ -50,6 +50,7 @@ func (r *run) carryOut(c Call) {
 	defer cancel()
 	output, err := c.Do(ctx, r.report)
 	cause := context.Cause(ctx)
+	defer r.log(context.WithoutCancel(ctx), c)
 	switch {
 	case err == nil && len(output) > store.MaxOutputBytes:
 		r.end(store.RunFailed, nil, framework.Permanent(errors.New("the output is larger than 1 MiB; return less")))
@@ -63,6 +64,16 @@ func (r *run) carryOut(c Call) {
 		r.end(store.RunFailed, nil, fmt.Errorf("%w: %w", errTimeout, err))
 	default:
 		r.end(store.RunFailed, nil, err)
+	}
+}
+
+// log says why a run has not succeeded.
+func (r *run) log(ctx context.Context, c Call) {
+	r.mu.Lock()
+	state, class, why := r.row.State, r.row.ErrorClass, r.row.Error
+	r.mu.Unlock()
+	if state == store.RunFailed {
+		r.engine.cfg.Log.WarnContext(ctx, "an action failed", "project", c.Project, "connection", c.Connection, "action", c.Action, "run", r.row.ID, "class", class, "err", why)
 	}
 }
 

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,9 +31,13 @@ type Watcher struct {
 	done   bool
 }
 
-// ErrClosed says that the process is stopping: the run may be watched elsewhere,
-// or later.
-var ErrClosed = fmt.Errorf("nobody can watch a run here any more: %w", ErrStopping)
+var (
+	// ErrClosed says that the process is stopping: the run may be watched elsewhere,
+	// or later.
+	ErrClosed = fmt.Errorf("nobody can watch a run here any more: %w", ErrStopping)
+	// ErrQuiet says that there was no news for as long as was asked for.
+	ErrQuiet = errors.New("there is no news of the run yet")
+)
 
 // progressPage is how many reports of a run of another process are read at once.
 const progressPage = 500
@@ -50,8 +55,9 @@ func (e *Engine) Watch(ctx context.Context, id string, after int64) (*Watcher, e
 }
 
 // Next returns the next frame. ok is false when there is none any more. It waits
-// for news until ctx ends; [ErrClosed] says that this process is stopping.
-func (w *Watcher) Next(ctx context.Context) (f Frame, ok bool, err error) {
+// for news until ctx ends or, as [ErrQuiet], until quiet sends, which may be nil;
+// [ErrClosed] says that this process is stopping.
+func (w *Watcher) Next(ctx context.Context, quiet <-chan time.Time) (f Frame, ok bool, err error) {
 	for {
 		if len(w.frames) > 0 {
 			f, w.frames = w.frames[0], w.frames[1:]
@@ -71,6 +77,8 @@ func (w *Watcher) Next(ctx context.Context) (f Frame, ok bool, err error) {
 		select {
 		case <-ctx.Done():
 			return Frame{}, false, context.Cause(ctx)
+		case <-quiet:
+			return Frame{}, false, ErrQuiet
 		case <-w.engine.closed:
 			return Frame{}, false, ErrClosed
 		case <-wait:

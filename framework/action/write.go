@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	// maxBatch bounds the runs of one transaction.
-	maxBatch = 500
+	// maxBatch bounds the runs of one transaction. Those who watch the first hear of
+	// them while the next are being written.
+	maxBatch = 128
 	// retryLeast and retryMost bound the wait after a write that has failed.
 	retryLeast, retryMost = 50 * time.Millisecond, 2 * time.Second
 )
@@ -46,14 +48,13 @@ func (e *Engine) writeLoop(ctx context.Context) {
 			return
 		case <-e.wake:
 		}
-		for {
-			e.mu.Lock()
-			batch := slices.Clone(e.dirty[:min(len(e.dirty), maxBatch)])
-			e.dirty = e.dirty[len(batch):]
-			e.mu.Unlock()
-			if len(batch) == 0 {
-				break
-			}
+		e.mu.Lock()
+		all := e.dirty
+		e.dirty = nil
+		e.mu.Unlock()
+		// In the order in which they are stored, a transaction touches few pages.
+		slices.SortFunc(all, func(a, b *run) int { return cmp.Compare(a.row.ID, b.row.ID) })
+		for batch := range slices.Chunk(all, maxBatch) {
 			if err := e.writeBatch(ctx, batch); err == nil {
 				wait = retryLeast
 				continue

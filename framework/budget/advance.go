@@ -20,6 +20,8 @@ type advance struct {
 	part int64
 	// short says that a call was taken that the store does not count.
 	short bool
+	// storing says that the store does not have it yet, and may never.
+	storing bool
 }
 
 func (a *advance) take(part int64) {
@@ -33,7 +35,7 @@ func (a *advance) take(part int64) {
 // covered waits until the store counts every call that was taken.
 func (b *Budget) covered(ctx context.Context) {
 	b.mu.Lock()
-	short := b.ahead.short && b.cover != nil && b.rate.Per >= leastCovered
+	short := (b.ahead.short || b.ahead.storing) && b.cover != nil && b.rate.Per >= leastCovered
 	b.mu.Unlock()
 	if short {
 		b.cover(ctx)
@@ -52,13 +54,20 @@ func (b *Budget) advanced() []byte {
 	for _, n := range b.used {
 		sum += n
 	}
-	b.ahead = advance{left: max(0, min(b.rate.Count/parts, b.rate.Count-sum)), part: b.part}
+	b.ahead = advance{left: max(0, min(b.rate.Count/parts, b.rate.Count-sum)), part: b.part, storing: true}
 	s := b.saved()
 	s.Used[parts] += b.ahead.left
 	return encode(s)
 }
 
-// uncovered takes an advance back that could not be stored.
+// stored says that the store counts what was advanced.
+func (b *Budget) stored() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead.storing = false
+}
+
+// uncovered takes back what could not be stored.
 func (b *Budget) uncovered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,10 +79,7 @@ func (b *Budget) uncovered() {
 // made all the same: the run that wants it ends at its next commit.
 func (k *Keeper) cover(ctx context.Context, b *shared) {
 	b.alone(ctx, func() {
-		// The one before may have done it.
-		if value := b.advanced(); value != nil && !k.put(ctx, b, value, true) {
-			b.uncovered()
-		}
+		k.keep(ctx, b, b.advanced(), true) // the one before may have done it
 	})
 }
 

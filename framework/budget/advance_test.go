@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,5 +74,45 @@ func TestAProcessThatDiesForgetsNoCall(t *testing.T) {
 			require.LessOrEqual(t, made+left, rate.Count, "%s: calls were forgotten", rate)
 			require.GreaterOrEqual(t, made+left, rate.Count-rate.Count/16-1, "%s: calls were counted that nobody made", rate)
 		}
+	})
+}
+
+// held is a shelf that keeps its writes waiting.
+type held struct {
+	*shelf
+	gate chan struct{}
+}
+
+func (h held) Commit(ctx context.Context, u store.Unit) (store.Receipt, error) {
+	<-h.gate
+	return h.shelf.Commit(ctx, u)
+}
+
+func TestACallWaitsForAnAdvanceThatIsBeingStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := held{&shelf{states: map[string][]byte{}}, make(chan struct{})}
+		b, err := budget.NewKeeper(s, nil).Open("default", "con_a", "", budget.Rate{Count: 320, Per: time.Minute}, budget.Rate{})
+		require.NoError(t, err)
+		var made atomic.Int64
+		client := &http.Client{Transport: budget.Transport(roundTrip(func(*http.Request) *http.Response {
+			made.Add(1)
+			return httptest.NewRecorder().Result()
+		}), b)}
+		var calls sync.WaitGroup
+		for range 2 {
+			calls.Go(func() {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://h/", nil)
+				require.NoError(t, err)
+				response, err := client.Do(r)
+				require.NoError(t, err)
+				_ = response.Body.Close()
+			})
+			synctest.Wait()
+		}
+		require.Zero(t, made.Load(), "the store counts neither of them yet")
+		close(s.gate)
+		calls.Wait()
+		require.EqualValues(t, 2, made.Load())
 	})
 }

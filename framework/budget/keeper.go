@@ -185,9 +185,7 @@ func (k *Keeper) save(ctx context.Context, only string) {
 		}
 		group.Go(func() {
 			b.alone(ctx, func() {
-				if value := b.changed(); value != nil && !k.put(ctx, b, value, false) {
-					b.spoil()
-				}
+				k.keep(ctx, b, b.changed(), false)
 			})
 		})
 	}
@@ -202,6 +200,18 @@ func (b *shared) alone(ctx context.Context, f func()) {
 		defer func() { <-b.turn }()
 		f()
 	case <-ctx.Done():
+	}
+}
+
+// keep stores a budget, and has it note what became of that. value is nil for one
+// that is stored already.
+func (k *Keeper) keep(ctx context.Context, b *shared, value []byte, first bool) {
+	switch {
+	case value == nil:
+	case k.put(ctx, b, value, first):
+		b.stored()
+	default:
+		b.uncovered()
 	}
 }
 
@@ -239,13 +249,6 @@ func (k *Keeper) put(ctx context.Context, b *shared, value []byte, first bool) b
 	return !failed.Load()
 }
 
-// spoil has the budget stored again.
-func (b *Budget) spoil() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dirty = true
-}
-
 // saved is a budget as it is stored.
 type saved struct {
 	Rate  string              `json:"rate,omitempty"`
@@ -269,7 +272,7 @@ func (b *Budget) changed() []byte {
 	if !b.dirty {
 		return nil
 	}
-	b.dirty, b.ahead = false, advance{}
+	b.dirty, b.ahead = false, advance{storing: true}
 	return encode(b.saved())
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/trigger"
 )
@@ -119,7 +120,7 @@ func (t triggering) check(f *File, plugins []framework.Plugin, streams map[strin
 			}
 			return wrong("target", "names no stream%s", hint)
 		}
-		return nil
+		return t.readable(f.Connections[i], plugins, stream)
 	case trigger.ActionRedeliver:
 		if !slices.ContainsFunc(f.Connections, func(c Connection) bool {
 			return c.Project == t.project && c.Name == t.settings.Target && c.Type == typeSink
@@ -143,6 +144,31 @@ func (t triggering) check(f *File, plugins []framework.Plugin, streams map[strin
 	}
 	if _, _, err := trigger.Resolve(t.settings.Action, offered); err != nil {
 		return wrong("action", "%s", err)
+	}
+	return nil
+}
+
+// readable finds that the target of a sync or a backfill is nothing that can be
+// read, or not by range. What declares no streams here has been reported.
+func (t triggering) readable(c Connection, plugins []framework.Plugin, only string) *framework.SettingError {
+	i := slices.IndexFunc(plugins, func(p framework.Plugin) bool { return p.Key() == c.Connector })
+	if i < 0 {
+		return nil
+	}
+	declared, err := plugins[i].Declare(c.Settings)
+	if err != nil {
+		return nil
+	}
+	streams := slices.DeleteFunc(declared.Manifest().Streams, func(s catalog.StreamManifest) bool {
+		return only != "" && s.Key != only || len(c.Streams) > 0 && !slices.Contains(c.Streams, s.Key)
+	})
+	polls := slices.DeleteFunc(slices.Clone(streams), func(s catalog.StreamManifest) bool { return s.Mode != catalog.ModePoll })
+	switch {
+	case len(streams) > 0 && len(polls) == 0:
+		return &framework.SettingError{Name: "target", Reason: "has only what webhooks bring; there is nothing to read"}
+	case t.settings.Action == trigger.ActionBackfill && slices.ContainsFunc(polls, func(s catalog.StreamManifest) bool { return !s.Backfill }):
+		return &framework.SettingError{Name: "target", Reason: fmt.Sprintf(
+			"cannot be asked for a range: the sync route of stream %q reads neither from nor to (backfill: false in the catalog)", only)}
 	}
 	return nil
 }

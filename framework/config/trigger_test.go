@@ -7,12 +7,13 @@ import (
 
 	"github.com/weirhq/weir/connectors/demo"
 	httpconnector "github.com/weirhq/weir/connectors/http"
+	"github.com/weirhq/weir/connectors/stripe"
 	"github.com/weirhq/weir/framework/config"
 )
 
 func parseTriggers(t *testing.T, text string) (*config.File, error) {
 	t.Helper()
-	return config.Parse("weir.yaml", []byte(text), func(string) (string, bool) { return "", false }, append(plugins(), httpconnector.Plugin, demo.Plugin))
+	return config.Parse("weir.yaml", []byte(text), func(string) (string, bool) { return "", false }, append(plugins(), httpconnector.Plugin, demo.Plugin, stripe.Plugin))
 }
 
 const shop = `connections:
@@ -25,12 +26,13 @@ func TestATriggerIsReadUnderTheNamesOfItsDocument(t *testing.T) {
 	f, err := parseTriggers(t, shop+`
   - {name: hook, type: trigger, config: {path: /github-webhook, method: post, auth_token: null, action: ingest}}
   - {name: process, type: trigger, class: http, config: {path: /api/v1/process, method: POST, auth_token: a-secret-api-key-of-some-length, action: sync, target: shop}}
-  - {name: fill, type: trigger, config: {path: /api/v1/process, method: PUT, auth: github, webhook_secret: a-secret-of-some-length, action: backfill, target: shop.orders}}
+  - {name: fill, type: trigger, config: {path: /api/v1/process, method: PUT, auth: github, webhook_secret: a-secret-of-some-length, action: backfill, target: pay.customers}}
+  - {name: pay, connector: stripe, config: {api_key: sk_test_1, webhook_secret: whsec_test_of_some_length}}
   - {name: again, type: trigger, config: {path: /again, method: "*", auth_token: [one-token-of-some-length, another-token-of-some-length], action: redeliver, target: out}}
   - {name: log, class: http, type: sink, streams: [hook.events], config: {endpoint: "https://a.example/"}}
 `)
 	require.NoError(t, err)
-	require.Len(t, f.Connections, 7)
+	require.Len(t, f.Connections, 8)
 	hook := f.Connections[2]
 	require.Equal(t, []any{"http", "trigger"}, []any{hook.Connector, hook.Type})
 	require.Equal(t, map[string]any{"path": "/github-webhook", "method": "POST", "public": true, "action": "ingest"}, hook.Settings)
@@ -58,6 +60,8 @@ func TestProblemsOfATriggerHaveTheirPlaceAndRule(t *testing.T) {
       action: shop.reindex
   - {name: d, type: trigger, config: {path: /c, method: "*", auth_token: null, action: backfill, target: shop}}
   - {name: e, type: trigger, config: {path: /e, method: GET, auth_token: null, action: sync, target: shop.order}}
+  - {name: k, type: trigger, config: {path: /k, method: GET, auth_token: null, action: backfill, target: shop.orders}}
+  - {name: l, type: trigger, config: {path: /l, method: GET, auth_token: null, action: sync, target: shop.order_events}}
   - {name: f, type: trigger, config: {path: /f, method: GET, auth_token: null, action: redeliver, target: shop}}
   - {name: g, type: trigger, config: {path: /g, method: GET, auth_token: null, action: ingest, target: x}}
   - {name: j, type: trigger, config: {path: /j, method: GET, auth_token: null, action: ingest, colour: red}}
@@ -73,7 +77,9 @@ func TestProblemsOfATriggerHaveTheirPlaceAndRule(t *testing.T) {
 		"a trigger has no streams", `a trigger has no connector "demo"`,
 		`weir.yaml:19:7: SC604 connection "c": setting "action" no connection of the project has the action shop.reindex`,
 		`SC605 connection "d": * /c is the address of connection "c" too`, "a backfill reads one stream: write shop.stream",
-		`names no stream; did you mean "shop.orders"`, "names no sink of the project", `"target" belongs to sync, backfill and redeliver`, `"colour" is unknown`,
+		`names no stream; did you mean "shop.orders"`, "names no sink of the project", `SC604 connection "l": setting "target" has only what webhooks bring`,
+		`SC604 connection "k": setting "target" cannot be asked for a range: the sync route of stream "orders" reads neither from nor to`,
+		`"target" belongs to sync, backfill and redeliver`, `"colour" is unknown`,
 		`connection "h": setting "webhook_secret" is required`,
 	} {
 		require.Contains(t, text, part)

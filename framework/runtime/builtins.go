@@ -16,6 +16,7 @@ import (
 	"github.com/weirhq/weir/framework/api"
 	"github.com/weirhq/weir/framework/budget"
 	"github.com/weirhq/weir/framework/delivery"
+	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/scheduler"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/trigger"
@@ -45,7 +46,7 @@ type syncOutput struct {
 type backfillInput struct {
 	From   string `json:"from" required:"true" doc:"The start of the range, a date or an RFC 3339 time."`
 	To     string `json:"to" doc:"The end of the range, exclusive; now without it."`
-	Window string `json:"window" doc:"The length of the parts that are read one by one, such as 24h."`
+	Window string `json:"window" doc:"The length of the parts that are read one by one, such as 1d or 6h."`
 	Rate   string `json:"rate" doc:"The most pages, such as 60/min."`
 }
 
@@ -92,6 +93,9 @@ func (r *Runtime) builtIn(project, name, target string, in framework.ActionInput
 		spec, err := backfillSpec(in)
 		if err != nil {
 			return action.Call{}, err
+		}
+		if err := rangeOf(c, stream); err != nil {
+			return action.Call{}, fmt.Errorf("backfill: %w", err)
 		}
 		call.Do = func(ctx context.Context, progress framework.Progress) ([]byte, error) {
 			return encode(r.backfill(ctx, c, stream, spec, progress))
@@ -173,6 +177,15 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// rangeOf refuses a backfill of what cannot be read by range.
+func rangeOf(c *connection, stream string) error {
+	i := slices.IndexFunc(c.manifest.Streams, func(s catalog.StreamManifest) bool { return s.Key == stream && s.Mode == catalog.ModePoll })
+	if i < 0 {
+		return fmt.Errorf("connection %q has no poll stream %q", c.Name, stream)
+	}
+	return api.CheckBackfill(health.Target{Connection: c.Connection, Manifest: c.manifest, Stream: c.manifest.Streams[i]})
+}
+
 func backfillSpec(in framework.ActionInput) (scheduler.BackfillSpec, error) {
 	given, err := framework.DecodeInput[backfillInput](in)
 	faults, ok := errors.AsType[framework.InputErrors](err)
@@ -196,8 +209,8 @@ func backfillSpec(in framework.ActionInput) (scheduler.BackfillSpec, error) {
 	}
 	spec := scheduler.BackfillSpec{From: moment("from", given.From, time.Time{}), To: moment("to", given.To, time.Now())}
 	if given.Window != "" {
-		if spec.Window, err = time.ParseDuration(given.Window); err != nil || spec.Window <= 0 {
-			fault("window", "must be a duration such as 24h")
+		if spec.Window, err = api.ParseDuration(given.Window); err != nil || spec.Window <= 0 {
+			fault("window", "must be a duration such as 1d, 12h or 30m")
 		}
 	}
 	if given.Rate != "" {
@@ -207,6 +220,10 @@ func backfillSpec(in framework.ActionInput) (scheduler.BackfillSpec, error) {
 	}
 	if len(faults) == 0 && !spec.From.Before(spec.To) {
 		fault("to", "is not after from")
+	} else if len(faults) == 0 {
+		if err := spec.Check(); err != nil {
+			fault("window", err.Error())
+		}
 	}
 	if len(faults) > 0 {
 		return spec, framework.Permanent(fmt.Errorf("%w: %w", framework.ErrInput, faults))

@@ -124,7 +124,7 @@ func (r *Runtime) triggerRoutes(router chi.Router) {
 func (r *Runtime) triggered(ctx context.Context, c *connection, in trigger.Request) (action.Call, error) {
 	s := c.trigger.settings
 	call := action.Call{
-		ConnectionID: c.ID, Action: s.Action, Origin: trigger.Type, Timeout: builtInTimeout, Limit: catalog.DefaultMaxRunning,
+		ConnectionID: c.ID, Project: c.Project, Connection: c.Name, Action: s.Action, Origin: trigger.Type, Timeout: builtInTimeout, Limit: catalog.DefaultMaxRunning,
 	}
 	switch s.Action {
 	case trigger.ActionIngest:
@@ -221,6 +221,7 @@ func (d actionDesk) Act(ctx context.Context, connectionID, key, eventKey string,
 		call, err = r.triggered(ctx, c, trigger.Request{Input: in, Key: eventKey})
 		call.Origin = "manual"
 	default:
+		call.Project, call.Connection = c.Project, c.Name
 		call, err = ownAction(c, key, in, call)
 	}
 	if err != nil {

@@ -84,6 +84,9 @@ func (s BackfillSpec) withDefaults() BackfillSpec {
 	return s
 }
 
+// Check returns why no backfill can be made of it, as [ErrBackfillSpec], or nil.
+func (s BackfillSpec) Check() error { return s.withDefaults().validate() }
+
 func (s BackfillSpec) validate() error {
 	var wrong []string
 	add := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }

@@ -231,6 +231,10 @@ func TestWhoMayCallATriggerAndHow(t *testing.T) {
 		}
 	}
 	require.Equal(t, "Bearer", b.send(t, http.MethodPost, long+"/hook", "").Header.Get("Www-Authenticate"))
+	for _, method := range []string{http.MethodTrace, "PROPFIND"} {
+		a := b.send(t, method, "/default/any/ünï", "")
+		require.Equal(t, []any{405, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"}, []any{a.StatusCode, a.Header.Get("Allow")}, "all are those that a trigger may have")
+	}
 	// The example of GitHub's documentation.
 	a := b.send(t, http.MethodPost, long+"/signed", "Hello, World!", "X-Hub-Signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
 	require.Equal(t, 415, a.StatusCode, "verified, and then no JSON: %s", a.body)

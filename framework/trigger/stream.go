@@ -1,7 +1,7 @@
 package trigger
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,38 +80,47 @@ func (s Streaming) Stream(w http.ResponseWriter, r *http.Request, id string, wat
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep the frames back
 	control := http.NewResponseController(w)
-	send := func(text string) bool {
+	// One buffer is every frame's: a thousand callers may hear of a thousand runs at
+	// the same moment.
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	send := func() bool {
+		defer text.Reset()
 		_ = control.SetWriteDeadline(time.Now().Add(s.Write)) // a recorder in a test has no connection
-		_, err := fmt.Fprint(w, text)                         //nolint:gosec // an event stream with nosniff is no page
+		_, err := w.Write(text.Bytes())                       //nolint:gosec // an event stream with nosniff is no page
 		return err == nil && control.Flush() == nil
 	}
-	if !send(fmt.Sprintf("retry: %d\n\n", retryMillis)) {
+	fmt.Fprintf(&text, "retry: %d\n\n", retryMillis)
+	if !send() {
 		return
 	}
+	quiet := time.NewTimer(s.Heartbeat)
+	defer quiet.Stop()
 	for {
-		ctx, cancel := context.WithTimeout(r.Context(), s.Heartbeat)
-		f, more, err := watcher.Next(ctx)
-		cancel()
+		f, more, err := watcher.Next(r.Context(), quiet.C)
 		switch {
-		case err != nil && errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil:
-			if !send(": still here\n\n") {
-				return
-			}
-			continue
+		case errors.Is(err, action.ErrQuiet):
+			text.WriteString(": still here\n\n")
 		case err != nil || !more:
 			return // who is still there comes back
+		default:
+			text.WriteString("id: " + id + "/" + strconv.FormatInt(f.Sequence, 10) + "\ndata: ")
+			if err := encoder.Encode(messageOf(id, f)); err != nil {
+				return
+			}
+			text.WriteByte('\n') // the encoder has written the first
 		}
-		text, err := json.Marshal(messageOf(id, f))
-		if err != nil || !send(fmt.Sprintf("id: %s/%d\ndata: %s\n\n", id, f.Sequence, text)) {
+		if !send() {
 			return
 		}
+		quiet.Reset(s.Heartbeat)
 	}
 }
 
 // Wait waits for the end of a run and answers with its last frame.
 func Wait(w http.ResponseWriter, r *http.Request, id string, watcher *action.Watcher) {
 	for {
-		f, more, err := watcher.Next(r.Context())
+		f, more, err := watcher.Next(r.Context(), nil)
 		switch {
 		case errors.Is(err, action.ErrClosed):
 			w.Header().Set("Retry-After", "2")

@@ -22,7 +22,13 @@ type Target struct {
 	Prepare func(ctx context.Context, r Request) (action.Call, error)
 }
 
-func (t Target) takes(method string) bool { return t.Method == AnyMethod || t.Method == method }
+// methods are those that callers may use.
+func (t Target) methods() []string {
+	if t.Method == AnyMethod {
+		return Methods()
+	}
+	return []string{t.Method}
+}
 
 // Request is a request that was verified.
 type Request struct {
@@ -54,10 +60,10 @@ func (t *Table) Lookup(project, path, method string) (target Target, allowed []s
 		return Target{}, nil
 	}
 	for _, one := range (*view)[[2]string{project, path}] {
-		if one.takes(method) {
+		if slices.Contains(one.methods(), method) {
 			return one, []string{method}
 		}
-		allowed = append(allowed, one.Method)
+		allowed = append(allowed, one.methods()...)
 	}
 	slices.Sort(allowed)
 	return Target{}, allowed

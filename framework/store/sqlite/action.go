@@ -17,13 +17,21 @@ func (s *Store) WriteActions(ctx context.Context, writes []store.ActionWrite) ([
 		each[i] = writes[i].Check()
 	}
 	err := s.change(ctx, "write runs of actions", func(db *conn) error {
-		now := s.options.Clock().UnixMicro()
+		now, nums := s.options.Clock().UnixMicro(), map[string]int64{}
 		for i := range writes {
 			if each[i] != nil {
 				continue
 			}
+			num, known := nums[writes[i].Run.ConnectionID]
+			if !known {
+				err := db.query(func(v []driver.Value) { num, _ = v[0].(int64) }, "SELECT num FROM connections WHERE id = ?", writes[i].Run.ConnectionID)
+				if err != nil {
+					return err
+				}
+				nums[writes[i].Run.ConnectionID] = num
+			}
 			var err error
-			if each[i], err = writeAction(db, &writes[i], now); err != nil {
+			if each[i], err = writeAction(db, &writes[i], num, now); err != nil {
 				return err
 			}
 		}
@@ -35,34 +43,40 @@ func (s *Store) WriteActions(ctx context.Context, writes []store.ActionWrite) ([
 	return each, nil
 }
 
-// writeAction writes one run; why says that it is refused.
-func writeAction(db *conn, w *store.ActionWrite, now int64) (why, err error) {
+// writeAction writes one run of the connection with the given number, 0 for none;
+// why says that it is refused.
+func writeAction(db *conn, w *store.ActionWrite, num, now int64) (why, err error) {
 	r := &w.Run
 	var n int64
-	if w.Begin {
+	switch {
+	case w.Begin:
 		n, err = db.exec(`INSERT INTO action_runs (connection, id, target, action, origin, state, owner, seen_at, started_at, finished_at, percent, message, events,
 				error, error_class, stack, output)
-			SELECT num, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM connections WHERE id = ? AND deleted_at IS NULL
+			SELECT num, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM connections WHERE num = ? AND deleted_at IS NULL
 			ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at WHERE owner = excluded.owner`,
 			r.ID, r.TargetID, r.Action, r.Origin, string(r.State), r.Owner, now, r.StartedAt.UnixMicro(), optional(r.FinishedAt), int64(r.Percent), r.Message, r.Events,
-			r.Error, r.ErrorClass, r.Stack, blob(r.Output), r.ConnectionID)
+			r.Error, r.ErrorClass, r.Stack, blob(r.Output), num)
 		if err == nil && n == 0 {
 			return fmt.Errorf("begin run %q of connection %q: %w", r.ID, r.ConnectionID, store.ErrNotFound), nil
 		}
-	} else {
+	case r.State == store.RunRunning:
+		// What most writes are: no index has to change.
+		n, err = db.exec("UPDATE action_runs SET seen_at = ?, percent = ?, message = ?, events = ? WHERE connection = ? AND id = ? AND owner = ? AND state = 'running'",
+			now, int64(r.Percent), r.Message, r.Events, num, r.ID, r.Owner)
+	default:
 		n, err = db.exec(`UPDATE action_runs SET state = ?, seen_at = ?, finished_at = ?, percent = ?, message = ?, events = ?, error = ?, error_class = ?, stack = ?, output = ?
-			WHERE id = ? AND owner = ? AND state = 'running'`,
-			string(r.State), now, optional(r.FinishedAt), int64(r.Percent), r.Message, r.Events, r.Error, r.ErrorClass, r.Stack, blob(r.Output), r.ID, r.Owner)
-		if err == nil && n == 0 {
-			return fmt.Errorf("change run %q: %w", r.ID, store.ErrFenced), nil
-		}
+			WHERE connection = ? AND id = ? AND owner = ? AND state = 'running'`,
+			string(r.State), now, optional(r.FinishedAt), int64(r.Percent), r.Message, r.Events, r.Error, r.ErrorClass, r.Stack, blob(r.Output), num, r.ID, r.Owner)
+	}
+	if err == nil && n == 0 {
+		return fmt.Errorf("change run %q: %w", r.ID, store.ErrFenced), nil
 	}
 	for _, p := range w.Progress {
 		if err != nil {
 			break
 		}
-		_, err = db.exec(`INSERT INTO action_events (connection, run, sequence, at, percent, message)
-			SELECT connection, id, ?, ?, ?, ? FROM action_runs WHERE id = ? ON CONFLICT DO NOTHING`, p.Sequence, p.At.UnixMicro(), int64(p.Percent), p.Message, r.ID)
+		_, err = db.exec("INSERT INTO action_events (connection, run, sequence, at, percent, message) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			num, r.ID, p.Sequence, p.At.UnixMicro(), int64(p.Percent), p.Message)
 	}
 	return nil, err
 }
