@@ -38,6 +38,11 @@
 // @octokit/webhooks-examples@VERSION` here; .npmrc keeps the name of a registry out of the lock
 // file, and a test in tools/walls sees to it.
 //
+// # Kafka Connect
+//
+// Package kafkaconnect runs the npm package kafka-connect-client against the Kafka Connect API of a
+// real Weir.
+//
 // # Hosts of the checker
 //
 // Package hosts builds golangci-lint with the checker as golangci-lint custom does, and compares
