@@ -99,6 +99,9 @@ connect_listen: `+connect+`
 		}
 	}
 	status := func() string { return call(t, "GET", one+"/status", "", 200) }
+	first := `{"offsets":[{"partition":{"kafka_topic":"in.things","kafka_partition":0},"offset":{"kafka_offset":1}}]}`
+	call(t, "PATCH", one+"/offsets", first, 200) // before anything was recorded
+	require.Contains(t, call(t, "PATCH", one+"/offsets", strings.Replace(first, `:1}`, `:2}`, 1), 400), "at most 1")
 	send("a")
 	require.Contains(t, status(), `"STOPPED"`)
 	require.Empty(t, got, "it was to begin stopped")

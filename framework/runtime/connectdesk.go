@@ -303,11 +303,7 @@ func (d connectDesk) Move(ctx context.Context, project, name string, offsets []k
 
 // seek moves the offsets of a sink.
 func (d connectDesk) seek(ctx context.Context, v resource.View, offsets []kafkaconnect.Offset) error {
-	current, err := d.runtime.store.Offsets(ctx, v.ID)
-	if err != nil {
-		return err
-	}
-	names, err := d.sources(ctx, v.Project)
+	reads, err := d.reads(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -315,19 +311,19 @@ func (d connectDesk) seek(ctx context.Context, v resource.View, offsets []kafkac
 	invalid := &kafkaconnect.InvalidError{}
 	var changes []api.SinkChange
 	for _, o := range offsets {
-		i := slices.IndexFunc(current, func(c store.Offset) bool { return names[c.Source.ConnectionID]+"."+c.Stream == o.Stream })
-		if i < 0 {
+		source, ok := reads[o.Stream]
+		if !ok {
 			invalid.Faults = append(invalid.Faults, kafkaconnect.Fault{Reason: fmt.Sprintf("connector %s does not read topic %s", v.Name, o.Stream)})
 			continue
 		}
-		head, err := desk.Head(ctx, current[i].Source)
+		head, err := desk.Head(ctx, source)
 		if err != nil {
 			return err
 		}
 		if o.Next > head+1 {
 			invalid.Faults = append(invalid.Faults, kafkaconnect.Fault{Reason: fmt.Sprintf("topic %s ends at %d, so its next offset is at most %d", o.Stream, head, head+1)})
 		}
-		changes = append(changes, api.SinkChange{Action: api.SinkSeek, Source: current[i].Source, Next: max(o.Next, 1)})
+		changes = append(changes, api.SinkChange{Action: api.SinkSeek, Source: source, Next: max(o.Next, 1)})
 	}
 	if len(invalid.Faults) > 0 {
 		return invalid
@@ -338,4 +334,29 @@ func (d connectDesk) seek(ctx context.Context, v resource.View, offsets []kafkac
 		}
 	}
 	return nil
+}
+
+// reads are the streams of a sink by their topics: those that it has an offset in,
+// and those in which nothing was recorded yet.
+func (d connectDesk) reads(ctx context.Context, v resource.View) (map[string]store.Source, error) {
+	offsets, err := d.runtime.store.Offsets(ctx, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.sources(ctx, v.Project)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]store.Source{}
+	for _, o := range offsets {
+		out[names[o.Source.ConnectionID]+"."+o.Stream] = o.Source
+	}
+	set := d.runtime.set.Load()
+	if c := set.byID[v.ID]; c != nil {
+		sources, _ := d.runtime.sourcesIn(set, c) // what names no stream is no topic
+		for _, s := range sources {
+			out[names[s.ConnectionID]+"."+s.Stream] = s
+		}
+	}
+	return out, nil
 }

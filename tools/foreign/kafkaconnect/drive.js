@@ -96,6 +96,16 @@ async function drive() {
   const expanded = await answered(200, client.getConnectors({ expand: "status" }));
   assert.equal(expanded[name].status.name, name);
   assert.ok(!("info" in expanded[name]));
+
+  // Offsets can be set before anything was recorded.
+  const offsets = (next) => [{ partition: { kafka_topic: "in.things", kafka_partition: 0 }, offset: { kafka_offset: next } }];
+  await answered(204, sink.stop());
+  await status("STOPPED", []);
+  await refused(400, /at most 1/, sink.alterOffsets(offsets(2)));
+  await refused(400, /does not read topic in.other/, sink.alterOffsets([{ partition: { kafka_topic: "in.other", kafka_partition: 0 }, offset: null }]));
+  await answered(200, sink.alterOffsets(offsets(1)));
+  await answered(200, sink.resetOffsets());
+  await answered(202, sink.resume());
   await tell("send", "a");
   await tell("want", "a");
 
@@ -116,7 +126,6 @@ async function drive() {
   await refused(403, /./, sink.resetTopics());
 
   // Offsets, and stop.
-  const offsets = (next) => [{ partition: { kafka_topic: "in.things", kafka_partition: 0 }, offset: { kafka_offset: next } }];
   await becomes(() => answered(200, sink.getOffsets()), (o) => assert.deepEqual(o, { offsets: offsets(3) }));
   await refused(400, /must be in the STOPPED state/, sink.alterOffsets(offsets(2)));
   await refused(400, /must be in the STOPPED state/, sink.resetOffsets());
