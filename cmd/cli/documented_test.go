@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -39,16 +41,17 @@ func words(command string) (out []string) {
 }
 
 // shown is a request that a page shows, with the answer that it shows, "" for none.
-type shown struct{ command, method, path, body, answer string }
+// feed is how an answer without an end begins.
+type shown struct{ command, method, path, body, answer, feed string }
 
 // shownIn are the requests of a page, in their order.
 func shownIn(t *testing.T, page string) (all []shown) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/" + page)
 	require.NoError(t, err)
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```(?:\n```json\n(.*?)```)?").FindAllStringSubmatch(string(text), -1) {
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```(?:\n```json\n(.*?)```|\n```\n(.*?)```)?").FindAllStringSubmatch(string(text), -1) {
 		for _, command := range regexp.MustCompile(`(?m)^curl (?:[^'\n]|'[^']*')*`).FindAllString(block[1], -1) {
-			one := shown{command: command, answer: block[2]}
+			one := shown{command: command, answer: block[2], feed: block[3]}
 			address := ""
 			args := words(command)[1:]
 			for i := 0; i < len(args); i++ {
@@ -77,6 +80,28 @@ func shownIn(t *testing.T, page string) (all []shown) {
 		}
 	}
 	return all
+}
+
+// begins returns the first lines of an answer that never ends.
+func begins(t *testing.T, url string, lines int) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	client := &http.Client{}
+	defer client.CloseIdleConnections()
+	response, err := client.Do(r)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	read, text := bufio.NewReader(response.Body), ""
+	for range lines {
+		line, err := read.ReadString('\n')
+		require.NoError(t, err, text)
+		text += line
+	}
+	return text
 }
 
 // The requests that pages show are made, in their order.
@@ -126,7 +151,8 @@ func TestTheRequestsOfTheAPIsPageAreAnswered(t *testing.T) {
 		want := http.StatusOK
 		switch {
 		case strings.HasSuffix(one.path, "/changes"):
-			continue // it never ends: TestListenersAreToldOfChangesUntilTheServerStops
+			require.Equal(t, one.feed, begins(t, p.url+one.path, strings.Count(one.feed, "\n")), one.command)
+			continue
 		case strings.Contains(one.path, "redeliver?id="):
 			want = http.StatusNotFound // that delivery is of the page
 		case strings.Contains(one.path, "lmit"):
