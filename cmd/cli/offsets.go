@@ -106,8 +106,7 @@ func (a *app) offsets() *cobra.Command {
 	c.flags(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	command.AddCommand(a.setOffset(), a.skipEvents(), a.replayEvents(), a.cancelReplay(),
-		a.sinkVerb("stop", "Stop a sink, so that its offsets can be moved", "stop"),
-		a.sinkVerb("restart", "Let a sink go on that was stopped, failed or was disabled: the event that failed is tried again", "restart"))
+		a.stopSink(), a.restartSink())
 	return command
 }
 
@@ -156,12 +155,32 @@ func (a *app) sinkCall(ctx context.Context, c *client, method, path string, quer
 	return nil
 }
 
-func (a *app) sinkVerb(verb, short, action string) *cobra.Command {
+func (a *app) stopSink() *cobra.Command {
 	var c client
 	command := &cobra.Command{
-		Use: verb + " <sink>", Short: short, Args: cobra.ExactArgs(1),
+		Use: "stop <sink>", Short: "Stop a sink, so that its offsets can be moved", Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], action), nil, false)
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], "stop"), nil, false)
+		},
+	}
+	c.flags(command)
+	return command
+}
+
+func (a *app) restartSink() *cobra.Command {
+	var c client
+	command := &cobra.Command{
+		Use: "restart <sink>", Short: "Let a sink go on that was stopped, failed or was disabled: the event that failed is tried again", Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			var s sinkAnswer
+			if err := c.call(command.Context(), http.MethodGet, c.path("connections", args[0], "offsets"), nil, &s); err != nil {
+				return err
+			}
+			verb := "restart"
+			if s.State == "stopped" || s.State == "paused" {
+				verb = "resume" // an operator has stopped it: it need only go on
+			}
+			return a.sinkCall(command.Context(), &c, http.MethodPost, c.path("connections", args[0], verb), nil, false)
 		},
 	}
 	c.flags(command)

@@ -240,4 +240,8 @@ func TestAFormBecomesAnObject(t *testing.T) {
 	emissions, err := deliver(t, c, http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"}}, "id=5&tag=a&tag=b", "a-bearer-token-of-some-length")
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"5","tag":["a","b"]}`, string(emissions[0].Payload))
+	// curl -d says that JSON is a form, when nobody says another type.
+	emissions, err = deliver(t, c, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, `{"id": 6}`, "a-bearer-token-of-some-length")
+	require.NoError(t, err)
+	require.Equal(t, `{"id": 6}`, string(emissions[0].Payload))
 }

@@ -137,7 +137,8 @@ func (r *receiver) route(ctx context.Context, header http.Header, piece expr.Val
 // form as an object.
 func jsonBody(d *framework.Delivery) ([]byte, error) {
 	mediaType, _, _ := mime.ParseMediaType(d.Header.Get("Content-Type"))
-	if mediaType != "application/x-www-form-urlencoded" {
+	if mediaType != "application/x-www-form-urlencoded" || json.Valid(d.Body) {
+		// curl -d sends JSON under this type too, when nobody says another.
 		return d.Body, nil
 	}
 	form, err := url.ParseQuery(string(d.Body))

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -134,6 +135,14 @@ func (a *API) moveOffset(r *http.Request) (reply, error) {
 	}
 	if err != nil {
 		return reply{}, err
+	}
+	head, err := a.cfg.Sinks.Head(r.Context(), source)
+	if err != nil {
+		return reply{}, err
+	}
+	if next > head+1 {
+		return reply{}, newProblem(http.StatusUnprocessableEntity, "beyond_the_end", fmt.Sprintf(
+			"the last event of %s is %d, so %d would leave out events that are still to come; the furthest is %d, which to=latest says too", shown(name+"."+key), head, next, head+1))
 	}
 	if _, err := a.cfg.Sinks.Change(r.Context(), c.ID, SinkChange{Action: SinkSeek, Source: source, Next: next}); err != nil {
 		return reply{}, err

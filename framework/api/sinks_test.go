@@ -63,6 +63,11 @@ func TestASinkIsSeenMovedAndMended(t *testing.T) {
 		a := post("/offsets?stream=demo.orders&" + good)
 		require.Equal(t, http.StatusOK, a.status, "%s: %s", good, a.body)
 	}
+	for _, beyond := range []string{"to=100000", "skip=100000"} {
+		a := post("/offsets?stream=demo.orders&" + beyond)
+		require.Equal(t, http.StatusUnprocessableEntity, a.status, "%s: %s", beyond, a.body)
+		require.Contains(t, a.body, "still to come")
+	}
 	for _, bad := range []string{"", "to=0", "to=soon", "to=3&skip=1", "skip=0", "skip=x"} {
 		require.Equal(t, http.StatusBadRequest, post("/offsets?stream=demo.orders&"+bad).status, bad)
 	}

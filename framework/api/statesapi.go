@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirhq/weir/catalog"
 	"github.com/weirhq/weir/framework/connection"
+	"github.com/weirhq/weir/framework/delivery"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/store"
 )
@@ -46,7 +47,7 @@ func (a *API) setState(r *http.Request, to store.Desired) (reply, error) {
 	}
 	NoteAudit(r.Context(), "connection "+v.ID)
 	a.cfg.Feed.NotifyProject(c.Project)
-	return a.shownState(r, c, v)
+	return a.shownState(r, c, v, to)
 }
 
 // beforeRevisions reports that a connection was made before there were revisions,
@@ -82,7 +83,7 @@ func (a *API) restartConfigured(r *http.Request) (reply, error) {
 		return reply{}, unknownConnection(err, c.Name)
 	}
 	a.cfg.Feed.NotifyProject(c.Project)
-	return a.shownState(r, c, v)
+	return a.shownState(r, c, v, store.DesiredRunning)
 }
 
 const (
@@ -92,11 +93,17 @@ const (
 	settleWait  = 100 * time.Millisecond
 )
 
-// settledSink shows a sink that may be just about to begin again.
-func (a *API) settledSink(r *http.Request) (reply, error) {
+// settledSink shows a sink that may be just about to begin again, or to become what
+// was asked of it.
+func (a *API) settledSink(r *http.Request, to store.Desired) (reply, error) {
 	for try := 1; ; try++ {
 		out, err := a.shownSink(r)
-		if _, busy := errors.AsType[*ConflictError](err); !busy || try == settleTries {
+		_, busy := errors.AsType[*ConflictError](err)
+		if v, ok := out.value.(sinkView); ok && err == nil {
+			waits := v.State == string(delivery.StatePaused) || v.State == string(delivery.StateStopped)
+			busy = waits && v.State != string(to) || !waits && to != store.DesiredRunning
+		}
+		if !busy || try == settleTries {
 			return out, err
 		}
 		wait := time.NewTimer(settleWait)
@@ -116,15 +123,15 @@ type stateView struct {
 }
 
 // shownState answers with the sink, or with the streams of a source.
-func (a *API) shownState(r *http.Request, c store.Connection, v connection.View) (reply, error) {
-	out, err := a.stateOf(r, c, v)
+func (a *API) shownState(r *http.Request, c store.Connection, v connection.View, to store.Desired) (reply, error) {
+	out, err := a.stateOf(r, c, v, to)
 	out.header = http.Header{"Etag": {v.ETag()}}
 	return out, err
 }
 
-func (a *API) stateOf(r *http.Request, c store.Connection, v connection.View) (reply, error) {
+func (a *API) stateOf(r *http.Request, c store.Connection, v connection.View, to store.Desired) (reply, error) {
 	if c.Type == typeSink && a.cfg.Sinks != nil && c.Enabled {
-		return a.settledSink(r)
+		return a.settledSink(r, to)
 	}
 	m := a.cfg.Board.Manifest(c.ID)
 	var targets []health.Target

@@ -101,6 +101,8 @@ func (d *Desk) Restart(ctx context.Context, project, name string) (View, error) 
 	switch {
 	case err != nil:
 		return View{}, err
+	case row.Deployed > 0 && row.Enabled && (row.State == store.DesiredPaused || row.State == store.DesiredStopped):
+		return View{}, fmt.Errorf("connection %q is %s; resume it instead: %w", name, stateOf(row, Observation{}), ErrState)
 	case row.Deployed == 0 || !row.Enabled || row.State != store.DesiredRunning:
 		return View{}, fmt.Errorf("connection %q is %s; nothing of it runs: %w", name, stateOf(row, Observation{}), ErrState)
 	}

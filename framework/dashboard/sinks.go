@@ -1,9 +1,7 @@
 package dashboard
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/weirhq/weir/framework/api"
+	resource "github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/delivery"
 	"github.com/weirhq/weir/framework/health"
 	"github.com/weirhq/weir/framework/sink"
@@ -279,51 +278,6 @@ func (d *Dashboard) connectionNames(ctx context.Context) (map[string]string, err
 	return names, err
 }
 
-type letterBody struct {
-	letterLine
-	Project, Connection, SinkPath string
-	First                         *moment
-	Event, Request, Response      string
-	Cut                           bool
-	// Payload is the event's data where it may be edited here, and can be.
-	Payload string
-}
-
-// letter shows one dead letter.
-func (d *Dashboard) letter(w http.ResponseWriter, r *http.Request) {
-	c, err := d.sinkOf(r)
-	if err != nil {
-		d.fail(w, r, err)
-		return
-	}
-	one, err := d.cfg.Sinks.DeadEvent(r.Context(), c.ID, chi.URLParam(r, "letter"))
-	if err != nil {
-		d.fail(w, r, err)
-		return
-	}
-	names, err := d.connectionNames(r.Context())
-	if err != nil {
-		d.fail(w, r, err)
-		return
-	}
-	path := sinkPath(c.Project, c.Name)
-	body := letterBody{
-		letterLine: d.letterLine(path, one, func(s store.Source) string { return names[s.ConnectionID] + "." + s.Stream }),
-		Project:    c.Project, Connection: c.Name, SinkPath: path, First: d.moment(health.TimeOrNil(one.FirstAt)),
-		Request: visible(string(one.Request)), Response: visible(string(one.Response)),
-	}
-	if e, err := delivery.DecodeEvent(one.Event); err == nil {
-		if encoded, err := e.MarshalJSON(); err == nil {
-			body.Event, body.Cut = pretty(encoded, shownPayload)
-		}
-		var indented bytes.Buffer
-		if len(e.Payload) <= shownPayload/2 && json.Indent(&indented, e.Payload, "", "  ") == nil && indented.Len() <= shownPayload {
-			body.Payload = indented.String()
-		}
-	}
-	d.render(w, r, http.StatusOK, "letter.html", page{Title: "Dead letter of " + c.Name, SignedIn: d.cfg.Sessions.NeedsSignIn(), Body: body})
-}
-
 // sinkActions are what the buttons of a sink's page ask for.
 var sinkActions = map[string]api.SinkAction{
 	"pause": api.SinkPause, "resume": api.SinkResume, "stop": api.SinkStop, "restart": api.SinkResume,
@@ -336,90 +290,48 @@ func (d *Dashboard) actOnSink(w http.ResponseWriter, r *http.Request) {
 		ErrorPage(w, r, http.StatusNotFound, http.StatusText(http.StatusNotFound), "a sink can be asked to pause, resume, stop and restart")
 		return
 	}
-	d.changeSink(w, r, api.SinkChange{Action: action})
-}
-
-// redeliverLetter sends a dead letter again, with the payload in the form if there
-// is one, and shows the sink.
-func (d *Dashboard) redeliverLetter(w http.ResponseWriter, r *http.Request) {
-	change := api.SinkChange{Action: api.SinkRedeliver, IDs: []string{chi.URLParam(r, "letter")}}
-	if edited := r.PostFormValue("payload"); edited != "" {
-		// What a form has made of the lines is taken back.
-		var payload bytes.Buffer
-		if err := json.Compact(&payload, []byte(edited)); err != nil {
-			unprocessable(w, r, "the edited data is no JSON: "+err.Error())
-			return
+	desk := d.cfg.Connections
+	if desk == nil {
+		d.changeSink(w, r, api.SinkChange{Action: action})
+		return
+	}
+	// What is asked of the sink is kept as the state of its connection.
+	d.onSink(w, r, func(ctx context.Context, c store.Connection) error {
+		view, err := desk.Get(ctx, c.Project, c.Name)
+		if err != nil {
+			return err
 		}
-		change.Payload = payload.Bytes()
-	}
-	d.changeSink(w, r, change)
-}
-
-// redeliverLetters sends all dead letters of a sink again, so many a second as the
-// form says, and shows the sink.
-func (d *Dashboard) redeliverLetters(w http.ResponseWriter, r *http.Request) {
-	rate, err := strconv.ParseFloat(r.PostFormValue("rate"), 64)
-	if err != nil || !(rate >= 0.001 && rate <= maxRate) {
-		unprocessable(w, r, fmt.Sprintf("say how many dead letters a second are sent again: 0.001 to %d", maxRate))
-		return
-	}
-	d.changeSink(w, r, api.SinkChange{
-		Action: api.SinkRedeliverAll, Redelivery: store.NewID(delivery.RedeliveryPrefix, time.Now()), Letters: &store.DeadEvents{},
-		Every: time.Duration(float64(time.Second) / rate),
-	})
-}
-
-// cancelRedelivery ends a redelivery of many and shows the sink.
-func (d *Dashboard) cancelRedelivery(w http.ResponseWriter, r *http.Request) {
-	d.changeSink(w, r, api.SinkChange{Action: api.SinkCancel, Redelivery: chi.URLParam(r, "redelivery")})
-}
-
-// discardLetter settles a dead letter with a reason and shows the sink.
-func (d *Dashboard) discardLetter(w http.ResponseWriter, r *http.Request) {
-	if reason, ok := noteOf(w, r); ok {
-		d.changeSink(w, r, api.SinkChange{Action: api.SinkDiscard, IDs: []string{chi.URLParam(r, "letter")}, Reason: reason})
-	}
-}
-
-// discardLetters settles all dead letters of a sink with a reason and shows it.
-func (d *Dashboard) discardLetters(w http.ResponseWriter, r *http.Request) {
-	reason, ok := noteOf(w, r)
-	if !ok {
-		return
-	}
-	d.onSink(w, r, func(ctx context.Context, connectionID string) error {
-		_, err := api.DiscardAll(ctx, d.cfg.Sinks, store.DeadEvents{ConnectionID: connectionID}, reason)
+		if view.Revision == 0 { // made before connections had revisions
+			_, err = d.cfg.Sinks.Change(ctx, c.ID, api.SinkChange{Action: action})
+			return err
+		}
+		waits := view.State == resource.StatePaused || view.State == resource.StateStopped
+		if chi.URLParam(r, "action") == "restart" && !waits {
+			_, err = desk.Restart(ctx, c.Project, c.Name)
+			return err
+		}
+		to := map[api.SinkAction]store.Desired{
+			api.SinkPause: store.DesiredPaused, api.SinkResume: store.DesiredRunning, api.SinkStop: store.DesiredStopped,
+		}[action]
+		_, err = desk.SetState(ctx, c.Project, c.Name, to, asked(r))
 		return err
 	})
 }
 
-// noteOf reads why dead letters are discarded, or answers that it must be said.
-func noteOf(w http.ResponseWriter, r *http.Request) (reason string, ok bool) {
-	reason = r.PostFormValue("reason")
-	if n := len(reason); n == 0 || n > maxNote {
-		ErrorPage(w, r, http.StatusBadRequest, "No reason", fmt.Sprintf("say in 1 to %d bytes why it is discarded", maxNote))
-		return "", false
-	}
-	return reason, true
-}
-
-// maxNote bounds the reason for discarding a dead letter.
-const maxNote = 500
-
 func (d *Dashboard) changeSink(w http.ResponseWriter, r *http.Request, change api.SinkChange) {
-	d.onSink(w, r, func(ctx context.Context, connectionID string) error {
-		_, err := d.cfg.Sinks.Change(ctx, connectionID, change)
+	d.onSink(w, r, func(ctx context.Context, c store.Connection) error {
+		_, err := d.cfg.Sinks.Change(ctx, c.ID, change)
 		return err
 	})
 }
 
 // onSink does something with the sink that the path names and shows it.
-func (d *Dashboard) onSink(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, connectionID string) error) {
+func (d *Dashboard) onSink(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, c store.Connection) error) {
 	c, err := d.sinkOf(r)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), 25*time.Second)
 		defer cancel()
-		err = do(ctx, c.ID)
+		err = do(ctx, c)
 	}
 	if err != nil {
 		d.fail(w, r, err)

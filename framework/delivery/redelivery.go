@@ -211,6 +211,7 @@ func (s *runner) raised(r *Redelivery, letters []raised, end bool, err error) {
 	r.Due = latest(r.Due, time.Now())
 	r.Due = r.Due.Add(time.Duration(s.parkAgain(letters, r.Due, r.Every)) * r.Every)
 	*s.redeliveries[at] = *r
+	s.committed = time.Time{} // who looks at the dead letters sees it soon
 	if end {
 		s.endRedelivery(s.redeliveries[at])
 		return

@@ -97,7 +97,7 @@ func TestAnyNumberOfDeadLettersIsRedeliveredInOrderAtARate(t *testing.T) {
 func TestLargeDeadLettersAreRedeliveredWithBoundedMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const count, each = 120, 1 << 20 // more than a sink takes back by their ids
+		const count, each = 70, 1 << 20 // more than a sink takes back by their ids
 		m, r := newMemory(), &receiver{delay: 10 * time.Millisecond}
 		large := []byte(`"` + strings.Repeat("x", each) + `"`)
 		for i := range count {

@@ -339,12 +339,17 @@ func (r *Runtime) redeliver(ctx context.Context, c *connection, which store.Dead
 		one := s.Redeliveries[at]
 		progress(100*one.Taken/max(one.Total, 1), fmt.Sprintf("%d of %d dead letters were taken", one.Taken, one.Total))
 		if err := pause(ctx, redeliverLook); err != nil {
-			ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAsk)
-			defer cancel()
-			_, failed := desk.Change(ended, c.ID, api.SinkChange{Action: api.SinkCancel, Redelivery: id})
-			return out, errors.Join(err, failed)
+			return out, errors.Join(err, desk.cancelRedelivery(ctx, c.ID, id))
 		}
 	}
+}
+
+// cancelRedelivery ends a redelivery whose run has ended.
+func (d sinkDesk) cancelRedelivery(ctx context.Context, connectionID, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAsk)
+	defer cancel()
+	_, err := d.Change(ctx, connectionID, api.SinkChange{Action: api.SinkCancel, Redelivery: id})
+	return err
 }
 
 // ingest records an event, once for each key.

@@ -2,7 +2,9 @@ package runtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -104,4 +106,28 @@ func TestASinkWithoutStreamsIsIdleBesideOneWithAll(t *testing.T) {
 	w := run(t, t.TempDir(), behaviour{deliver: r.take}, connection("shop"), outlet("out", "*"), outlet("idle"))
 	require.Eventually(t, func() bool { return slices.Contains(r.got(), "shop.things a") }, time.Minute, time.Millisecond)
 	require.NoError(t, w.stop())
+}
+
+func TestTheButtonsOfASinkAreKeptWithItsConnection(t *testing.T) {
+	t.Parallel()
+	w, _, _ := triggerBench(t)
+	states := func() (connection, sink string) {
+		read := func(path string) string {
+			var v struct{ State string }
+			_, body := w.do(t, http.MethodGet, path, nil, nil)
+			require.NoError(t, json.Unmarshal(body, &v), "%s", body)
+			return v.State
+		}
+		return read("/api/v1/connections/out"), read("/api/v1/connections/out/offsets")
+	}
+	for _, step := range [][2]string{
+		{"pause", "paused"}, {"resume", "running"}, {"stop", "stopped"}, {"restart", "running"}, {"restart", "running"},
+	} {
+		status, body := w.do(t, http.MethodPost, "/sinks/default/out/"+step[0], http.Header{"Origin": {w.URL()}}, nil)
+		require.Less(t, status, 400, "%s", body)
+		require.Eventually(t, func() bool {
+			connection, sink := states()
+			return connection == step[1] && sink == step[1]
+		}, 20*time.Second, 5*time.Millisecond, "%s: the connection says the same as its sink", step[0])
+	}
 }
