@@ -1,6 +1,7 @@
 package httpauth_test
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -79,6 +80,8 @@ type tokenServer struct {
 	expires int
 	rotate  bool
 	ended   bool
+	// secret is that of the client, "" for canary-secret.
+	secret string
 }
 
 func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +89,7 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	id, secret, _ := r.BasicAuth()
-	refused := id != "client" || secret != "canary-secret"
+	refused := id != "client" || secret != cmp.Or(s.secret, "canary-secret")
 	if r.FormValue("grant_type") == "refresh_token" {
 		s.ended = s.ended || s.issued > 0 && s.rotate && r.FormValue("refresh_token") != fmt.Sprint("r", s.refresh)
 		refused = refused || s.ended || r.FormValue("refresh_token") != fmt.Sprint("r", s.refresh)

@@ -132,6 +132,22 @@ func TestARotatedRefreshTokenSurvivesARestart(t *testing.T) {
 	require.ErrorContains(t, err, "invalid_grant")
 }
 
+func TestARotatedRefreshTokenSurvivesAnotherClientSecret(t *testing.T) {
+	t.Parallel()
+	b := shared(t, "r0")
+	require.Equal(t, "Bearer a1", b.token(t, b.process(t)))
+	b.config.ClientSecret, b.server.secret = "canary-replaced", "canary-replaced"
+	b.ahead.Store(int64(time.Hour))
+	require.Equal(t, "Bearer a2", b.token(t, b.process(t)), "r0 is used up, and what it became is kept")
+	// A wrong one brings nothing and loses nothing.
+	b.config.ClientSecret = "canary-wrong"
+	b.ahead.Store(int64(2 * time.Hour))
+	_, err := bearer(t, b.process(t))
+	require.ErrorContains(t, err, "invalid_grant")
+	b.config.ClientSecret = "canary-replaced"
+	require.Equal(t, "Bearer a3", b.token(t, b.process(t)))
+}
+
 func TestProcessesFetchOneTokenAtATime(t *testing.T) {
 	t.Parallel()
 	for _, refresh := range []framework.Secret{"", "r0"} {

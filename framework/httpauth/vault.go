@@ -39,16 +39,32 @@ type grant struct {
 
 // vault keeps the grant of a connection in its state, sealed: the key is one of
 // the settings, so that the store alone gives nobody a token, whether the operator
-// has a key of their own or not, and another refresh token in the settings is
-// another grant.
+// has a key of their own or not. Another refresh token in the settings is another
+// grant; another client secret is not: what the refresh token has become since
+// stays.
 type vault struct {
 	state framework.State
 	name  string
 	aead  cipher.AEAD
+	// former is where versions kept it to which another client secret was another
+	// grant; nil where they kept it here.
+	former *vault
 }
 
 func newVault(state framework.State, c Config) vault {
-	key := sha256.Sum256([]byte("weir refresh token\x00" + c.ClientID + "\x00" + c.ClientSecret.Reveal() + "\x00" + c.RefreshToken.Reveal()))
+	secret := c.ClientSecret.Reveal()
+	former := sealedBy(state, c, secret)
+	if c.RefreshToken.Reveal() == "" || secret == "" {
+		return former
+	}
+	v := sealedBy(state, c, "")
+	v.former = &former
+	return v
+}
+
+// sealedBy is the vault of a grant that belongs to a client secret.
+func sealedBy(state framework.State, c Config, secret string) vault {
+	key := sha256.Sum256([]byte("weir refresh token\x00" + c.ClientID + "\x00" + secret + "\x00" + c.RefreshToken.Reveal()))
 	block, _ := aes.NewCipher(key[:]) // a key of this length always works
 	aead, _ := cipher.NewGCM(block)   // and so does this block
 	name := sha256.New()              // one way: the name tells nothing of the key
@@ -58,7 +74,7 @@ func newVault(state framework.State, c Config) vault {
 	for _, scope := range c.Scopes {
 		_, _ = name.Write([]byte("\x00" + scope))
 	}
-	return vault{state, grantName + hex.EncodeToString(name.Sum(nil)[:8]), aead}
+	return vault{state: state, name: grantName + hex.EncodeToString(name.Sum(nil)[:8]), aead: aead}
 }
 
 // load returns the grant, and its sealed form for [vault.swap]; both are empty
@@ -66,6 +82,11 @@ func newVault(state framework.State, c Config) vault {
 func (v vault) load(ctx context.Context) (g grant, sealed []byte, err error) {
 	if sealed, err = v.state.Load(ctx, v.name); err != nil {
 		return g, nil, fmt.Errorf("load the tokens: %w", err)
+	}
+	if len(sealed) == 0 && v.former != nil {
+		g, _, err = v.former.load(ctx)
+		g.Claim = "" // nobody gives it back here
+		return g, nil, err
 	}
 	if len(sealed) == 0 {
 		former, err := v.state.Load(ctx, formerName)
