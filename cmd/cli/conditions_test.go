@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,23 @@ func TestEveryWriteKeepsToItsConditions(t *testing.T) {
 		require.Equal(t, now, header.Get("ETag"), action)
 	}
 
+	for _, action := range []string{"/deploy", "/rollback"} {
+		status, v, _ = p.ask(t, http.MethodPost, hook+action+"?revision=99", "")
+		require.Equal(t, http.StatusNotFound, status, v)
+		require.Equal(t, "unknown_revision", v["code"], action)
+	}
+	for body, paths := range map[string][]string{
+		`{"project":"eu"}`:     {"project"},
+		`{"type":"source"}`:    {"type", "config.step_timeout_seconds"},
+		`{"connector":"file"}`: {"connector", "config.endpoint"},
+	} {
+		status, v, _ = p.ask(t, http.MethodPatch, hook, body)
+		require.Equal(t, http.StatusUnprocessableEntity, status, v)
+		for _, path := range paths {
+			require.Contains(t, fmt.Sprint(v["errors"]), "path:"+path, body)
+		}
+	}
+
 	projects := "/api/v1/projects"
 	status, _, made := p.ask(t, http.MethodPost, projects, `{"name":"eu"}`)
 	require.Equal(t, http.StatusOK, status)
@@ -96,4 +114,20 @@ func TestWhoSendsTooMuchLearnsWhy(t *testing.T) {
 		require.Contains(t, string(answer), "HTTP/1.1 413 ", path)
 		require.NoError(t, conn.Close())
 	}
+}
+
+// A request that is tried again and again holds up neither a stop nor a change.
+func TestTriesOfAPageEndWithTheProcess(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 100)
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		asked <- struct{}{}
+	}))
+	t.Cleanup(provider.Close)
+	p := startIn(t, configured(t, "connections: [{name: busy, class: http, config: {endpoint: \""+provider.URL+"\", stream: rows}}]\n"), "run")
+	<-asked
+	<-asked // it waits for the third try
+	require.NoError(t, p.interrupt(t))
+	require.LessOrEqual(t, len(asked), 1)
 }

@@ -63,6 +63,9 @@ func (s *sender) fetch(ctx context.Context, build func() (*http.Request, []byte,
 		case <-ctx.Done():
 			timer.Stop()
 			return fetched, err
+		case <-framework.Ending(ctx):
+			timer.Stop()
+			return fetched, err
 		}
 	}
 }

@@ -115,13 +115,20 @@ func (a *API) patchConnection(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	var faults connection.Faults
+	if p, is := patch["project"]; is && p != project(r) {
+		faults = append(faults, connection.Fault{Path: "project", Message: "must be the project of the path, " + shown(project(r)) + ": a connection stays in its project"})
+	}
 	if deploy, is := patch["deployToWorker"]; is {
 		value, isBool := deploy.(bool)
 		if !isBool {
-			return reply{}, connection.Faults{{Path: "deployToWorker", Message: "must be true or false"}}
+			faults = append(faults, connection.Fault{Path: "deployToWorker", Message: "must be true or false"})
 		}
-		q.Draft = !value
+		q.Draft = isBool && !value
 		delete(patch, "deployToWorker")
+	}
+	if len(faults) > 0 {
+		return reply{}, faults
 	}
 	v, err := a.cfg.Connections.Patch(r.Context(), project(r), name, patch, q)
 	return a.changed(r, v, unknownConnection(err, name))
@@ -350,6 +357,11 @@ func (a *API) moveRevision(r *http.Request, required bool, move move) (reply, er
 		return reply{}, err
 	}
 	v, err := move(r.Context(), project(r), name, number, q)
+	if errors.Is(err, store.ErrNotFound) {
+		if _, there := a.cfg.Connections.Get(r.Context(), project(r), name); there == nil {
+			return reply{}, &health.UnknownError{Kind: "revision", Name: strconv.FormatInt(number, 10)}
+		}
+	}
 	return a.changed(r, v, unknownConnection(err, name))
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/budget"
+	"github.com/weirhq/weir/framework/internal/ending"
 	"github.com/weirhq/weir/framework/store"
 )
 
@@ -155,6 +156,15 @@ func TestARequestWaitsWithinItsDeadlineAndElseEndsThePage(t *testing.T) {
 		require.ErrorIs(t, err, framework.ErrRateLimited)
 		require.Zero(t, took, "what would not be in time is not waited for")
 		require.InDelta(t, 8, framework.RetryDelay(err).Seconds(), 0.5)
+		// Nor is a page that is the last one for now.
+		last := make(chan struct{})
+		close(last)
+		r, err := http.NewRequestWithContext(ending.With(t.Context(), last), http.MethodGet, "http://h/", nil)
+		require.NoError(t, err)
+		begun := time.Now()
+		_, err = client.Do(r) //nolint:bodyclose // there is none
+		require.ErrorIs(t, err, framework.ErrRateLimited)
+		require.Zero(t, time.Since(begun))
 		require.Equal(t, 2, calls)
 	})
 }

@@ -75,15 +75,21 @@ func (t *transport) wait(r *http.Request) error {
 		if deadline, ok := ctx.Deadline(); ok {
 			most = min(most, time.Until(deadline)-callTime)
 		}
-		if wait > most {
+		later := func() error {
 			return framework.RetryAfter(fmt.Errorf("%w until %s: the budget of this connection for %s is used up",
 				framework.ErrRateLimited, t.budget.now().Add(wait).UTC().Format(time.RFC3339), r.URL.Host), wait)
+		}
+		if wait > most {
+			return later()
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return fmt.Errorf("wait for the rate budget: %w", ctx.Err())
+		case <-framework.Ending(ctx):
+			timer.Stop()
+			return later()
 		case <-timer.C:
 		}
 	}

@@ -123,7 +123,8 @@ func (d *Desk) prepare(ctx context.Context, document map[string]any, row *store.
 	faults := d.restoreDocument(out.id, document, before)
 	c, warnings, err := d.check(ctx, document, managedBy, true)
 	if more, ok := errors.AsType[Faults](err); ok {
-		return out, append(faults, more...)
+		// What it cannot become is wrong first: the rest may be wrong because of it.
+		return out, append(d.identity(said(document), row, managedBy), append(faults, more...)...)
 	}
 	if err != nil {
 		return out, err
@@ -214,6 +215,16 @@ func extraOf(document map[string]any) map[string]string {
 		}
 	}
 	return extra
+}
+
+// said is what a document that is not valid says of what it is.
+func said(document map[string]any) (c config.Connection) {
+	c.Name, _ = document["name"].(string)
+	connector, _ := document["connector"].(string)
+	class, _ := document["class"].(string)
+	kind, _ := document["type"].(string)
+	c.Connector, c.Type = cmp.Or(connector, class), cmp.Or(kind, TypeSource)
+	return c
 }
 
 // identity refuses what a connection cannot become.

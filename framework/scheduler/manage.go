@@ -42,6 +42,7 @@ func (s *Scheduler) insert(e *stream) error {
 	if c == nil {
 		c = &connection{id: e.ConnectionID, streams: map[string]*stream{}}
 		c.ctx, c.cancel = context.WithCancelCause(s.ctx)
+		c.ending, c.end = context.WithCancel(s.stopping)
 		s.connections[c.id] = c
 	}
 	if c.closing || c.streams[e.Key] != nil {

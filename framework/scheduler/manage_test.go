@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -218,6 +219,37 @@ func TestStopLetsPagesInFlightCommit(t *testing.T) {
 		require.ErrorIs(t, r.s.Add(r.stream("@every 1h", idle)), ErrStopped)
 		r.stop() // twice is fine
 	})
+}
+
+func TestWhatOnlyWaitsInAPageEndsWithIt(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(r *rig){
+		"stop":   func(r *rig) { r.stop() },
+		"remove": func(r *rig) { require.NoError(r.t, r.s.Remove(r.t.Context(), "con_1")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, newMemory(), Config{})
+				r.add(r.stream("@every 1h", func(ctx context.Context, _ request, out *ingest.Buffer) (result, error) {
+					select {
+					case <-time.After(20 * time.Second):
+					case <-framework.Ending(ctx):
+					}
+					return result{}, ctx.Err()
+				}))
+				r.start()
+				synctest.Wait()
+				begun := time.Now()
+				end(r)
+				require.Zero(t, time.Since(begun))
+				for _, run := range r.store.history() {
+					require.Equal(t, store.RunSucceeded, run.State, "the page itself went on")
+				}
+				r.stop()
+			})
+		})
+	}
 }
 
 func TestStopEndsRunsThatWaitForTheirTurn(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirhq/weir/framework"
 	"github.com/weirhq/weir/framework/budget"
+	"github.com/weirhq/weir/framework/internal/ending"
 	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/ingest"
 )
@@ -211,7 +212,7 @@ func (s *Scheduler) call(ctx context.Context, e *stream, in framework.PageCall) 
 	if e.backfill != nil {
 		ctx = budget.Yielding(ctx)
 	}
-	return e.Binding.Page(ctx, e.Key, in)
+	return e.Binding.Page(ending.With(ctx, e.conn.ending.Done()), e.Key, in)
 }
 
 // countAbandoned quarantines a connection whose handlers hang. Those that were

@@ -189,6 +189,7 @@ func (s *Scheduler) fence(connectionID string, cause error) {
 // withdraw keeps runs of c from starting. The lock is held.
 func (s *Scheduler) withdraw(c *connection) {
 	c.closing = true
+	c.end()
 	for e := range c.all() {
 		if e.place == placeWaiting && e.run == nil {
 			s.waiting.remove(e)

@@ -171,9 +171,12 @@ type appointment struct {
 // connection holds what the streams of one connection share. Its fields are
 // guarded by Scheduler.mu.
 type connection struct {
-	id      string
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	id     string
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// ending ends when no page begins any more; those in flight may go on.
+	ending  context.Context
+	end     context.CancelFunc
 	streams map[string]*stream
 
 	ready [ranks]ready
