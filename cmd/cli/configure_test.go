@@ -295,6 +295,17 @@ connections:
 	require.Contains(t, stderr, "htpt")
 	code, _, _ = run("get", "connections", "new")
 	require.Equal(t, 1, code, "all or nothing")
+	// A sink of the file reads a stream of a connection that stands elsewhere.
+	status, v, _ := p.ask(t, http.MethodPost, "/api/v1/connections/elsewhere",
+		`{"name":"elsewhere","type":"source","connector":"http","stream":"things","config":{"mode":"push","path":"in","auth":{"type":"none","reason":"a test on loopback"}}}`)
+	require.Equal(t, http.StatusOK, status, v)
+	write(`connections: [{name: reader, connector: http, type: sink, streams: [elsewhere.things], config: {endpoint: "https://a.example"}}]`)
+	code, _, stderr = run("apply", "-f", file)
+	require.Zero(t, code, stderr)
+	write(`connections: [{name: reader, connector: http, type: sink, streams: [nobody.things], config: {endpoint: "https://a.example"}}]`)
+	code, _, stderr = run("apply", "-f", file)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, `make connection "nobody" first, or put it into this file`)
 	// A hangup has the process read its own file again.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "weir.yaml"), []byte("connections: [{name: own, connector: http, type: sink, config: {endpoint: \"https://a.example\"}}]\n"), 0o600))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))

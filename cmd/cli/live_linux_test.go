@@ -250,3 +250,44 @@ func TestChangesReachTheNodeThatWorksOnAConnection(t *testing.T) {
 	require.NoError(t, c.interrupt(t), c.stderr)
 	require.NotContains(t, a.stderr.String()+b.stderr.String(), "canary")
 }
+
+// Two nodes with different files start at once on an empty store: the connections
+// of one of them are there, all of them, and the other says what it has besides.
+func TestOneOfTwoNodesFillsAnEmptyStore(t *testing.T) {
+	t.Parallel()
+	long(t)
+	url, key := postgresServer(t), seal.NewKey()
+	var nodes [2]*process
+	var starting sync.WaitGroup
+	for n := range nodes {
+		dir := t.TempDir()
+		file := "listen: 127.0.0.1:0\nstore: " + url + "\nsecrets: {key_file: keys}\nconnections:\n"
+		for i := range 20 {
+			file += fmt.Sprintf("  - {name: node%d-%02d, class: http, stream: things, enabled: false, config: {endpoint: \"https://provider.example\"}}\n", n, i)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "keys"), []byte(key+"\n"), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "weir.yaml"), []byte(file), 0o600))
+		starting.Go(func() { nodes[n] = startIn(t, dir, "run") })
+	}
+	starting.Wait()
+	status, v, _ := nodes[0].ask(t, http.MethodGet, "/api/v1/connections?limit=100", "")
+	require.Equal(t, http.StatusOK, status)
+	list, _ := v["connections"].([]any)
+	of := map[string]int{}
+	for _, one := range list {
+		c, _ := one.(map[string]any)
+		of[fmt.Sprint(c["name"])[:len("node0")]]++
+	}
+	winner := 0
+	if of["node0"] == 0 {
+		winner = 1
+	}
+	require.Equal(t, map[string]int{fmt.Sprintf("node%d", winner): 20}, of)
+	for n, p := range nodes {
+		said := strings.Count(p.stderr.String(), "does not hold, and nothing was done")
+		require.Equal(t, map[bool]int{true: 0, false: 20}[n == winner], said, p.stderr.String())
+	}
+	for _, p := range nodes {
+		require.NoError(t, p.interrupt(t))
+	}
+}

@@ -14,6 +14,9 @@ type Arriving struct {
 	Lookup func(reference string) (string, error)
 	// Projects are those that are there, besides "default" and those of the file.
 	Projects []string
+	// Streams are those of a project that are there, nil for none. Of connections that
+	// the file names, those that it gives them count.
+	Streams func(project string) []StreamRef
 	// Kept returns the config of a connection with what is there in place of what
 	// it hides, or what is wrong with it, by the paths of [Problem].
 	Kept func(document map[string]any) (config map[string]any, problems Problems)

@@ -209,7 +209,13 @@ func (r *reader) fileFields(n *yaml.Node, f *File, plugins []framework.Plugin) {
 	for _, c := range connections {
 		r.connection(c, f, plugins)
 	}
-	r.subscriptions(func(project string) []StreamRef { return f.streamsOf(project, r.streams) })
+	known := map[string][]StreamRef{}
+	r.subscriptions(func(project string) []StreamRef {
+		if _, ok := known[project]; !ok {
+			known[project] = r.knownTo(f, project)
+		}
+		return known[project]
+	})
 	r.triggerActions(f, plugins)
 }
 

@@ -86,6 +86,36 @@ weir.yaml:20:43: topics and start belong to type: sink; a source selects its str
 	require.Equal(t, []string{"SC602", "SC602", "SC602", "SC602", "", "SC601", "SC601", "", "", "", ""}, rules)
 }
 
+// A file that is read at the start knows of itself alone; one that arrives where
+// others are knows of those, too.
+func TestASinkReadsStreamsThatStandElsewhere(t *testing.T) {
+	t.Parallel()
+	file := func(stream string) string {
+		return twoShops + `  - {name: out, class: http, type: sink, streams: ["` + stream + `"], config: {endpoint: "https://a.example/"}}` + "\n"
+	}
+	_, err := parseSinks(t, file("shop.orders"))
+	require.ErrorContains(t, err, `; where connection "shop" is not in this file, write "shop.orders*"`)
+	_, err = parseSinks(t, file("shop.orders*"))
+	require.NoError(t, err)
+	_, err = parseSinks(t, file("one.orders"))
+	require.NotContains(t, err.Error(), "not in this file", "it is in this file")
+
+	in := config.Arriving{Lookup: func(string) (string, error) { return "", nil }, Streams: func(project string) []config.StreamRef {
+		if project != "default" {
+			return nil
+		}
+		return []config.StreamRef{{Connection: "shop", Stream: "orders"}, {Connection: "two", Stream: "events"}}
+	}}
+	arriving := func(stream string) error {
+		_, err := config.ParseConnections("weir.yaml", []byte(file(stream)), in, append(plugins(), httpconnector.Plugin))
+		return err
+	}
+	require.NoError(t, arriving("shop.orders"))
+	require.NoError(t, arriving("one.customers"))
+	require.ErrorContains(t, arriving("two.events"), `has a stream "two.events"`, "the file says which streams it has")
+	require.ErrorContains(t, arriving("nobody.orders"), `; make connection "nobody" first`)
+}
+
 func TestAnInsecureOrIdleSinkIsAWarning(t *testing.T) {
 	t.Parallel()
 	f, err := parseSinks(t, `connections:

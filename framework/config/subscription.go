@@ -229,7 +229,7 @@ func (r *reader) subscriptions(known func(project string) []StreamRef) {
 				node = node.Content[i]
 			}
 			if err != nil && !r.unsure[s.connection.Project] {
-				r.problem(node, "%s connection %q: %s", ruleSubscription, s.connection.Name, err)
+				r.problem(node, "%s connection %q: %s%s", ruleSubscription, s.connection.Name, err, r.elsewhere(s.connection, i, known))
 				r.problems[len(r.problems)-1].Rule = ruleSubscription
 			}
 			if slices.Contains(s.connection.Streams[:i], s.connection.Streams[i]) {
@@ -237,6 +237,40 @@ func (r *reader) subscriptions(known func(project string) []StreamRef) {
 			}
 		}
 	}
+}
+
+// elsewhere is what may be done for a subscription to a stream of a connection that
+// stands elsewhere: a file that is read at the start knows of itself alone.
+func (r *reader) elsewhere(c *Connection, i int, known func(project string) []StreamRef) string {
+	name, stream, ok := strings.Cut(c.Streams[i], ".")
+	if r.strict || !ok || slices.ContainsFunc(known(c.Project), func(one StreamRef) bool { return one.Connection == name }) {
+		return ""
+	}
+	if r.part && r.arriving.Streams != nil {
+		return fmt.Sprintf("; make connection %q first, or put it into this file", name)
+	}
+	return fmt.Sprintf("; where connection %q is not in this file, write \"%s.%s*\", which takes later streams too, or apply the sink with weir apply", name, name, stream)
+}
+
+// knownTo lists the streams that sinks of a file may subscribe to, by their ids: its
+// own, and those that are there where it arrives.
+func (r *reader) knownTo(f *File, project string) []StreamRef {
+	known := f.streamsOf(project, r.streams)
+	if r.arriving.Streams == nil {
+		return known
+	}
+	own := map[string]bool{}
+	for _, c := range f.Connections {
+		if c.Project == project {
+			own[c.Name] = true
+		}
+	}
+	for _, there := range r.arriving.Streams(project) {
+		if !own[there.Connection] {
+			known = append(known, there)
+		}
+	}
+	return known
 }
 
 // streamsOf lists the streams of a project's sources.

@@ -10,6 +10,7 @@ import (
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
 	"github.com/weirhq/weir/framework/seal"
+	"github.com/weirhq/weir/framework/store"
 	"github.com/weirhq/weir/framework/store/sqlite"
 )
 
@@ -55,4 +56,40 @@ func TestAFileKeepsTheTokensOfItsAddresses(t *testing.T) {
 			require.Equal(t, differs, plan.Changes(), "%s: %s", name, host)
 		}
 	}
+}
+
+// Of two files that find an empty store at once, one fills it, wholly, whatever the
+// other says; it hears of that and may compare.
+func TestOneOfTwoFilesFillsAnEmptyStore(t *testing.T) {
+	t.Parallel()
+	plugins := []framework.Plugin{httpconnector.Plugin}
+	desk, s := extraDesk(t, newKeys(t))
+	file := func(names ...string) (all []config.Connection) {
+		text := "connections:\n"
+		for _, name := range names {
+			text += "  - {name: " + name + ", type: sink, class: http, config: {endpoint: \"https://receiver.example/" + name + "\", headers: [{name: X-Key, value: a secret}]}}\n"
+		}
+		f, err := config.Parse("weir.yaml", []byte(text), func(string) (string, bool) { return "", false }, plugins)
+		require.NoError(t, err)
+		return f.Connections
+	}
+	q := connection.Request{By: "file", File: true, Key: "fill 0"}
+	options := connection.FileOptions{CreateOnly: true}
+	first, err := desk.PlanFile(t.Context(), nil, file("a", "b"), options)
+	require.NoError(t, err)
+	second, err := desk.PlanFile(t.Context(), nil, file("c"), options)
+	require.NoError(t, err)
+	require.NoError(t, desk.Apply(t.Context(), first, q))
+	require.ErrorIs(t, desk.Apply(t.Context(), second, q), store.ErrReused)
+	for _, others := range [][]string{{"c"}, {"b", "c"}, {"a", "b"}} {
+		_, err = desk.ApplyFile(t.Context(), nil, file(append(others, "d")...), options, q, false)
+		require.ErrorIs(t, err, store.ErrReused, others)
+	}
+	there, err := s.Configured(t.Context(), "default", "", 10)
+	require.NoError(t, err)
+	require.Len(t, there, 2)
+	compared, err := desk.ApplyFile(t.Context(), nil, file("b", "c"), options, q, true)
+	require.NoError(t, err)
+	require.Equal(t, connection.ActionUnchanged, compared.Steps[0].Action)
+	require.Equal(t, connection.ActionCreate, compared.Steps[1].Action)
 }

@@ -154,8 +154,8 @@ func (d *Desk) check(ctx context.Context, document map[string]any, managedBy str
 	for _, p := range projects {
 		s.Projects = append(s.Projects, p.Name)
 	}
-	if subscriptions && d.cfg.Live != nil {
-		s.Streams = d.cfg.Live.Streams
+	if subscriptions {
+		s.Streams = d.streams()
 	}
 	c, warnings, err := config.CheckDocument(document, s)
 	if err != nil {

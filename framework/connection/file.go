@@ -345,7 +345,7 @@ func (d *Desk) ReadFile(ctx context.Context, path string, content []byte, own bo
 		return nil, err
 	}
 	var failed error
-	in := config.Arriving{Lookup: policy.Lookup, Projects: projects, Kept: func(document map[string]any) (map[string]any, config.Problems) {
+	in := config.Arriving{Lookup: policy.Lookup, Projects: projects, Streams: d.streams(), Kept: func(document map[string]any) (map[string]any, config.Problems) {
 		settings, problems, err := d.kept(ctx, document)
 		failed = cmp.Or(failed, err)
 		return settings, problems
@@ -355,6 +355,14 @@ func (d *Desk) ReadFile(ctx context.Context, path string, content []byte, own bo
 		return nil, failed
 	}
 	return file, err
+}
+
+// streams are those that sinks may subscribe to, nil where nothing runs.
+func (d *Desk) streams() func(project string) []config.StreamRef {
+	if d.cfg.Live == nil {
+		return nil
+	}
+	return d.cfg.Live.Streams
 }
 
 // kept returns the settings of a connection in a file with the secrets that it

@@ -52,8 +52,16 @@ func (r *Runtime) configure(ctx context.Context) error {
 func (r *Runtime) applyFile(ctx context.Context, c *config.File) error {
 	_, shared := r.store.(store.Shared)
 	options := resource.FileOptions{CreateOnly: shared, Since: byFile}
+	request := resource.Request{By: byFile, Message: c.Path}
 	dry := false
 	if shared {
+		version, err := r.store.ConfigurationVersion(ctx)
+		if err != nil {
+			return fmt.Errorf("read the configuration: %w", err)
+		}
+		// Of several that find the store empty at once, one fills it: the others ask for
+		// something else by the same key.
+		request.Key = fmt.Sprintf("fill %d", version)
 		versions, err := r.store.ConfiguredVersions(ctx)
 		if err != nil {
 			return fmt.Errorf("read the configuration: %w", err)
@@ -62,7 +70,11 @@ func (r *Runtime) applyFile(ctx context.Context, c *config.File) error {
 	} else {
 		options.Release = byFile
 	}
-	plan, err := r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, resource.Request{By: byFile, Message: c.Path}, dry)
+	plan, err := r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, request, dry)
+	if shared && errors.Is(err, store.ErrReused) {
+		dry = true
+		plan, err = r.fileDesk.ApplyFile(ctx, c.Projects, c.Connections, options, request, dry)
+	}
 	if err != nil {
 		return err
 	}
