@@ -307,7 +307,7 @@ func TestNoSecretComesOut(t *testing.T) {
 			}
 			path := strings.NewReplacer("{project}", "default", "{connection}", connection, "{stream}", s, "{run_id}", runs.Runs[0].ID,
 				"{action}", "run", "{path}", "in", "{backfill}", "bfl_1",
-				"{delivery}", deliveries.Deliveries[0].ID, "{letter}", "dlt_1", "{app_id}", "default", "{name}", "weir.js", "{token}", "tok_1", "{replay}", "rpl_1", "{logger}", "root", "{connector}", connection, "{task}", "0", "{plugin}", "leaky", "{revision}", "1").Replace(route.Pattern)
+				"{delivery}", deliveries.Deliveries[0].ID, "{letter}", "dlt_1", "{app_id}", "default", "{name}", "weir.js", "{token}", "tok_1", "{replay}", "rpl_1", "{redelivery}", "rdl_1", "{logger}", "root", "{connector}", connection, "{task}", "0", "{plugin}", "leaky", "{revision}", "1").Replace(route.Pattern)
 			require.NotContains(t, path, "{", "a parameter that this test does not know")
 			header := admin
 			if route.Face == api.FaceDashboard {

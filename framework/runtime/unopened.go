@@ -3,8 +3,10 @@ package runtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	resource "github.com/weirhq/weir/framework/connection"
@@ -25,6 +27,9 @@ const (
 	reopenEvery  = 30 * time.Second
 	reopenMost   = 16
 	reopenWithin = 10 * time.Second
+	// mostReason bounds the reason that is written down, so that it is one that a
+	// store takes however JSON spells it.
+	mostReason = 4 << 10
 )
 
 // unopened is the value of unopenedState.
@@ -87,28 +92,35 @@ func (r *Runtime) report(ctx context.Context) error {
 		}
 		return connectionState{r.store, id}.Save(ctx, unopenedState, value)
 	}
+	var errs []error // of one connection, which is no reason to be silent about the others
 	for id, f := range set.failed {
-		u := unopened{Revision: f.revision, Reason: f.reason}
-		if one := set.byID[id]; one != nil {
-			u.GoesOn = one.revision
+		value, err := f.stored(set.byID[id])
+		if err == nil && known[id] != string(value) {
+			err = write(id, value)
 		}
-		value, err := json.Marshal(u)
-		if err != nil {
-			return fmt.Errorf("write down what does not open: %w", err)
-		}
-		if known[id] != string(value) {
-			if err := write(id, value); err != nil {
-				return err
-			}
-		}
+		errs = append(errs, err)
 		delete(known, id)
 	}
 	for id := range known {
-		if err := write(id, nil); err != nil {
-			return err
-		}
+		errs = append(errs, write(id, nil))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("write down what does not open: %w", err)
 	}
 	return nil
+}
+
+// stored is the value of unopenedState for a connection, of which another revision
+// may go on. The reason is an author's: it may have any length.
+func (f failure) stored(goesOn *connection) ([]byte, error) {
+	u := unopened{Revision: f.revision, Reason: f.reason}
+	if len(u.Reason) > mostReason {
+		u.Reason = strings.ToValidUTF8(u.Reason[:mostReason], "") + " …"
+	}
+	if goesOn != nil {
+		u.GoesOn = goesOn.revision
+	}
+	return json.Marshal(u)
 }
 
 // openedElsewhere adds what the nodes say that work on connections which this one
