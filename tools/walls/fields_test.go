@@ -19,10 +19,11 @@ var fields = map[string][]string{
 	},
 	"The HTTP sink for Kafka Connect": {
 		"topics", "callback.request.url", "callback.request.method", "callback.request.methods", "callback.request.headers", "exception.strategy",
-		"retry.backoff.sec", "request.delay.sec", "retry", "401", "/connectors", "/connectors/{name}", "/connectors/{name}/pause", "/connectors/{name}/resume",
+		"PROGRESS_BACK_OFF_DROP_MESSAGE", "PROGRESS_BACK_OFF_STOP_TASK", "DROP_MESSAGE", "STOP_TASK",
+		"retry.backoff.sec", "request.delay.sec", "retry", "401", "name", "config", "/connectors", "/connectors/{name}", "/connectors/{name}/pause", "/connectors/{name}/resume",
 	},
 	"Webhook connections in the flat form": {
-		"projectName", "connectionName", "Authorization", "type", "name", "description", "deployToWorker", "enabled", "httpMethod", "fullUrl", "headerList",
+		"projectName", "connectionName", "Authorization", "Content-Type", "type", "name", "description", "deployToWorker", "enabled", "httpMethod", "fullUrl", "headerList",
 		"headerList.name", "headerList.value", "timeout", "connectionPoolMaxConnectionPerHost", "connectionPoolMaxConnectionTotal",
 	},
 	"Triggers over HTTP": {

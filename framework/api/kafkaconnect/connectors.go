@@ -188,8 +188,10 @@ func (f *Face) save(r *http.Request, name string, config map[string]string, stat
 	}
 	out := reply{status: http.StatusOK}
 	if exists {
+		read.rules(&there)
 		err = f.config.Desk.Replace(ctx, p, read.spec)
 	} else {
+		read.rules(nil)
 		out.status, out.location = http.StatusCreated, locationOf(r, name)
 		err = f.config.Desk.Create(ctx, p, read.spec, state)
 	}

@@ -224,6 +224,25 @@ func TestTheHTTPSinkAsItIsDocumented(t *testing.T) {
 	require.NotContains(t, made.Config, "callback.request.method")
 	s.call("PUT", "/connectors/p", `{"topics":"orders","callback.request.url":"http://127.0.0.1:2/","callback.request.method":"DELETE"}`, 200, &made)
 	require.Equal(t, "http://127.0.0.1:2/", made.Config["callback.request.url"])
+
+	// Its rules are the exception strategies, whose default nobody need write.
+	rules := func(method, path, config string, status int) (read map[string]string, kept Connection) {
+		t.Helper()
+		var v info
+		s.call(method, path, config, status, &v)
+		return v.Config, s.kept["default/"+v.Name]
+	}
+	read, kept := rules("PUT", "/connectors/p/config", `{"topics":"orders","callback.request.url":"http://127.0.0.1:2/"}`, 200)
+	require.NotContains(t, read, "exception.strategy", "what nobody wrote is not read back")
+	require.Equal(t, "PROGRESS_BACK_OFF_DROP_MESSAGE", get(kept.Settings, "exception.strategy"))
+	_, kept = rules("POST", "/connectors", `{"name":"q","config":{"topics":"orders","callback.request.url":"http://127.0.0.1:2/"}}`, 201)
+	require.Equal(t, "PROGRESS_BACK_OFF_DROP_MESSAGE", get(kept.Settings, "exception.strategy"))
+	_, kept = rules("PUT", "/connectors/q/config", `{"topics":"orders","callback.request.url":"http://127.0.0.1:2/","retry.backoff.sec":"1,2"}`, 200)
+	require.Nil(t, get(kept.Settings, "exception.strategy"), "the waits say it too")
+	for range 2 {
+		_, kept = rules("PUT", "/connectors/q/config", `{"topics":"orders","callback.request.url":"http://127.0.0.1:2/","retry_attempts":"3"}`, 200)
+		require.Nil(t, get(kept.Settings, "exception.strategy"), "the standard rules were chosen")
+	}
 	s.call("GET", "/connectors/p/pause", "", 202, nil)
 	require.Equal(t, "p pause", s.acted[0])
 	s.call("GET", "/connectors/p/resume", "", 202, nil)

@@ -49,6 +49,9 @@ func (all classes) render(c Connection) map[string]string {
 	kind.paths("", c.Settings, func(path string, value any) {
 		keys := written[path]
 		if len(keys) == 0 {
+			if path == pathStrategy && value == defaultStrategy && len(spelled) > 0 {
+				return // it was made here, and nobody wrote it
+			}
 			if s := kind.leaves[path]; s.Default != nil && plain(s.Default) == text(value) {
 				return
 			}

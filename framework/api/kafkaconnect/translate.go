@@ -39,6 +39,22 @@ var spellings = map[string]string{
 	"headers":  "callback.request.headers",
 }
 
+// A sink of class http that is made at this face has the exception strategies, as
+// their documentation says, with the default of it.
+const (
+	pathStrategy    = "exception.strategy"
+	defaultStrategy = "PROGRESS_BACK_OFF_DROP_MESSAGE"
+)
+
+// strategyRules are settings that choose the exception strategies, standardRules
+// those that choose the standard rules.
+var (
+	strategyRules = []string{pathStrategy, "retry.backoff.sec"}
+	standardRules = []string{
+		"retry_attempts", "retry.waits_sec", "retry.statuses", "retry.base_sec", "retry.cap_sec", "retry.max_age_sec", "retry.max_retry_after_sec",
+	}
+)
+
 // methods are what a sink may call with at this face.
 var methods = []string{"POST", "PUT", "DELETE"}
 
@@ -296,6 +312,20 @@ func (r *reading) whole(config map[string]string) {
 	if method, ok := r.spec.Settings["method"].(string); ok && r.key == classHTTP && !slices.Contains(methods, method) {
 		key := r.keys["method"]
 		r.fault(key, invalid(key, method, "must be one of POST, PUT, DELETE"))
+	}
+}
+
+// rules chooses the exception strategies for a sink of class http that says nothing
+// of when it tries again, unless it was there before with the standard rules.
+func (r *reading) rules(before *Connection) {
+	says := func(settings map[string]any, paths []string) bool {
+		return slices.ContainsFunc(paths, func(path string) bool { return get(settings, path) != nil })
+	}
+	if r.kind != typeSink || r.key != classHTTP || says(r.spec.Settings, strategyRules) || says(r.spec.Settings, standardRules) {
+		return
+	}
+	if before == nil || says(before.Settings, strategyRules) {
+		put(r.spec.Settings, pathStrategy, defaultStrategy)
 	}
 }
 
