@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,6 +35,8 @@ type client struct {
 	// the server listens, "" for none.
 	command *cobra.Command
 	listed  string
+	// file is the name of the file that a body is of, "" for none.
+	file string
 }
 
 // serverFlags adds the flags that say which server is meant.
@@ -164,6 +167,9 @@ func (c *client) sendAs(ctx context.Context, method, path string, query url.Valu
 	request.Header.Set("Accept", "application/json")
 	if len(content) > 0 {
 		request.Header.Set("Content-Type", contentType)
+	}
+	if c.file != "" {
+		request.Header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": c.file}))
 	}
 	if token := cmp.Or(c.token, c.admin); token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -48,6 +49,10 @@ func (a *app) apply() *cobra.Command {
 			}
 			if file == "" && !yes && !dryRun && a.terminal != nil {
 				return wrongUsage(errors.New("a file from standard input leaves nothing to ask on; give --yes or --dry-run"))
+			}
+			c.file = "the input"
+			if file != "" {
+				c.file = filepath.Base(file)
 			}
 			query := url.Values{"dry_run": {"true"}, "prune": {strconv.FormatBool(prune)}}
 			var would plan

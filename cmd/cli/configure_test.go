@@ -292,6 +292,7 @@ connections:
 	write(`connections: [{name: out, connector: htpt, config: {}}, {name: new, connector: http, type: sink, config: {endpoint: "https://a.example"}}]`)
 	code, _, stderr = run("apply", "-f", file)
 	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "shop.yaml:1:")
 	require.Contains(t, stderr, "htpt")
 	code, _, _ = run("get", "connections", "new")
 	require.Equal(t, 1, code, "all or nothing")

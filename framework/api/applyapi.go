@@ -3,7 +3,11 @@ package api
 import (
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/weirhq/weir/framework/config"
 	"github.com/weirhq/weir/framework/connection"
@@ -25,7 +29,7 @@ func (a *API) applyFile(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	file, err := a.cfg.Connections.ReadFile(r.Context(), "weir.yaml", content, false)
+	file, err := a.cfg.Connections.ReadFile(r.Context(), fileName(r), content, false)
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		p := newProblem(http.StatusUnprocessableEntity, "invalid_file", "the file is not valid; nothing was changed:\n"+problems.Error())
 		for _, one := range problems {
@@ -44,6 +48,17 @@ func (a *API) applyFile(r *http.Request) (reply, error) {
 		a.cfg.Feed.Notify()
 	}
 	return ok(map[string]any{"dry_run": dry, "applied": !dry && plan.Changes(), "steps": plan.Steps})
+}
+
+// fileName is how the caller calls the file that the body is.
+func fileName(r *http.Request) string {
+	const most = 100
+	_, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Disposition"))
+	name := parameters["filename"]
+	if err != nil || name == "" || len(name) > most || !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return "weir.yaml"
+	}
+	return name
 }
 
 func (a *API) getSchema(r *http.Request) (reply, error) {

@@ -383,5 +383,16 @@ func (d *Desk) kept(ctx context.Context, document map[string]any) (map[string]an
 		problems = append(problems, config.Problem{Path: f.Path, Message: f.Message})
 	}
 	settings, _ := document["config"].(map[string]any)
+	if before != nil && len(problems) == 0 {
+		given := Spec{Connector: s.Connector, Type: s.Type, Config: copyOf(settings)}
+		d.eachSecret(&given, func(at place, text string) string {
+			if text == Hidden {
+				problems = append(problems, config.Problem{
+					Path: at.member(), Message: "is \"***\", and the secret stands in the file of weir run alone; give it, or apply that file",
+				})
+			}
+			return text
+		})
+	}
 	return settings, problems, nil
 }
