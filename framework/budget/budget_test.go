@@ -162,7 +162,7 @@ func TestARequestWaitsWithinItsDeadlineAndElseEndsThePage(t *testing.T) {
 		r, err := http.NewRequestWithContext(ending.With(t.Context(), last), http.MethodGet, "http://h/", nil)
 		require.NoError(t, err)
 		begun := time.Now()
-		_, err = client.Do(r) //nolint:bodyclose // there is none
+		_, err = client.Do(r)
 		require.ErrorIs(t, err, framework.ErrRateLimited)
 		require.Zero(t, time.Since(begun))
 		require.Equal(t, 2, calls)

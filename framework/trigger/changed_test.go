@@ -25,7 +25,9 @@ func TestWhatATriggerSaysOnceTheBodyIsHereCounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, nil)
-			b.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute //nolint:forcetypeassert // that of httptest
+			transport, ok := b.client.Transport.(*http.Transport)
+			require.True(t, ok)
+			transport.ExpectContinueTimeout = time.Minute
 			reading := make(chan struct{})
 			body, rest := io.Pipe()
 			trace := &httptrace.ClientTrace{Got100Continue: func() { close(reading) }}
