@@ -87,7 +87,7 @@ func (s Streaming) Stream(w http.ResponseWriter, r *http.Request, id string, wat
 	send := func() bool {
 		defer text.Reset()
 		_ = control.SetWriteDeadline(time.Now().Add(s.Write)) // a recorder in a test has no connection
-		_, err := w.Write(text.Bytes())                       //nolint:gosec // an event stream with nosniff is no page
+		_, err := w.Write(text.Bytes())
 		return err == nil && control.Flush() == nil
 	}
 	fmt.Fprintf(&text, "retry: %d\n\n", retryMillis)
