@@ -250,8 +250,9 @@ func selected(m catalog.Manifest, keys []string) catalog.Manifest {
 }
 
 // schedule hands the poll streams of connections to the scheduler: those that may
-// have ended the last process come last.
-func (r *Runtime) schedule(ctx context.Context, connections []*connection, statuses []store.StreamStatus) error {
+// have ended the last process come last. failed says of which connections a stream
+// could not be taken.
+func (r *Runtime) schedule(ctx context.Context, connections []*connection, statuses []store.StreamStatus) (failed map[string]error, err error) {
 	type key struct{ connection, stream string }
 	known := make(map[key]store.StreamStatus, len(statuses))
 	for _, s := range statuses {
@@ -261,7 +262,7 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 	for _, id := range askedFor(connections) {
 		more, err := r.store.States(ctx, id, "")
 		if err != nil {
-			return fmt.Errorf("read states: %w", err)
+			return nil, fmt.Errorf("read states: %w", err)
 		}
 		list = append(list, more...)
 	}
@@ -269,7 +270,12 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 	for _, s := range list {
 		states[s.ConnectionID] = append(states[s.ConnectionID], s)
 	}
-	var errs []error
+	failed = map[string]error{}
+	fail := func(id, name, stream string, err error) {
+		if err != nil {
+			failed[id] = errors.Join(failed[id], fmt.Errorf("connection %q, stream %q: %w", name, stream, err))
+		}
+	}
 	var streams []scheduler.Stream
 	for _, c := range connections {
 		r.budgets.Recall(c.ID, states[c.ID])
@@ -279,7 +285,7 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 			}
 			parsed, err := schedule.Parse(s.Schedule)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("connection %q, stream %q: %w", c.Name, s.Key, err))
+				fail(c.ID, c.Name, s.Key, err)
 				continue
 			}
 			status := known[key{c.ID, s.Key}]
@@ -287,7 +293,8 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 			var runs []store.Run
 			if _, ran := known[key{c.ID, s.Key}]; ran {
 				if runs, err = r.store.Runs(ctx, c.ID, s.Key, "", shownCrashes); err != nil {
-					return fmt.Errorf("read the last runs of stream %q of connection %q: %w", s.Key, c.Name, err)
+					fail(c.ID, c.Name, s.Key, fmt.Errorf("read the last runs: %w", err))
+					continue
 				}
 			}
 			streams = append(streams, scheduler.Stream{
@@ -300,9 +307,9 @@ func (r *Runtime) schedule(ctx context.Context, connections []*connection, statu
 		return cmp.Or(cmp.Compare(x.Crashes, y.Crashes), strings.Compare(x.ConnectionID, y.ConnectionID), strings.Compare(x.Key, y.Key))
 	})
 	for _, s := range streams {
-		errs = append(errs, r.scheduler.Add(s))
+		fail(s.ConnectionID, s.Connection, s.Key, r.scheduler.Add(s))
 	}
-	return errors.Join(errs...)
+	return failed, nil
 }
 
 // shownCrashes is how many runs of a stream are looked at for crashes.

@@ -10,3 +10,9 @@ func (r *Runtime) StopScheduler(ctx context.Context) error { return r.scheduler.
 
 // Parts are the routers behind the gate.
 func (r *Runtime) Parts() []http.Handler { return r.parts }
+
+// Scheduled reports that this process polls a stream.
+func (r *Runtime) Scheduled(connectionID, stream string) bool {
+	_, ok := r.scheduler.State(connectionID, stream)
+	return ok
+}

@@ -62,6 +62,7 @@ func (r *Runtime) follow(ctx context.Context) {
 				for _, id := range r.ended.take() {
 					delete(r.duties, id)
 				}
+				waiting = again != nil // what fails is tried again in a while, not as fast as it ends
 			case <-r.restarted.waiting:
 				for _, id := range r.restarted.take() {
 					if d := r.duties[id]; d != nil {
@@ -180,14 +181,17 @@ func (r *Runtime) takeOn(ctx context.Context, gained []*connection, held store.S
 	for _, c := range gained {
 		r.duties[c.ID] = &duty{connection: c, epoch: held.Of(c.ID)}
 	}
-	if err := r.schedule(ctx, gained, statuses); err != nil {
-		// Whole connections or nothing: what was added is taken off again.
-		for _, c := range gained {
+	failed, err := r.schedule(ctx, gained, statuses)
+	// Whole connections or nothing: what was added of one is taken off again. The others
+	// go on: the lease of one may be lost at this moment.
+	errs := []error{err}
+	for _, c := range gained {
+		if err != nil || failed[c.ID] != nil {
+			errs = append(errs, failed[c.ID])
 			r.giveUp(c.ID, r.duties[c.ID])
 		}
-		return err
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // deliverAll starts the sinks that were taken on and do not run yet.
