@@ -21,7 +21,10 @@ import (
 type served struct {
 	*shelf
 	url string
-	t   *testing.T
+	// client is the server's own: the end of another test's server ends idle
+	// connections of the default one.
+	client *http.Client
+	t      *testing.T
 }
 
 func serve(t *testing.T) *served {
@@ -32,7 +35,7 @@ func serve(t *testing.T) *served {
 	require.NoError(t, err)
 	server := httptest.NewServer(face.Handler())
 	t.Cleanup(server.Close)
-	return &served{s, server.URL, t}
+	return &served{s, server.URL, server.Client(), t}
 }
 
 // call sends a request, checks its status, and decodes its answer into into,
@@ -48,7 +51,7 @@ func (s *served) call(method, path, body string, status int, into any, headers .
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := s.client.Do(r)
 	require.NoError(s.t, err)
 	defer func() { require.NoError(s.t, response.Body.Close()) }()
 	got, err := io.ReadAll(response.Body)
