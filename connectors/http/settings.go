@@ -43,7 +43,7 @@ type Reading struct {
 	Endpoint template            `json:"endpoint" url:"true" doc:"The URL that is asked, http or https, as a template. Refused in push mode."`
 	Path     string              `json:"path" doc:"poll: added to the endpoint's path, for a stream of its own. push: the last part of the intake's address."`
 	Method   string              `json:"method" default:"GET" enum:"GET,POST,PUT,PATCH,DELETE" doc:"The request's method."`
-	Headers  []Header            `json:"headers" doc:"Headers in order; repeats are allowed."`
+	Headers  []Header            `json:"headers" doc:"Headers; repeats of a name are sent in order."`
 	Query    map[string]template `json:"query" doc:"Parameters that are added to the query, as templates. One that gives null is left out."`
 	Body     json.RawMessage     `json:"body" doc:"The request's body: text as a template, or a mapping or list that is sent as JSON, with templates in its texts."`
 

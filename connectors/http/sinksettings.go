@@ -23,7 +23,7 @@ type SinkSettings struct {
 	Method   template `json:"method" doc:"POST unless set: POST, PUT, PATCH, DELETE, GET, HEAD or OPTIONS, or a template that gives one of them. GET, HEAD and OPTIONS send no body, one event a request."`
 	// DeleteMethod is the method of events that say that an entity is gone.
 	DeleteMethod string   `json:"delete_method" enum:"POST,PUT,PATCH,DELETE,GET,HEAD,OPTIONS" doc:"The method for events that say that their entity is gone, such as DELETE. Without it they go as all others."`
-	Headers      []Header `json:"headers" doc:"Headers in order, values as templates of the event; repeats are allowed."`
+	Headers      []Header `json:"headers" doc:"Headers, values as templates of the event; of one name in order."`
 
 	Filter      expression `json:"filter" doc:"jq on the event: only events for which it is true are sent; all others are passed over."`
 	Transform   expression `json:"transform" doc:"jq on the event: what is sent in place of its data. What is only selected keeps its bytes; no value passes the event over."`

@@ -146,15 +146,9 @@ func describeRow(row Route) object {
 	for _, w := range words {
 		id.WriteString(strings.ToUpper(w[:1]) + w[1:])
 	}
-	tag := "process"
-	if len(words) > 0 {
-		tag = words[0]
-	}
-	if tag == tagConnections && len(words) > 2 {
-		tag = words[2]
-	}
+	known := rowSummaries[row.Method+" "+strings.TrimPrefix(row.Pattern, projectPrefix)]
 	out := object{
-		"operationId": id.String(), "tags": []string{tag}, "summary": row.Method + " " + row.Pattern, "description": "Needs role " + string(row.Role) + ".",
+		"operationId": id.String(), "tags": []string{known.tag}, "summary": known.summary, "description": "Needs role " + string(row.Role) + ".",
 		"parameters": pathParameters(row.Pattern), "responses": responses("Object", http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound),
 	}
 	if row.BodyLimit > formLimit {

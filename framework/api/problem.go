@@ -187,7 +187,7 @@ func configurationProblem(err error) *Problem {
 	case errors.Is(err, connection.ErrState):
 		return newProblem(http.StatusConflict, "conflict", err.Error())
 	case errors.Is(err, store.ErrExists):
-		return newProblem(http.StatusConflict, "exists", err.Error()+"; choose another name, or replace it with PUT")
+		return newProblem(http.StatusConflict, "exists", err.Error()+"; choose another name, or change the one that is there")
 	case errors.Is(err, store.ErrStale):
 		return newProblem(http.StatusConflict, "conflict", "it was changed meanwhile; try again")
 	case errors.Is(err, store.ErrReused):

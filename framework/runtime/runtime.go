@@ -224,7 +224,10 @@ func (r *Runtime) assemble(ctx context.Context, policy api.ListenPolicy) error {
 	}
 	r.scheduler.Subscribe(r.changed)
 	held, _ := r.store.Shards()
-	if err := r.assign(ctx, held); err != nil {
+	// A lease that is lost since is no reason not to start: Run looks again.
+	if err := r.assign(ctx, held); errors.Is(err, store.ErrFenced) {
+		r.log.Warn("the work of some connections could not be taken on yet", "err", err)
+	} else if err != nil {
 		return err
 	}
 	return r.assembleFaces(policy)

@@ -174,7 +174,7 @@ func serve(t testing.TB, r *runtime.Runtime, log *lines) *weir {
 	})
 	t.Cleanup(func() { require.NoError(t, w.stop()) })
 	require.Eventually(t, func() bool { status, _ := w.do(t, http.MethodGet, "/readyz", nil, nil); return status == http.StatusOK },
-		10*time.Second, 5*time.Millisecond)
+		time.Minute, 5*time.Millisecond)
 	return w
 }
 

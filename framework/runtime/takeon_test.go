@@ -26,13 +26,35 @@ type losing struct {
 	store.Store
 
 	lost atomic.Pointer[map[string]bool]
+	all  atomic.Bool
 }
 
 func (l *losing) Epoch(id string) (int64, bool) {
-	if lost := l.lost.Load(); lost != nil && (*lost)[id] {
+	if lost := l.lost.Load(); l.all.Load() || (lost != nil && (*lost)[id]) {
 		return 0, false
 	}
 	return l.Store.Epoch(id)
+}
+
+// A process that starts while its shards move to others starts all the same.
+func TestALeaseThatIsLostAtTheStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	log, leases, dir := &lines{}, &losing{}, t.TempDir()
+	leases.all.Store(true)
+	r, err := runtime.New(t.Context(), runtime.Options{
+		Config: &config.File{Connections: []config.Connection{connection("acme")}}, Plugins: []framework.Plugin{behaviour{}.plugin()}, Listener: listener,
+		Log: slog.New(slog.NewTextHandler(log, nil)),
+		OpenStore: func(ctx context.Context) (_ store.Store, err error) {
+			leases.Store, err = sqlite.Open(ctx, sqlite.Options{Dir: dir})
+			return leases, err
+		},
+	})
+	require.NoError(t, err)
+	w := serve(t, r, log)
+	leases.all.Store(false)
+	require.Eventually(t, func() bool { return w.stream(t, "acme", "things").EventsTotal == 1 }, time.Minute, time.Millisecond, log.String())
 }
 
 func TestALostLeaseTakesNoOtherConnectionOff(t *testing.T) {

@@ -61,7 +61,7 @@ func (p Standard) Decide(a Attempt) Decision {
 	case !ruled && slices.Contains(rejected, a.Status):
 		return Decision{Verdict: Split, Reason: reason}
 	case a.Number >= p.MaxAttempts:
-		return Decision{Verdict: GiveUp, Reason: fmt.Sprintf("%s, after %d attempts", reason, a.Number), Endpoint: true}
+		return Decision{Verdict: GiveUp, Reason: fmt.Sprintf("%s, after %s", reason, attempts(a.Number)), Endpoint: true}
 	case p.MaxAge > 0 && a.Now.Sub(a.First) >= p.MaxAge:
 		return Decision{Verdict: GiveUp, Reason: fmt.Sprintf("%s, after %s", reason, a.Now.Sub(a.First).Round(time.Second)), Endpoint: true}
 	}
@@ -175,7 +175,7 @@ func (p Strategy) Decide(a Attempt) Decision {
 	if backsOff && a.Number <= len(p.Backoff) {
 		return Decision{Verdict: Retry, After: p.Backoff[a.Number-1], Reason: reason, Endpoint: true}
 	}
-	reason = fmt.Sprintf("%s, after %d attempts", reason, a.Number)
+	reason = fmt.Sprintf("%s, after %s", reason, attempts(a.Number))
 	if stops {
 		return Decision{Verdict: Stop, Reason: reason, Endpoint: true}
 	}
@@ -207,4 +207,12 @@ func retryFlag(body []byte, path string) (flag, given bool) {
 		}
 	}
 	return false, false
+}
+
+// attempts writes a number of attempts.
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
 }

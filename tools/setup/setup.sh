@@ -19,7 +19,8 @@ have_npm() { have_payloads || command -v npm >/dev/null; }
 have_payloads() {
 	local want
 	want=$(sed -n "s|.*\"$fixtures\": \"\([^\"]*\)\".*|\1|p" "$foreign/package.json")
-	[ -n "$want" ] && grep -qs "\"version\": \"$want\"" "$foreign/node_modules/$fixtures/package.json"
+	[ -n "$want" ] && grep -qs "\"version\": \"$want\"" "$foreign/node_modules/$fixtures/package.json" &&
+		[ ! "$foreign/package-lock.json" -nt "$foreign/node_modules/.package-lock.json" ]
 }
 
 # What apt calls them, and what is skipped without them.
