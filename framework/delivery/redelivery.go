@@ -73,19 +73,20 @@ func (e *Engine) RedeliverAll(ctx context.Context, connectionID, id string, whic
 	if err != nil {
 		return 0, fmt.Errorf("redeliver: %w", err)
 	}
-	if len(newest) == 0 {
-		return 0, nil
-	}
-	now := time.Now().UTC()
-	r := &Redelivery{
-		ID: id, Source: which.Source, From: which.From, To: which.To, Until: newest[0].ID, Every: every, Due: now, Total: total, At: now,
-	}
 	err = e.change(ctx, connectionID, func(s *runner) error {
-		if slices.ContainsFunc(s.redeliveries, func(known *Redelivery) bool { return known.ID == id }) {
+		if i := slices.IndexFunc(s.redeliveries, func(known *Redelivery) bool { return known.ID == id }); i >= 0 {
+			total = s.redeliveries[i].Total
+			return nil
+		}
+		if len(newest) == 0 {
 			return nil
 		}
 		if len(s.redeliveries) >= maxRedeliveries {
 			return fmt.Errorf("redeliver: %w: %d redeliveries are going on, which is the limit; cancel one or wait", ErrState, maxRedeliveries)
+		}
+		now := time.Now().UTC()
+		r := &Redelivery{
+			ID: id, Source: which.Source, From: which.From, To: which.To, Until: newest[0].ID, Every: every, Due: now, Total: total, At: now,
 		}
 		s.redeliveries = append(s.redeliveries, r)
 		s.keep(stateRedelivery+r.ID, r)

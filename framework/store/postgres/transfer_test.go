@@ -183,7 +183,7 @@ func TestABackupOfPostgreSQLIsTakenBesideTheProcessThatWrites(t *testing.T) {
 	manifest, err := sqlite.BackupOf(t.Context(), from, file, nil)
 	require.NoError(t, err)
 	require.NoError(t, from.Close())
-	require.Equal(t, int64(3), manifest.Rows("connections"), "with the deleted one")
+	require.Contains(t, []int64{2, 3}, manifest.Rows("connections"), "the deleted one is there until its rows are removed, beside all this")
 	dir := t.TempDir()
 	_, err = sqlite.Restore(t.Context(), file, dir)
 	require.NoError(t, err)
