@@ -75,7 +75,9 @@ func TestRunsFollowTheLeases(t *testing.T) {
 	m := &moving{changed: make(chan struct{}), yielded: make(chan int, 10*store.ShardCount)}
 	began, let := make(chan struct{}, 100), make(chan struct{})
 	var cut atomic.Int64
+	ending := make(chan (<-chan struct{}), 100)
 	b := behaviour{page: func(ctx context.Context, in framework.SyncRequest[position], _ *ingest.Buffer) (framework.SyncResult[position], error) {
+		ending <- framework.Ending(ctx)
 		began <- struct{}{}
 		select {
 		case <-let:
@@ -144,6 +146,7 @@ func TestRunsFollowTheLeases(t *testing.T) {
 	m.set(true, false)
 	wait("other shards are yielded", func() bool { return len(m.yielded) > 0 })
 	require.False(t, yields(), "the shard was yielded below a page")
+	<-<-ending // the scheduler has been told by then
 	let <- struct{}{}
 	wait("the shard is yielded", yields)
 	require.JSONEq(t, `{"page":1}`, string(page()))
