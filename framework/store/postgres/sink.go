@@ -64,7 +64,7 @@ func deadEvents(which store.DeadEvents) (from string, args []any) {
 	}
 }
 
-// DeadEvents lists dead letters of sinks, newest first.
+// DeadEvents lists dead letters of sinks, newest first where which does not say otherwise.
 func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error) {
 	if !validText(which.ConnectionID, which.Source.ConnectionID, which.Source.Stream, which.Before, which.After) {
 		return nil, nil

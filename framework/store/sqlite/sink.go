@@ -52,7 +52,7 @@ func deadEvents(which store.DeadEvents) (from string, args []any) {
 	}
 }
 
-// DeadEvents lists dead letters of sinks, newest first.
+// DeadEvents lists dead letters of sinks, newest first where which does not say otherwise.
 func (s *Store) DeadEvents(ctx context.Context, which store.DeadEvents, limit int) ([]store.DeadEvent, error) {
 	from, args := deadEvents(which)
 	order := "DESC"
